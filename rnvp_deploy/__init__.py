@@ -1,0 +1,38 @@
+"""Real NVP flows in PyTorch: described, trained, saved, and converted from other libraries.
+
+    flow = rnvp_deploy.RNVP(rnvp_deploy.RNVPConfig(dim=2))
+    rnvp_deploy.fit(flow, x)                 # x: (n, 2) array
+    rnvp_deploy.save(flow, "model.pt")
+
+Names are imported when first used, so that a command's ``--help`` does not wait for PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnvp_deploy.checkpoint import load, save
+    from rnvp_deploy.config import RNVPConfig
+    from rnvp_deploy.flow import RNVP
+    from rnvp_deploy.training import TrainingOptions, fit
+
+__all__ = ["RNVP", "RNVPConfig", "TrainingOptions", "fit", "load", "save"]
+
+_HOME = {
+    "RNVP": "flow",
+    "RNVPConfig": "config",
+    "TrainingOptions": "training",
+    "fit": "training",
+    "load": "checkpoint",
+    "save": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,21 @@
+"""What can go wrong before a bundle exists. All derive from ``rnvp_runtime.errors.RnvpError``."""
+
+from rnvp_runtime.errors import RnvpError
+
+__all__ = ["CheckpointError", "ConfigError", "ConversionError", "TrainingError"]
+
+
+class ConfigError(RnvpError, ValueError):
+    """A flow was described that cannot exist."""
+
+
+class CheckpointError(RnvpError):
+    """A file is not a checkpoint of ours, or not one that this version reads."""
+
+
+class TrainingError(RnvpError):
+    """The data cannot be learnt from as they are."""
+
+
+class ConversionError(RnvpError):
+    """A model of another library holds something that our flow does not express."""

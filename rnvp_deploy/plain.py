@@ -1,0 +1,60 @@
+"""Frozen descriptions as plain containers and back, so that a checkpoint holds no code.
+
+A description becomes a dict whose ``kind`` is its class; what may be made from one is the list
+below and nothing else.
+"""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from rnvp_deploy import networks, scales, transforms
+from rnvp_deploy.config import RNVPConfig
+from rnvp_deploy.errors import CheckpointError
+
+__all__ = ["from_plain", "to_plain"]
+
+_KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        RNVPConfig,
+        transforms.CouplingSpec,
+        transforms.DiagonalAffineSpec,
+        transforms.PermutationSpec,
+        transforms.LinearSpec,
+        networks.Dense,
+        networks.Activation,
+        networks.Norm,
+        networks.Rescale,
+        networks.Residual,
+        *(getattr(scales, name) for name in scales.__all__),
+    )
+}
+
+
+def to_plain(value: Any) -> Any:
+    """Dicts, lists, numbers and strings that say all that ``value`` says."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {"kind": type(value).__name__, **parts}
+    if isinstance(value, tuple | list):
+        return [to_plain(part) for part in value]
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """What ``to_plain`` was given. CheckpointError for a kind that there is not."""
+    if isinstance(value, dict):
+        parts = {name: from_plain(part) for name, part in value.items() if name != "kind"}
+        kind = _KINDS.get(str(value.get("kind")))
+        if kind is None:
+            raise CheckpointError(
+                f"the checkpoint describes a {value.get('kind')!r}, which this version of "
+                "rnvp-deploy does not know; a newer one may"
+            )
+        try:
+            return kind(**parts)
+        except TypeError as error:
+            raise CheckpointError(f"the checkpoint's {value['kind']} is not one: {error}") from None
+    if isinstance(value, list):
+        return tuple(from_plain(part) for part in value)
+    return value
