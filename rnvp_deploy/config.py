@@ -108,12 +108,15 @@ class RNVPConfig:
 
     def _coupling(self, passive: tuple[int, ...], active: tuple[int, ...]) -> CouplingSpec:
         inputs, outputs = len(passive) + self.context_dim, len(active)
+        nets: dict[str, Steps]
         if self.joint:
-            return CouplingSpec(
-                passive, active, joint_net=self._network(inputs, 2 * outputs), scale=self.scale
-            )
-        net = self._network(inputs, outputs)
-        return CouplingSpec(passive, active, sig_net=net, mu_net=net, scale=self.scale)
+            nets = {"joint_net": self._network(inputs, 2 * outputs)}
+        else:
+            net = self._network(inputs, outputs)
+            nets = {"sig_net": net, "mu_net": net}
+        return CouplingSpec(
+            passive, active, scale=self.scale, context_dim=self.context_dim, **nets
+        )
 
     def _network(self, inputs: int, outputs: int) -> Steps:
         activation = Activation(self.activation, 0.01 if self.activation == "leaky_relu" else 1.0)

@@ -51,7 +51,8 @@ class CouplingSpec:
     """An affine coupling: coordinates ``active`` move, as the ``passive`` ones say.
 
     ``sig_net`` and ``mu_net`` give u (whose scale function is σ) and μ, each (n, len(active)),
-    from the passive coordinates and the context, joined. ``joint_net`` does both at once: its
+    from the passive coordinates and the ``context_dim`` conditions (none: it ignores the
+    context), joined. ``joint_net`` does both at once: its
     outputs are all of u, then all of μ. No u (``sig_net`` None): σ = 0, a volume-preserving
     coupling. No μ: μ = 0. ``inverted`` swaps the two directions of the coupling.
     """
@@ -63,6 +64,7 @@ class CouplingSpec:
     joint_net: Steps | None = None
     scale: Scale = Tanh()
     inverted: bool = False
+    context_dim: int = 0
 
     def __post_init__(self) -> None:
         dim = len(self.passive) + len(self.active)
@@ -71,8 +73,15 @@ class CouplingSpec:
                 f"a coupling's passive {self.passive} and active {self.active} coordinates must "
                 "be 0 … d−1, each once, with at least one active"
             )
+        if not self.inputs:
+            raise ConfigError("a coupling must see something: a passive coordinate or a context")
         if self.joint_net and (self.sig_net or self.mu_net):
             raise ConfigError("a coupling has one joint_net or a sig_net and a mu_net, not both")
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers its networks see."""
+        return len(self.passive) + self.context_dim
 
 
 class Coupling(Transform):
@@ -118,7 +127,7 @@ class Coupling(Transform):
         return torch.cat([a, b], -1)[:, self.order], sigma.sum(-1)
 
     def _sigma_mu(self, a: Tensor, b: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        seen = a if context is None else torch.cat([a, context], -1)
+        seen = torch.cat([a, context], -1) if self.spec.context_dim and context is not None else a
         if self.joint_net is not None:
             u, mu = self.joint_net(seen, context).chunk(2, -1)
             return self.spec.scale(u), mu
