@@ -112,7 +112,7 @@ class LogSigmoid(Scale):
     shift: float = 2.0
 
     def __call__(self, u: Tensor) -> Tensor:
-        return _times(self.sign, _log_sigmoid(u + self.shift))
+        return _times(self.sign, _log_sigmoid(_plus(self.shift, u)))
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class LogSigmoidPlus(Scale):
     shift: float = 2.0
 
     def __call__(self, u: Tensor) -> Tensor:
-        return torch.log(torch.exp(_log_sigmoid(u + self.shift)) + self.eps)
+        return torch.log(torch.exp(_log_sigmoid(_plus(self.shift, u))) + self.eps)
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,10 @@ class Centred(Scale):
 
 def _times(factor: float, values: Tensor) -> Tensor:
     return values if factor == 1.0 else values * factor
+
+
+def _plus(shift: float, values: Tensor) -> Tensor:
+    return values if shift == 0.0 else values + shift
 
 
 def _log_sigmoid(v: Tensor) -> Tensor:

@@ -175,6 +175,14 @@ class DiagonalAffine(Transform):
         return z * torch.exp(self.log_scale) + self.loc
 
     @torch.no_grad()
+    def restricted(self, columns: list[int]) -> "DiagonalAffine":
+        """The same affine of these coordinates alone, in this order."""
+        piece = DiagonalAffine(DiagonalAffineSpec(len(columns), trainable=False)).to(self.loc)
+        piece.loc.copy_(self.loc[columns])
+        piece.log_scale.copy_(self.log_scale[columns])
+        return piece
+
+    @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         if self.spec.from_data:
             self.loc.copy_(x.mean(0))

@@ -1,0 +1,150 @@
+"""The sample stream: Philox4x32-10 and Box–Muller, once for torch and once for ONNX.
+
+Sample i of seed s is a fixed point, whoever draws it (Salmon, Moraes, Dror and Shaw, *Parallel
+random numbers: as easy as 1, 2, 3*, SC 2011). The exact bits are in ``docs/stream.md``.
+
+torch has no unsigned 32-bit arithmetic, and its exporter would emulate what ONNX has. So the
+stream is one operator, ``rnvp::normals``: ``normals`` below is what TorchScript and torch.export
+trace, ``onnx_normals`` what the ONNX exporter puts in the operator's place.
+
+Both keep the four lanes of the counter stacked in pairs, E = [x0; x2] and O = [x3; x1], with the
+rows on the last, contiguous axis: (2, blocks, n). Then one round is
+
+    P = E · [M0; M1],   E' = swap(hi(P) ^ O ^ [k1; k0]),   O' = lo(P)
+
+which is six nodes, and only E needs its lanes swapped.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnxscript import opset18 as op
+from torch import Tensor
+
+__all__ = ["WORDS", "normals", "onnx_normals", "operator"]
+
+ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+MASK = 0xFFFFFFFF
+
+WORDS = ("philox_even", "philox_odd")
+"""The graph's names for the raw words: [w2; w0] and [w3; w1], each (2, blocks, n), as uint64."""
+
+
+@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]
+def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) -> Tensor:
+    """Rows start … start + count − 1 of the stream ``seed``, as (count, dim) standard normals.
+
+    seed, start, count: int64 scalars; a seed is 64 bits in two's complement. float32, or with
+    ``double`` float64, where Box–Muller runs in float64 on the same float32 uniforms.
+    """
+    blocks = (dim + 3) // 4
+    mask = 0xFFFFFFFF
+    row = torch.arange(int(count), dtype=torch.int64) + start
+    row = row.reshape(1, 1, -1)
+    block = torch.arange(blocks, dtype=torch.int64).reshape(1, -1, 1)
+    zero = torch.zeros_like(row + block)
+    even = torch.cat([(row & mask) + zero, block + zero])
+    odd = torch.cat([zero, ((row >> 32) & mask) + zero])
+    key = torch.stack([(seed >> 32) & mask, seed & mask]).reshape(2, 1, 1)
+    weyl = torch.tensor([0xBB67AE85, 0x9E3779B9], dtype=torch.int64).reshape(2, 1, 1)
+    multiplier = torch.tensor([0xD2511F53, 0xCD9E8D57], dtype=torch.int64).reshape(2, 1, 1)
+    for i in range(10):
+        # int64 holds the product modulo 2⁶⁴; the mask takes the sign out of the shift.
+        product = even * multiplier
+        even = (((product >> 32) & mask) ^ odd ^ key).flip(0)
+        odd = product & mask
+        key = (key + weyl) & mask
+    even = even.flip(0)
+    scale = 1.0 / 4294967296.0
+    u_radius = even.to(torch.float32) * scale + 0.5 * scale
+    u_angle = odd.to(torch.float32) * scale + 0.5 * scale
+    if double:
+        u_radius, u_angle = u_radius.double(), u_angle.double()
+    radius = torch.sqrt(torch.log(u_radius) * -2.0)
+    angle = u_angle * 6.283185307179586
+    # (cos or sin, lanes w2 then w0, block, row) → (row, block, lanes w0 then w2, cos or sin)
+    pairs = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)])
+    pairs = pairs.flip(1).permute(3, 2, 1, 0)
+    return pairs.reshape(pairs.shape[0], 4 * blocks)[:, :dim]
+
+
+@torch.library.custom_op("rnvp::normals", mutates_args=())
+def operator(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) -> Tensor:
+    """``normals`` as one operator, which the ONNX exporter translates by ``onnx_normals``."""
+    result: Tensor = normals(seed, start, count, dim, double)
+    return result.clone()
+
+
+@operator.register_fake
+def _(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) -> Tensor:
+    rows = torch.library.get_ctx().new_dynamic_size()
+    return seed.new_empty((rows, dim), dtype=torch.float64 if double else torch.float32)
+
+
+def onnx_normals(seed: Any, start: Any, count: Any, dim: int, double: bool) -> Any:
+    """``normals`` in standard ONNX operators: the same words, normals equal up to rounding."""
+    blocks = (dim + 3) // 4
+    mask, half = _uint64(MASK), _uint64(32)
+    unsigned, real = onnx.TensorProto.UINT64, np.float64 if double else np.float32
+
+    row = op.Cast(op.Range(start, op.Add(start, count), _constant(np.int64(1))), to=unsigned)
+    low, high = op.BitwiseAnd(row, mask), op.BitShift(row, half, direction="RIGHT")
+    block = np.stack([np.zeros(blocks, np.uint64), np.arange(blocks, dtype=np.uint64)])
+    even = op.Add(op.Mul(low, _uint64([1, 0], (2, 1, 1))), _uint64(block, (2, blocks, 1)))
+    odd = op.Mul(high, _uint64([0, 1], (2, 1, 1)))
+
+    # All round keys at once, [k1; k0] for each round.
+    key = op.BitShift(
+        op.Cast(seed, to=unsigned), _uint64([32, 0], (1, 2, 1, 1)), direction="RIGHT"
+    )
+    steps = np.arange(ROUNDS, dtype=np.uint64)[:, None] * np.array(WEYL[::-1], np.uint64)
+    key = op.Add(op.BitwiseAnd(key, mask), _uint64(steps, (ROUNDS, 2, 1, 1)))
+    flat = op.Reshape(op.BitwiseAnd(key, mask), _constant(np.array([2 * ROUNDS, 1, 1])))
+    keys = op.Split(flat, axis=0, num_outputs=ROUNDS)
+
+    multiplier, swap = _uint64(MULTIPLIERS, (2, 1, 1)), _constant(np.array([1, 0]))
+    for i in range(ROUNDS):
+        product = op.Mul(even, multiplier)
+        shifted = op.BitShift(product, half, direction="RIGHT")
+        even = op.BitwiseXor(shifted, op.BitwiseXor(odd, keys[i]))
+        odd = op.BitwiseAnd(product, mask)
+        if i < ROUNDS - 1:
+            even = op.Gather(even, swap, axis=0)
+
+    even.name, odd.name = WORDS
+    radius = op.Sqrt(op.Mul(op.Log(_uniform(even, double)), _constant(real(-2))))
+    angle = op.Mul(_uniform(odd, double), _constant(real(2 * math.pi)))
+    lanes = op.Concat(op.Mul(radius, op.Cos(angle)), op.Mul(radius, op.Sin(angle)), axis=0)
+    lanes = op.Reshape(lanes, _constant(np.array([4 * blocks, -1])))
+    return op.Transpose(op.Gather(lanes, _constant(_order(dim)), axis=0), perm=[1, 0])
+
+
+def _order(dim: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Where normal j of a row lies among lanes (cos w2, cos w0, sin w2, sin w0) × blocks."""
+    j = np.arange(dim)
+    block, word = j // 4, j % 4
+    lane = 2 * (word % 2) + (1 - word // 2)
+    order: np.ndarray[Any, np.dtype[np.int64]] = lane * ((dim + 3) // 4) + block
+    return order
+
+
+def _uniform(words: Any, double: bool) -> Any:
+    """(0, 1] from 32-bit words, in float32 whatever the graph's dtype: the same on any engine."""
+    scale = _constant(np.float32(2.0**-32))
+    u = op.Add(
+        op.Mul(op.Cast(words, to=onnx.TensorProto.FLOAT), scale), _constant(np.float32(2.0**-33))
+    )
+    return op.Cast(u, to=onnx.TensorProto.DOUBLE) if double else u
+
+
+def _uint64(values: Any, shape: tuple[int, ...] = ()) -> Any:
+    return _constant(np.array(values, np.uint64).reshape(shape))
+
+
+def _constant(value: Any) -> Any:
+    return op.Constant(value=onnx.numpy_helper.from_array(np.asarray(value)))

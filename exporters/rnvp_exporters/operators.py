@@ -1,0 +1,77 @@
+"""The three operations whose best form differs between torch and ONNX.
+
+``PLAIN`` is made of ordinary torch operations: TorchScript and torch.export trace it, and what
+they write needs nothing of ours to be loaded. ``ONNX`` is made of operators of ours that the ONNX
+exporter replaces, by ``TRANSLATIONS``, with the fewest standard nodes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from onnxscript import opset18 as op
+from torch import Tensor
+
+from rnvp_exporters import noise
+
+__all__ = ["ONNX", "PLAIN", "TRANSLATIONS", "Operators"]
+
+
+@dataclass(frozen=True)
+class Operators:
+    """normals(seed, start, count, dim, double): (count, dim). total(terms): the sum over all terms
+    and their last axis, (n,). squares(z): Σ z² over the last axis, (n,)."""
+
+    normals: Callable[[Tensor, Tensor, Tensor, int, bool], Tensor]
+    total: Callable[[list[Tensor]], Tensor]
+    squares: Callable[[Tensor], Tensor]
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    whole = terms[0]
+    for term in terms[1:]:
+        whole = whole + term
+    return whole.sum(-1)
+
+
+def _squares(z: Tensor) -> Tensor:
+    return (z * z).sum(-1)
+
+
+@torch.library.custom_op("rnvp::total", mutates_args=())
+def _total_operator(terms: list[Tensor]) -> Tensor:
+    return _total(terms)
+
+
+@_total_operator.register_fake
+def _(terms: list[Tensor]) -> Tensor:
+    return terms[0].new_empty(terms[0].shape[:1])
+
+
+@torch.library.custom_op("rnvp::squares", mutates_args=())
+def _squares_operator(z: Tensor) -> Tensor:
+    return _squares(z)
+
+
+@_squares_operator.register_fake
+def _(z: Tensor) -> Tensor:
+    return z.new_empty(z.shape[:1])
+
+
+def _onnx_total(terms: Any) -> Any:
+    whole = op.Sum(*terms) if len(terms) > 1 else terms[0]
+    return op.ReduceSum(whole, op.Constant(value_ints=[1]), keepdims=0)
+
+
+def _onnx_squares(z: Any) -> Any:
+    return op.ReduceSumSquare(z, op.Constant(value_ints=[1]), keepdims=0)
+
+
+PLAIN = Operators(noise.normals, _total, _squares)
+ONNX = Operators(noise.operator, _total_operator, _squares_operator)
+TRANSLATIONS: dict[Any, Callable[..., Any]] = {
+    torch.ops.rnvp.normals.default: noise.onnx_normals,
+    torch.ops.rnvp.total.default: _onnx_total,
+    torch.ops.rnvp.squares.default: _onnx_squares,
+}
