@@ -5,7 +5,7 @@ it too, so that one ``except`` (and one line in each command) catches every mist
 user's to mend.
 """
 
-__all__ = ["BundleError", "InputError", "RnvpError", "TableError"]
+__all__ = ["BundleError", "InputError", "MissingExtraError", "RnvpError", "TableError"]
 
 
 class RnvpError(Exception):
@@ -22,3 +22,7 @@ class InputError(RnvpError, ValueError):
 
 class TableError(RnvpError, ValueError):
     """A table on disk cannot be read, or does not hold what was asked for."""
+
+
+class MissingExtraError(RnvpError, ImportError):
+    """A package of one of the distribution's extras is not installed."""

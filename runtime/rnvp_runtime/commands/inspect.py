@@ -1,0 +1,111 @@
+"""``rnvp-inspect``: what is in a bundle, without running it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from rnvp_runtime.manifest import Manifest, Parity, TensorSpec
+from rnvp_runtime.one_line import OneLineCommand
+
+
+@click.command(cls=OneLineCommand)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The manifest as JSON on stdout.")
+@click.version_option(package_name="rnvp-deploy")
+def inspect(bundle: Path, as_json: bool) -> None:
+    """Show what flow BUNDLE holds, its graphs, and the parity measured when it was exported.
+
+    Reads the manifest only; onnxruntime is not needed.
+
+    \b
+    Example:
+      rnvp-inspect model.rnvp
+    """
+    manifest = Manifest.read(bundle)
+    if as_json:
+        click.echo(json.dumps(json.loads(manifest.to_json()), ensure_ascii=False))
+        return
+    click.echo("\n\n".join("\n".join(part) for part in _card(bundle, manifest)))
+
+
+def _card(bundle: Path, manifest: Manifest) -> list[list[str]]:
+    """The parts of the card, each a list of lines."""
+    flow = manifest.flow
+    head = [
+        ("flow", f"{flow.description}; {flow.couplings} couplings, {flow.parameters:,} parameters"),
+        ("columns", ", ".join(manifest.columns)),
+        ("context", ", ".join(manifest.context_columns) or "none"),
+        ("dtype", manifest.dtype),
+        ("needs", f"onnxruntime {manifest.min_onnxruntime} (opset {manifest.opset})"),
+        ("made by", ", ".join(f"{name} {v}" for name, v in manifest.versions.items())),
+        ("id", manifest.id),
+    ]
+    return [
+        [bundle.resolve().name, *_table(head)],
+        _table([("graph", "inputs", "outputs", "nodes", "files"), *_graphs(manifest)]),
+        [
+            "Errors against eager float64, p99 (median), eager's own and the exported graph's:",
+            *_table(
+                [("output", "format", "eager", "exported", "ratio", "unit", ""), *_parity(manifest)]
+            ),
+        ],
+        ["Next:", *(f"  {line}" for line in _next(bundle, manifest))],
+    ]
+
+
+def _graphs(manifest: Manifest) -> list[tuple[str, ...]]:
+    return [
+        (
+            name,
+            _signature(graph.inputs),
+            _signature(graph.outputs),
+            str(graph.nodes),
+            ", ".join(f"{f} {_size(manifest.files[f].bytes)}" for f in graph.files.values()),
+        )
+        for name, graph in manifest.graphs.items()
+    ]
+
+
+def _parity(manifest: Manifest) -> list[tuple[str, ...]]:
+    def spread(parity: Parity, which: str) -> str:
+        errors = getattr(parity, which)
+        return f"{errors.p99:.2g} ({errors.median:.2g})"
+
+    return [
+        (
+            f"{parity.graph} {parity.output}",
+            parity.format,
+            *(spread(parity, which) for which in ("eager", "exported", "ratio")),
+            parity.unit,
+            "passed" if parity.passed else "FAILED",
+        )
+        for parity in manifest.parity
+    ]
+
+
+def _next(bundle: Path, manifest: Manifest) -> list[str]:
+    context = " --context " + ",".join("0" * manifest.context_dim) if manifest.context_dim else ""
+    return [
+        f"rnvp-verify {bundle}",
+        f"rnvp-sample {bundle} -n 1000 --seed 7{context} -o samples.csv",
+        f"rnvp-score {bundle} table.csv -o scored.csv",
+    ]
+
+
+def _signature(specs: Sequence[TensorSpec]) -> str:
+    return " ".join(f"{s.name}({', '.join(map(str, s.shape))})" for s in specs)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024:,.0f} KiB" if count >= 1024 else f"{count} B"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

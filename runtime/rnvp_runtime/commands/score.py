@@ -1,0 +1,152 @@
+"""``rnvp-score``: the log-density of each row of a table."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnvp_runtime.errors import TableError
+from rnvp_runtime.one_line import OneLineCommand
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rnvp_runtime.tables import Batch, Table
+
+
+@click.command(cls=OneLineCommand)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: CSV to stdout.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--nan",
+    type=click.Choice(["error", "keep"]),
+    default="error",
+    show_default=True,
+    help="Refuse a table with NaN or empty cells, or give those rows log_prob NaN.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
+@click.version_option(package_name="rnvp-deploy")
+def score(
+    bundle: Path, table: Path, output: Path | None, threads: int, nan: str, as_json: bool
+) -> None:
+    """Add log_prob, in nats, to each row of TABLE.
+
+    TABLE is .csv, .tsv, .parquet, .npy or .npz; columns are found by name, and context columns
+    with them (a .npy holds the flow's columns in order, then the context's). OUTPUT keeps every
+    column and gains log_prob; a .npy output holds log_prob alone, of shape (n,). It appears only
+    when complete, and may be TABLE itself.
+
+    \b
+    Example:
+      rnvp-score model.rnvp data.csv -o scored.csv
+    """
+    if as_json and output is None:
+        raise click.UsageError("--json needs -o: without it, stdout holds the table")
+
+    from rnvp_runtime.flow import load
+    from rnvp_runtime.progress import progress
+    from rnvp_runtime.tables import check_writable, open_table, open_writer
+
+    flow = load(bundle, threads=threads)
+    source = open_table(table)
+    suffix = ".csv" if output is None else output.suffix.lower()
+    if output is not None:
+        check_writable(output)
+    if suffix != ".npy" and "log_prob" in (source.columns or ()):
+        raise TableError(f"{table} has a column 'log_prob' already: rename it, or write a .npy")
+    names = flow.columns + flow.context_columns
+    gaps = _Gaps(nan == "error")
+    if output is None:  # what is printed cannot be taken back: look first
+        gaps.look_through(source, names)
+    total, began, done = 0.0, time.perf_counter(), 0
+    with (
+        open_writer(output, delimiter=getattr(source, "delimiter", ","), vector=True) as writer,
+        progress(source.rows, "Scoring") as advance,
+    ):
+        for batch in source:
+            numbers = batch.numeric(names)
+            empty = gaps.note(numbers, batch.first_row)
+            log_prob = flow.log_prob(
+                numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
+            )
+            kept = {} if suffix == ".npy" else _kept(batch, names, numbers, suffix == ".parquet")
+            writer.write({**kept, "log_prob": log_prob})
+            total += float(log_prob[~empty].sum(dtype=float))
+            done += len(batch)
+            advance(len(batch))
+        gaps.refuse(table)
+    seconds = time.perf_counter() - began
+    mean = total / (done - gaps.count) if done > gaps.count else None
+    if as_json:
+        summary = {
+            "bundle": flow.manifest.id,
+            "rows": done,
+            "nan_rows": gaps.count,
+            "mean_log_prob": mean,
+            "unit": "nats",
+            "output": str(output),
+            "seconds": round(seconds, 6),
+        }
+        click.echo(json.dumps(summary))
+        return
+    said = "no row with numbers" if mean is None else f"mean log_prob {mean:.6g} nats"
+    skipped = f" ({gaps.count:,} rows of NaN left out)" if gaps.count else ""
+    click.echo(f"{done:,} rows, {said}{skipped}, {done / seconds:,.0f} rows/s", err=True)
+
+
+class _Gaps:
+    """The rows that hold NaN: their count, and the numbers of the first of them."""
+
+    def __init__(self, refused: bool) -> None:
+        self._refused = refused
+        self._first: list[int] = []
+        self.count = 0
+
+    def note(self, numbers: "NDArray[np.float64]", first_row: int) -> "NDArray[np.bool_]":
+        """Add the rows of ``numbers``; gives which of them hold NaN, (n,)."""
+        import numpy as np
+
+        empty = np.atleast_1d(np.isnan(numbers).any(axis=1))
+        rows = np.flatnonzero(empty) + first_row
+        self._first += rows[: 10 - len(self._first)].tolist()
+        self.count += len(rows)
+        return empty
+
+    def look_through(self, source: "Table", names: Sequence[str]) -> None:
+        """Refuse ``source`` now, if it will be refused, reading all of it."""
+        if self._refused:
+            ahead = _Gaps(True)
+            for batch in source:
+                ahead.note(batch.numeric(names), batch.first_row)
+            ahead.refuse(source.path)
+
+    def refuse(self, path: Path) -> None:
+        """Raise TableError if there are such rows and they are refused."""
+        from rnvp_runtime.tables import say_rows
+
+        if self._refused and self.count:
+            raise TableError(
+                f"{path}: {say_rows(self._first, self.count)}: mend them, or pass --nan keep"
+            )
+
+
+def _kept(
+    batch: "Batch", names: Sequence[str], numbers: "NDArray[np.float64]", typed: bool
+) -> Mapping[str, Any]:
+    """The columns of ``batch`` to write beside log_prob.
+
+    A table without names gets the flow's. Where the output's columns have types and the input's
+    have none (CSV to Parquet), those that the flow reads are numbers and the rest stay text.
+    """
+    columns = batch.columns()
+    read = dict(zip(names, numbers.T, strict=True))
+    if not columns:
+        return read
+    text = any(isinstance(column, list) for column in columns.values())
+    return columns | read if typed and text else columns

@@ -1,0 +1,56 @@
+"""``rnvp-verify``: whether a bundle is whole, and right on this machine."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from rnvp_runtime.errors import BundleError
+from rnvp_runtime.one_line import OneLineCommand
+
+
+@click.command(cls=OneLineCommand)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="All checks as JSON on stdout.")
+@click.version_option(package_name="rnvp-deploy")
+def verify(bundle: Path, as_json: bool) -> None:
+    """Check every file of BUNDLE, then run its test vectors here.
+
+    Files are compared with the sizes and hashes in the manifest; outputs with those stored in the
+    bundle, within the error that the manifest permits. Exits 1 if anything is off.
+
+    \b
+    Example:
+      rnvp-verify model.rnvp
+    """
+    from rnvp_runtime import verification
+
+    checks = verification.verify(bundle)
+    failed = [check for check in checks if not check.passed]
+    if as_json:
+        summary = {
+            "bundle": str(bundle),
+            "passed": not failed,
+            "checks": [asdict(check) for check in checks],
+        }
+        click.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            click.echo(f"{_mark(check.passed)} {check.name:<{width}}  {check.detail}")
+    if failed:
+        named = "; ".join(f"{check.name} {check.detail}" for check in failed[:3])
+        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        raise BundleError(f"{len(failed)} of {len(checks)} checks failed: {named}{more}")
+
+
+def _mark(passed: bool) -> str:
+    """A tick or a cross; words where the terminal has neither."""
+    mark, word = ("✓", "ok  ") if passed else ("✗", "FAIL")
+    try:
+        mark.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return word
+    return mark

@@ -1,0 +1,139 @@
+"""What a caller may pass as rows: arrays of any kind, lists, and data frames by column name.
+
+Nothing is converted whole. `rows_of` checks what it was given and returns a view that hands out
+runs of rows in the flow's dtype, so that a large float64 array costs no second copy.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from rnvp_runtime.column_names import explain_missing
+from rnvp_runtime.errors import InputError
+
+__all__ = ["Rows", "is_frame", "rows_of"]
+
+
+class Rows(Protocol):
+    """Rows of numbers, read in runs."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+    def run(self, low: int, high: int) -> NDArray[Any]:
+        """Rows ``low`` ... ``high - 1``: (high - low, width), contiguous, in the flow's dtype."""
+
+
+class _Matrix:
+    """Rows of one array."""
+
+    def __init__(self, matrix: NDArray[Any], dtype: DTypeLike) -> None:
+        self._matrix, self._dtype = matrix, dtype
+
+    def __len__(self) -> int:
+        return len(self._matrix)
+
+    def run(self, low: int, high: int) -> NDArray[Any]:
+        part = self._matrix[low:high]
+        if part.dtype == self._dtype:
+            return np.ascontiguousarray(part)
+        with np.errstate(over="ignore"):  # past float32's range is infinity, as in any cast
+            return part.astype(self._dtype, order="C")
+
+
+class _Columns:
+    """Rows of equally long 1-d arrays."""
+
+    def __init__(self, columns: Sequence[NDArray[Any]], rows: int, dtype: DTypeLike) -> None:
+        self._columns, self._rows, self._dtype = columns, rows, dtype
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def run(self, low: int, high: int) -> NDArray[Any]:
+        out = np.empty((high - low, len(self._columns)), dtype=self._dtype)
+        with np.errstate(over="ignore"):
+            for i, column in enumerate(self._columns):
+                out[:, i] = column[low:high]
+        return out
+
+
+def is_frame(values: Any) -> bool:
+    """Whether ``values`` is a table with named columns (pandas, polars, pyarrow)."""
+    return hasattr(values, "columns") and hasattr(values, "__getitem__")
+
+
+def rows_of(values: Any, name: str, columns: Sequence[str], dtype: DTypeLike) -> Rows:
+    """Rows of ``len(columns)`` numbers out of ``values``.
+
+    Parameters
+    ----------
+    values : (n, len(columns)) array-like of float, integer or bool, or a data frame
+        Of a frame, the named columns are taken, in whatever order they stand.
+    name : str
+        What the caller calls it, for errors.
+    columns : sequence of str
+    dtype : float32 or float64
+
+    Raises
+    ------
+    InputError
+        Another rank or width, a dtype that is not of numbers, or a column missing.
+    """
+    return (
+        _frame_rows(values, name, columns, dtype)
+        if is_frame(values)
+        else _Matrix(_checked(_array(values, name), name, len(columns)), dtype)
+    )
+
+
+def _array(values: Any, name: str) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors of autograd
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name} cannot be read as an array: {reason}") from None
+
+
+def _checked(array: NDArray[Any], name: str, width: int) -> NDArray[Any]:
+    if array.ndim == 2 and array.shape[1] == width and array.dtype.kind in "fiub":
+        return array
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{name} has dtype {array.dtype}, expected numbers: pass {name}.astype(float)"
+        )
+    advice = f"pass columns in the order of flow.columns, {width} in all"
+    if array.ndim == 1 and len(array) == width and width > 1:
+        advice = f"pass {name}[None] for a single row"
+    elif array.ndim == 1 and width == 1:
+        advice = f"pass {name}[:, None]"
+    raise InputError(f"{name} has shape {array.shape}, expected (n, {width}): {advice}")
+
+
+def _frame_rows(frame: Any, name: str, columns: Sequence[str], dtype: DTypeLike) -> _Columns:
+    present = list(getattr(frame, "column_names", None) or frame.columns)
+    labels = {str(label): label for label in present}  # pandas numbers columns that have no name
+    if missing := explain_missing(columns, list(labels)):
+        raise InputError(f"{name} has {missing}")
+    arrays = [_frame_column(frame[labels[column]], column, name) for column in columns]
+    return _Columns(arrays, frame.shape[0], dtype)
+
+
+def _frame_column(series: Any, column: str, name: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(series.to_numpy())
+        if array.dtype.kind == "O" and hasattr(series, "astype"):  # pandas' nullable numbers
+            array = np.asarray(series.to_numpy(dtype="float64", na_value=np.nan))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name} column {column!r} does not hold numbers: {error}") from None
+    if array.ndim != 1:
+        raise InputError(f"{name} has more than one column {column!r}")
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{name} column {column!r} has dtype {array.dtype}, expected numbers: convert it"
+        )
+    return array

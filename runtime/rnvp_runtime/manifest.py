@@ -1,0 +1,281 @@
+"""``manifest.json``: what a bundle says about itself, and the one definition of its format.
+
+A bundle is a folder. Its manifest names every other file with size and hash, gives the shape
+of each graph, and carries the parity that was measured when it was exported. The exporter builds
+a `Manifest` and writes ``to_json()``; the runtime reads it back with `Manifest.read`. Reading
+is strict about what version 1 must hold, and ignores keys that it does not know, so that a later
+writer may add some without breaking today's readers.
+
+Nothing here needs numpy: a bundle can be inspected anywhere.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import Any, NoReturn, Self, get_args, get_origin
+
+from rnvp_runtime.errors import BundleError
+
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "Checkpoint",
+    "FileRecord",
+    "FlowSummary",
+    "Graph",
+    "Manifest",
+    "Parity",
+    "Spread",
+    "TensorSpec",
+]
+
+FORMAT = "rnvp-bundle"
+VERSION = 1
+GRAPHS = ("density", "inverse", "sampler")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph."""
+
+    name: str
+    dtype: str  # numpy's name: "float32", "float64", "int64"
+    shape: tuple[int | str, ...]  # a symbolic axis is its name, e.g. ("n", 2); () is a scalar
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph of the bundle, the same in every format that it was exported to."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    nodes: int  # of the ONNX graph
+    files: dict[str, str]  # format ("onnx", "torchscript", "pt2") -> file name
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Absolute errors over the probe rows, in the parity's unit and divided by its scale."""
+
+    median: float
+    p99: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far one output of one exported graph strayed from eager float64, beside eager itself."""
+
+    graph: str  # "density", "inverse", "sampler"
+    output: str  # "log_prob", "z", "x"
+    format: str  # "onnx", "torchscript", "pt2"
+    unit: str  # "nats", or the data's
+    scale: tuple[float, ...]  # unit of each column; one number for log_prob
+    eager: Spread  # the eager flow's own error in the bundle's dtype
+    exported: Spread  # the exported graph's error
+    ratio: Spread  # exported / eager
+    tolerance: float  # element (i, j) may stray from a test vector by tolerance * scale[j]
+    passed: bool
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What a file of the bundle must be."""
+
+    sha256: str  # 64 lower-case hexadecimal digits
+    bytes: int
+
+
+@dataclass(frozen=True)
+class FlowSummary:
+    """The flow in words, and what the runtime needs to choose its tiles."""
+
+    description: str
+    couplings: int
+    parameters: int
+    widths: tuple[int, ...]  # numbers in the widest activations of one row
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the bundle came from."""
+
+    sha256: str | None  # of model.pt; None if a flow in memory was exported
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All of ``manifest.json``, in the order in which it is written."""
+
+    id: str  # 16 hexadecimal digits, also in each ONNX file's metadata
+    dim: int  # d, columns of x and of z
+    context_dim: int  # c, 0 for an unconditional flow
+    columns: tuple[str, ...]  # d names
+    context_columns: tuple[str, ...]  # c names
+    dtype: str  # of all float tensors: "float32" or "float64"
+    opset: int
+    ir_version: int
+    min_onnxruntime: str  # e.g. "1.18"
+    flow: FlowSummary
+    graphs: dict[str, Graph]  # density, inverse, sampler
+    parity: tuple[Parity, ...]
+    files: dict[str, FileRecord]  # POSIX path below the bundle -> record; all but manifest.json
+    versions: dict[str, str]  # of what exported it: rnvp-deploy, torch, onnx, onnxruntime
+    checkpoint: Checkpoint
+    format: str = FORMAT
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other.
+
+        Raises
+        ------
+        BundleError
+            Names the field that cannot be right.
+        """
+        _require(re.fullmatch(r"[0-9a-f]{16}", self.id), "id should be 16 hexadecimal digits")
+        _require(self.dim >= 1, "dim should be at least 1")
+        _require(self.context_dim >= 0, "context_dim should be at least 0")
+        _require(len(self.columns) == self.dim, "columns should hold dim names")
+        _require(
+            len(self.context_columns) == self.context_dim,
+            "context_columns should hold context_dim names",
+        )
+        names = self.columns + self.context_columns
+        _require(len(set(names)) == len(names), "columns and context_columns repeat a name")
+        _require(self.dtype in ("float32", "float64"), "dtype should be float32 or float64")
+        _require(
+            re.fullmatch(r"\d+(\.\d+)*", self.min_onnxruntime),
+            "min_onnxruntime should be a version such as 1.18",
+        )
+        for name in GRAPHS:
+            _require(name in self.graphs, f"graphs.{name} is missing")
+        for name, graph in self.graphs.items():
+            _require("onnx" in graph.files, f"graphs.{name}.files.onnx is missing")
+            for file in graph.files.values():
+                _require(file in self.files, f"graphs.{name} names {file!r}, which files lacks")
+        for file in self.files:
+            _require(_stays_inside(file), f"files holds {file!r}, which is not inside the bundle")
+
+    @classmethod
+    def read(cls, folder: str | PathLike[str]) -> Self:
+        """Read ``manifest.json`` of the bundle at ``folder``.
+
+        Raises
+        ------
+        BundleError
+            There is no such folder, no manifest in it, or the manifest is not JSON, of another
+            format, of a newer version, or lacks or mistypes a key (which the text names).
+        """
+        path = Path(folder) / "manifest.json"
+        if not Path(folder).is_dir():
+            found = "is a file" if Path(folder).exists() else "does not exist"
+            raise BundleError(f"{folder} {found}; a bundle is a folder such as model.rnvp")
+        if not path.is_file():
+            raise BundleError(f"{folder} has no manifest.json, so it is not a bundle")
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise BundleError(f"{path} is not UTF-8 text; export the bundle again") from None
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The manifest that ``text`` spells; raises as `read` does."""
+        try:
+            found = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"not JSON ({error}); export the bundle again") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise BundleError(f"not a manifest: its format is not {FORMAT!r}")
+        version = found.get("version")
+        if type(version) is int and version > VERSION:
+            raise BundleError(
+                f"format version {version} is newer than this runtime, which reads {VERSION}: "
+                "pip install --upgrade rnvp-deploy"
+            )
+        if type(version) is not int or version != VERSION:
+            raise BundleError(f"version should be {VERSION}, found {version!r}")
+        manifest: Self = _decode(cls, found, "")
+        return manifest
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``; `from_json` gives this manifest back.
+
+        Raises ValueError for NaN and infinity, which JSON cannot hold.
+        """
+        record = asdict(self)
+        head = {"format": record.pop("format"), "version": record.pop("version")}
+        return json.dumps(head | record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def parity_of(self, graph: str, output: str, format: str = "onnx") -> Parity | None:
+        """The parity measured for one output of one graph; None if there is none."""
+        wanted = (graph, output, format)
+        return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)
+
+
+def _require(condition: object, complaint: str) -> None:
+    if not condition:
+        raise BundleError(f"{complaint}; export the bundle again")
+
+
+def _stays_inside(file: str) -> bool:
+    path = PurePosixPath(file)
+    plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return plain and not re.search(r"[\\:\x00]", file) and path.as_posix() == file
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}")
+
+
+_IN_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    """``value``, as parsed from JSON, as an instance of ``kind``; ``where`` names it in errors."""
+    if is_dataclass(kind):
+        found = _expect(dict, value, where, "an object")
+        for field in fields(kind):
+            if field.name not in found:
+                raise BundleError(f"{_inside(where, field.name)} is missing")
+        return kind(  # type: ignore[operator]
+            **{
+                field.name: _decode(field.type, found[field.name], _inside(where, field.name))
+                for field in fields(kind)
+            }
+        )
+    if get_origin(kind) is tuple:
+        found = _expect(list, value, where, "a list")
+        item = get_args(kind)[0]
+        return tuple(_decode(item, v, f"{where}[{i}]") for i, v in enumerate(found))
+    if get_origin(kind) is dict:
+        found = _expect(dict, value, where, "an object")
+        item = get_args(kind)[1]
+        return {k: _decode(item, v, _inside(where, k)) for k, v in found.items()}
+    allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if type(value) in allowed:
+        return value
+    if float in allowed and type(value) is int and abs(value) < 2**1023:
+        return float(value)
+    words = " or ".join(_IN_WORDS.get(t, "null") for t in allowed)
+    raise BundleError(f"{where} should be {words}, found {_shown(value)}")
+
+
+def _expect(kind: type, value: Any, where: str, words: str) -> Any:
+    if not isinstance(value, kind):
+        raise BundleError(f"{where or 'the whole'} should be {words}, found {_shown(value)}")
+    return value
+
+
+def _inside(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,78 @@
+"""One graph of a bundle, opened in onnxruntime."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnvp_runtime.errors import BundleError
+from rnvp_runtime.manifest import Manifest
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+__all__ = ["check_onnxruntime", "open_graph", "open_onnx"]
+
+
+def open_graph(folder: Path, manifest: Manifest, graph: str) -> "InferenceSession":
+    """A session on ``graph``, made from the very bytes whose hash was checked.
+
+    Raises
+    ------
+    BundleError
+        The file is missing or altered, or this onnxruntime is too old for it.
+    """
+    check_onnxruntime(manifest.min_onnxruntime)
+    file = manifest.graphs[graph].files["onnx"]
+    try:
+        content = (folder / file).read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"{folder} has no {file}: copy the whole folder again") from None
+    if hashlib.sha256(content).hexdigest() != manifest.files[file].sha256:
+        raise BundleError(
+            f"{folder / file} is not the file that was exported (its sha256 differs): "
+            "copy the whole folder again"
+        )
+    return open_onnx(content, str(folder / file))
+
+
+def open_onnx(content: bytes, name: str) -> "InferenceSession":
+    """A single-threaded CPU session that never spins; ``name`` is for errors.
+
+    Threads are ours: `tiles.over_tiles` runs calls to one session side by side.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors are raised; warnings are not the caller's to mend
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+        reason = " ".join(str(error).split())
+        raise BundleError(f"onnxruntime cannot open {name}: {reason}") from None
+
+
+def check_onnxruntime(least: str) -> None:
+    """Refuse an onnxruntime older than ``least``.
+
+    Raises
+    ------
+    BundleError
+        Says which was found and which is needed.
+    """
+    import onnxruntime
+
+    found = onnxruntime.__version__
+    if _numbers(found) < _numbers(least):
+        raise BundleError(
+            f"onnxruntime {found} is too old, this bundle needs {least}: "
+            f'pip install --upgrade "onnxruntime>={least}"'
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    leading = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, leading.group().split("."))) if leading else ()

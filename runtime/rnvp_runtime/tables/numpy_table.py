@@ -1,0 +1,136 @@
+"""``.npy``, one matrix, mapped into memory; and ``.npz``, a matrix or one array a column."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnvp_runtime.column_names import explain_missing
+from rnvp_runtime.errors import TableError
+
+__all__ = ["ArraysTable", "MatrixTable", "open_npy", "open_npz"]
+
+
+def open_npy(path: Path, batch_rows: int) -> "MatrixTable":
+    """The matrix in a ``.npy`` file, read from disk as it is used."""
+    return MatrixTable(path, _load(path, "r"), batch_rows)
+
+
+def open_npz(path: Path, batch_rows: int) -> "MatrixTable | ArraysTable":
+    """The matrix named ``x``, or the only array, or else one 1-d array for each column."""
+    with _load(path, None) as archive:
+        try:
+            arrays = {name: archive[name] for name in archive.files}
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise TableError(f"{path} cannot be read: {error}") from None
+    only = next(iter(arrays)) if len(arrays) == 1 else "x"
+    if only in arrays and arrays[only].ndim == 2:
+        return MatrixTable(path, arrays[only], batch_rows)
+    return ArraysTable(path, arrays, batch_rows)
+
+
+class MatrixTable:
+    """A table without column names; see `rnvp_runtime.tables.Table`."""
+
+    columns: tuple[str, ...] | None = None
+
+    def __init__(self, path: Path, matrix: NDArray[Any], batch_rows: int) -> None:
+        if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
+            raise TableError(
+                f"{path} holds {matrix.dtype} of shape {matrix.shape}, expected numbers of shape "
+                "(rows, columns)"
+            )
+        if not len(matrix):
+            raise TableError(f"{path} has no rows")
+        self.path, self._matrix, self._batch_rows = path, matrix, batch_rows
+        self.rows: int | None = len(matrix)
+        self.width: int = matrix.shape[1]
+
+    def __iter__(self) -> Iterator["MatrixBatch"]:
+        for low in range(0, len(self._matrix), self._batch_rows):
+            yield MatrixBatch(self.path, low + 1, self._matrix[low : low + self._batch_rows])
+
+
+class MatrixBatch:
+    """Consecutive rows of a matrix; see `rnvp_runtime.tables.Batch`."""
+
+    def __init__(self, path: Path, first_row: int, matrix: NDArray[Any]) -> None:
+        self._path, self.first_row, self._matrix = path, first_row, matrix
+
+    def __len__(self) -> int:
+        return len(self._matrix)
+
+    def numeric(self, names: Sequence[str]) -> NDArray[np.float64]:
+        if self._matrix.shape[1] != len(names):
+            raise TableError(
+                f"{self._path} has {self._matrix.shape[1]} columns, expected {len(names)}: "
+                f"{', '.join(names)}"
+            )
+        return np.asarray(self._matrix, dtype=np.float64)
+
+    def columns(self) -> dict[str, Any]:
+        return {}
+
+
+class ArraysTable:
+    """A table of one 1-d array a column; see `rnvp_runtime.tables.Table`."""
+
+    def __init__(self, path: Path, arrays: dict[str, NDArray[Any]], batch_rows: int) -> None:
+        shapes = {array.shape for array in arrays.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+            raise TableError(
+                f"{path} holds {found or 'nothing'}; expected one matrix named x, or 1-d arrays of "
+                "one length, one for each column"
+            )
+        self.path, self._arrays, self._batch_rows = path, arrays, batch_rows
+        self.columns: tuple[str, ...] | None = tuple(arrays)
+        self.rows: int | None = next(iter(shapes))[0]
+        if not self.rows:
+            raise TableError(f"{path} has no rows")
+
+    def __iter__(self) -> Iterator["ArraysBatch"]:
+        for low in range(0, self.rows or 0, self._batch_rows):
+            part = slice(low, low + self._batch_rows)
+            yield ArraysBatch(self.path, low + 1, {n: a[part] for n, a in self._arrays.items()})
+
+
+class ArraysBatch:
+    """Consecutive rows of equally long arrays; see `rnvp_runtime.tables.Batch`."""
+
+    def __init__(self, path: Path, first_row: int, arrays: dict[str, NDArray[Any]]) -> None:
+        self._path, self.first_row, self._arrays = path, first_row, arrays
+
+    def __len__(self) -> int:
+        return len(next(iter(self._arrays.values())))
+
+    def numeric(self, names: Sequence[str]) -> NDArray[np.float64]:
+        if missing := explain_missing(names, list(self._arrays)):
+            raise TableError(f"{self._path} has {missing}")
+        out = np.empty((len(self), len(names)))
+        for i, name in enumerate(names):
+            array = self._arrays[name]
+            if array.dtype.kind not in "fiub":
+                raise TableError(
+                    f"{self._path}: column {name!r}, row {self.first_row}: "
+                    f"{str(array[0])[:40]!r} is {array.dtype}, not a number"
+                )
+            out[:, i] = array
+        return out
+
+    def columns(self) -> dict[str, Any]:
+        return dict(self._arrays)
+
+
+def _load(path: Path, mmap_mode: Any) -> Any:
+    try:
+        found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise TableError(f"{path} cannot be read as {path.suffix}: {reason}") from None
+    if isinstance(found, np.ndarray) == (path.suffix.lower() == ".npz"):
+        raise TableError(f"{path} is not what its name says: rename it")
+    return found

@@ -1,0 +1,89 @@
+"""A whole table as numbers, for training; and the rows that hold none."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnvp_runtime.column_names import explain_missing
+from rnvp_runtime.errors import TableError
+from rnvp_runtime.tables.numpy_table import MatrixTable
+from rnvp_runtime.tables.opening import open_table
+
+__all__ = ["Numbers", "nan_rows", "read_columns", "say_rows"]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numeric columns of a table."""
+
+    columns: tuple[str, ...]  # k names; x0, x1, ... where the table has none
+    values: NDArray[np.float64]  # (n, k), NaN where a cell is empty
+    skipped: tuple[str, ...]  # columns left out: text, or without a name
+
+
+def read_columns(path: str | PathLike[str], columns: Sequence[str] | None = None) -> Numbers:
+    """Read ``columns`` of the table at ``path``, or all that hold only numbers.
+
+    Parameters
+    ----------
+    path : .csv, .tsv, .parquet, .npy or .npz
+    columns : sequence of str, optional
+        In the order wanted. Left out: every column whose every cell is a number or empty.
+
+    Raises
+    ------
+    TableError
+        The table cannot be read, a wanted column is missing or holds text, or, with ``columns``
+        left out, none is numeric.
+    """
+    table = open_table(path)
+    if isinstance(table, MatrixTable):
+        return _of_matrix(table, columns)
+    present = table.columns or ()
+    if columns is not None:
+        parts = [batch.numeric(columns) for batch in table]
+        return Numbers(tuple(columns), np.concatenate(parts), ())
+    kept: dict[str, list[NDArray[np.float64]]] = {name: [] for name in present if name}
+    for batch in table:
+        for name in list(kept):
+            try:
+                kept[name].append(batch.numeric([name]))
+            except TableError:
+                del kept[name]
+    if not kept:
+        raise TableError(f"{path} has no numeric column; there are {', '.join(present)}")
+    values = np.concatenate([np.concatenate(parts) for parts in kept.values()], axis=1)
+    return Numbers(tuple(kept), values, tuple(n for n in present if n not in kept))
+
+
+def _of_matrix(table: MatrixTable, columns: Sequence[str] | None) -> Numbers:
+    names = tuple(f"x{i}" for i in range(table.width))
+    wanted = names if columns is None else tuple(columns)
+    if missing := explain_missing(wanted, names):
+        raise TableError(f"{table.path} has {missing}")
+    values = np.concatenate([batch.numeric(names) for batch in table])
+    return Numbers(wanted, values[:, [names.index(name) for name in wanted]], ())
+
+
+def nan_rows(values: NDArray[np.floating], *, infinite: bool = False) -> list[int]:
+    """The numbers, from 1, of rows of ``values``, (n, k), that hold NaN (or infinity)."""
+    bad = ~np.isfinite(values) if infinite else np.isnan(values)
+    return [int(row) + 1 for row in np.flatnonzero(bad.any(axis=1))]
+
+
+def say_rows(rows: Iterable[int], count: int | None = None, *, shown: int = 10) -> str:
+    """``3 rows hold no number: 17, 204, 991``; the first ten are named.
+
+    ``count`` is how many there are, where ``rows`` are only the first of them.
+    """
+    listed = list(rows)
+    total = len(listed) if count is None else count
+    named = ", ".join(map(str, listed[:shown]))
+    more = (
+        f" and {total - min(len(listed), shown):,} more" if total > min(len(listed), shown) else ""
+    )
+    verb = "row holds" if total == 1 else "rows hold"
+    return f"{total:,} {verb} no number: {named}{more}"
