@@ -197,7 +197,7 @@ class Flow:
         return _one_or_two(self._run("sampler", _names("x", return_log_prob), n, feeds))
 
     def _temperature(self, temperature: float) -> float:
-        if not 0 <= temperature <= np.finfo(self._dtype).max:
+        if not 0 <= temperature <= float(np.finfo(self._dtype).max):
             raise InputError(f"temperature is {temperature}, expected a finite number, 0 or more")
         return temperature
 
