@@ -112,7 +112,8 @@ class Passage(nn.Module):
         self.split, self.join = Split(parts, columns), Join(parts, order)
         self.steps = nn.ModuleList(steps)
         self.constant: Tensor
-        width = len(parts[0])
+        self.widths = [len(part) for part in parts]
+        width = self.widths[0]
         spread = torch.full((width,), constant / width, dtype=torch.float64)
         self.register_buffer("constant", spread)
 
@@ -120,15 +121,15 @@ class Passage(nn.Module):
         if self.entry is not None:
             x = self.entry(x)
         parts = self.split(x)
-        terms: dict[int, list[Tensor]] = {parts[0].shape[-1]: []}
+        terms: dict[int, list[Tensor]] = {self.widths[0]: []}
         for step in self.steps:
             log_scale = step(parts, context)
             if log_scale is not None:
-                terms.setdefault(log_scale.shape[-1], []).append(log_scale)
+                terms.setdefault(self.widths[step.writes], []).append(log_scale)
         x = self.join(parts)
         if self.exit is not None:
             x = self.exit(x)
-        terms[self.constant.shape[0]].append(self.constant)
+        terms[self.widths[0]].append(self.constant)
         return x, self._total(list(terms.values()))
 
     def _total(self, groups: list[list[Tensor]]) -> Tensor:

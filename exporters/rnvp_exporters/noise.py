@@ -44,7 +44,12 @@ def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) 
     """
     blocks = (dim + 3) // 4
     mask = 0xFFFFFFFF
-    row = torch.arange(int(count), dtype=torch.int64) + start
+    if torch.jit.is_scripting():
+        rows = int(count)
+    else:
+        rows = count.item()  # an int, or while torch.export traces, a symbol
+        torch._check(rows >= 0)
+    row = torch.arange(rows, dtype=torch.int64) + start
     row = row.reshape(1, 1, -1)
     block = torch.arange(blocks, dtype=torch.int64).reshape(1, -1, 1)
     zero = torch.zeros_like(row + block)

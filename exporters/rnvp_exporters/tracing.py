@@ -1,0 +1,153 @@
+"""From an inference module to the bytes of a file: ONNX, TorchScript, torch.export."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal, TypeAlias
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from rnvp_deploy import RNVP
+from rnvp_exporters.inference import Density, Inverse, Sampler
+from rnvp_exporters.operators import ONNX, PLAIN, TRANSLATIONS, Operators
+
+__all__ = ["FORMATS", "Format", "Graph", "graphs", "trace"]
+
+Format: TypeAlias = Literal["onnx", "torchscript", "pt2"]
+FORMATS: dict[Format, str] = {"onnx": ".onnx", "torchscript": ".ts", "pt2": ".pt2"}
+"""The formats, each with its files' ending."""
+
+IR_VERSION = 10
+ROWS = 3  # of the example that is traced: 0 and 1 would be specialised away
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One of a bundle's graphs: its module, and its tensors' names with their shapes.
+
+    A shape's "n" is the batch, or the sampler's count.
+    """
+
+    name: str
+    module: Callable[[RNVP, Operators, torch.dtype], nn.Module]
+    inputs: dict[str, tuple[int | str, ...]]
+    outputs: dict[str, tuple[int | str, ...]]
+
+    def input_dtype(self, name: str, dtype: torch.dtype) -> torch.dtype:
+        """int64 for a seed, a start or a count; else the flow's."""
+        return torch.int64 if name in ("seed", "start", "count") else dtype
+
+
+def graphs(flow: RNVP) -> list[Graph]:
+    """The three graphs of ``flow``."""
+    rows, vector = ("n", flow.dim), ("n",)
+    context: dict[str, tuple[int | str, ...]] = (
+        {"context": ("n", flow.context_dim)} if flow.context_dim else {}
+    )
+    scalars: dict[str, tuple[int | str, ...]] = dict.fromkeys(
+        ("seed", "start", "count", "temperature"), ()
+    )
+    return [
+        Graph("density", Density, {"x": rows, **context}, {"log_prob": vector, "z": rows}),
+        Graph("inverse", Inverse, {"z": rows, **context}, {"x": rows, "log_prob": vector}),
+        Graph("sampler", Sampler, {**scalars, **context}, {"x": rows, "log_prob": vector}),
+    ]
+
+
+def trace(graph: Graph, flow: RNVP, dtype: torch.dtype, format: Format, opset: int) -> bytes:
+    """The bytes of ``graph`` of ``flow`` in one format, weights inside."""
+    operators = ONNX if format == "onnx" else PLAIN
+    module = graph.module(flow, operators, dtype).eval().requires_grad_(False)
+    example = _example(graph, dtype)
+    with _quiet():
+        match format:
+            case "onnx":
+                return _onnx(graph, module, example, opset)
+            case "torchscript":
+                return _torchscript(module, example)
+            case "pt2":
+                return _pt2(graph, module, example)
+
+
+def _example(graph: Graph, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    draw = torch.Generator().manual_seed(0)
+    scalars = {"seed": 7, "start": 0, "count": ROWS, "temperature": 1.0}
+    return tuple(
+        torch.tensor(scalars[name], dtype=graph.input_dtype(name, dtype))
+        if name in scalars
+        else torch.randn([ROWS if size == "n" else int(size) for size in shape], generator=draw, dtype=dtype)
+        for name, shape in graph.inputs.items()
+    )
+
+
+def _dynamic(graph: Graph) -> tuple[dict[int, Any], ...]:
+    n = torch.export.Dim("n")
+    return tuple({0: n} if shape[:1] == ("n",) else {} for shape in graph.inputs.values())
+
+
+def _onnx(graph: Graph, module: nn.Module, example: tuple[Tensor, ...], opset: int) -> bytes:
+    program = torch.onnx.export(
+        module,
+        example,
+        dynamo=True,
+        dynamic_shapes=_dynamic(graph),
+        input_names=list(graph.inputs),
+        output_names=list(graph.outputs),
+        opset_version=opset,
+        custom_translation_table=TRANSLATIONS,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    return _clean(program.model_proto, graph).SerializeToString()
+
+
+def _torchscript(module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
+    traced = torch.jit.trace(module, example, check_trace=False)
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.freeze(traced.eval()), stream)
+    return stream.getvalue()
+
+
+def _pt2(graph: Graph, module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
+    program = torch.export.export(module, example, dynamic_shapes=_dynamic(graph))
+    stream = io.BytesIO()
+    torch.export.save(program, stream)
+    return stream.getvalue()
+
+
+def _clean(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
+    """Without the exporter's notes (they hold file names), its batch axis called n everywhere."""
+    del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in [*model.graph.input, *model.graph.output]:
+        del value.metadata_props[:]
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = "n"
+    for initializer in model.graph.initializer:
+        del initializer.metadata_props[:]
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "rnvp-deploy", version("rnvp-deploy")
+    model.graph.name = graph.name
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' warnings that their own interface is old; ours test what they wrote."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
