@@ -1,6 +1,7 @@
 """``.npy``, one matrix, mapped into memory; and ``.npz``, a matrix or one array a column."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,30 @@ __all__ = ["ArraysTable", "MatrixTable", "open_npy", "open_npz"]
 
 def open_npy(path: Path, batch_rows: int) -> "MatrixTable":
     """The matrix in a ``.npy`` file, read from disk as it is used."""
-    return MatrixTable(path, _load(path, "r"), batch_rows)
+    try:
+        matrix = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, SyntaxError) as error:  # of a header that is none
+        raise _unreadable(path, error) from None
+    return MatrixTable(path, matrix, batch_rows)
 
 
 def open_npz(path: Path, batch_rows: int) -> "MatrixTable | ArraysTable":
     """The matrix named ``x``, or the only array, or else one 1-d array for each column."""
-    with _load(path, None) as archive:
-        try:
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             arrays = {name: archive[name] for name in archive.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise TableError(f"{path} cannot be read: {error}") from None
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(path, error) from None
     only = next(iter(arrays)) if len(arrays) == 1 else "x"
     if only in arrays and arrays[only].ndim == 2:
         return MatrixTable(path, arrays[only], batch_rows)
     return ArraysTable(path, arrays, batch_rows)
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    reason = " ".join(str(error).split())
+    return TableError(f"{path} cannot be read as {path.suffix}: {reason}")
 
 
 class MatrixTable:
@@ -123,14 +134,3 @@ class ArraysBatch:
 
     def columns(self) -> dict[str, Any]:
         return dict(self._arrays)
-
-
-def _load(path: Path, mmap_mode: Any) -> Any:
-    try:
-        found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise TableError(f"{path} cannot be read as {path.suffix}: {reason}") from None
-    if isinstance(found, np.ndarray) == (path.suffix.lower() == ".npz"):
-        raise TableError(f"{path} is not what its name says: rename it")
-    return found

@@ -1,0 +1,30 @@
+"""What is public, and nothing else by accident."""
+
+import pytest
+import rnvp_runtime
+
+
+def test_the_public_names() -> None:
+    """Adding or removing one is a decision."""
+    assert set(rnvp_runtime.__all__) == {
+        "BundleError", "Flow", "InputError", "Manifest", "MissingExtraError", "RnvpError",
+        "TableError", "load",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", rnvp_runtime.__all__)
+def test_public_names_are_there(name: str) -> None:
+    """The lazy ones too."""
+    assert getattr(rnvp_runtime, name)
+
+
+def test_other_names_are_not() -> None:
+    """A typing error is an AttributeError."""
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        _ = rnvp_runtime.laod
+
+
+@pytest.mark.parametrize("name", ["BundleError", "InputError", "MissingExtraError", "TableError"])
+def test_one_class_catches_them_all(name: str) -> None:
+    """Every error that is the user's to mend is an RnvpError."""
+    assert issubclass(getattr(rnvp_runtime, name), rnvp_runtime.RnvpError)
