@@ -292,15 +292,19 @@ def test_no_rows_are_a_table_too(tmp_path: Path) -> None:
     assert np.load(tmp_path / "t.npy").shape == (0, 2)
 
 
+def _write_and_fail(path: Path, error: type[BaseException]) -> None:
+    with open_writer(path) as writer:
+        writer.write({"a": np.ones(3)})
+        raise error
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npy"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TableError])
 def test_a_failure_leaves_the_target_as_it_was(tmp_path: Path, name: str, error: Any) -> None:
     """Nothing is changed and nothing is left behind, Ctrl-C included."""
     (tmp_path / name).write_text("before")
-    with pytest.raises(error):  # noqa: PT012 - the block is what is tested
-        with open_writer(tmp_path / name) as writer:
-            writer.write({"a": np.ones(3)})
-            raise error
+    with pytest.raises(error):
+        _write_and_fail(tmp_path / name, error)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "before"
 

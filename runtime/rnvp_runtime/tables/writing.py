@@ -77,8 +77,10 @@ def open_writer(
             matrix.finish()
         elif suffix == ".parquet":
             parquet = ParquetWriter(file)
-            yield parquet
-            parquet.finish()
+            try:
+                yield parquet
+            finally:  # or pyarrow would close it later, when the file is gone
+                parquet.finish()
         else:
             with _text(file) as stream:
                 yield CsvWriter(stream, "\t" if suffix == ".tsv" else delimiter)

@@ -1,0 +1,295 @@
+"""The four commands, as a user meets them: what they write, print, and exit with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import rnvp_runtime
+from click.testing import CliRunner, Result
+from rnvp_runtime.commands.inspect import inspect
+from rnvp_runtime.commands.sample import sample
+from rnvp_runtime.commands.score import score
+from rnvp_runtime.commands.verify import verify
+
+Run = Callable[..., Result]
+COMMANDS = {"sample": sample, "score": score, "verify": verify, "inspect": inspect}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty folder: ``run("sample", bundle, "-n", 5)``."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(name: str, *args: Any) -> Result:
+        result = CliRunner().invoke(COMMANDS[name], [str(a) for a in args])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A CSV of three rows with a column of text, and its columns in another order."""
+    path = tmp_path / "table.csv"
+    path.write_text("name,x1,c0,x0\na,-1.0,0,0.50\nb,3,1,2\nc,1.5,2,-4\n")
+    return path
+
+
+X = [[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_gives_an_example(run: Run, name: str) -> None:
+    """--help shows a line to copy."""
+    assert f"  rnvp-{name} model.rnvp" in run(name, "--help").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_is_no_bundle_is_one_line(run: Run, name: str) -> None:
+    """Exit code 1, one line on stderr, nothing on stdout."""
+    args = {"sample": ["-n", 1], "score": ["table.csv"]}.get(name, [])
+    result = run(name, "none.rnvp", *args)
+    said = "Error: none.rnvp does not exist; a bundle is a folder such as model.rnvp\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
+
+
+def test_sample_prints_csv(run: Run, bundle: Path) -> None:
+    """Rows go to stdout, the seed and the rate to stderr."""
+    result = run("sample", bundle, "-n", 3, "--seed", 7)
+    expected = rnvp_runtime.load(bundle).sample(3, seed=7)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "x0,x1"
+    np.testing.assert_array_equal(
+        [[np.float32(c) for c in r.split(",")] for r in lines[1:]], expected
+    )
+    assert "3 rows from 0, seed 7, " in result.stderr
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_sample_writes_the_rows_of_its_seed(run: Run, bundle: Path, suffix: str) -> None:
+    """All formats hold the same rows, over batches too."""
+    run("sample", bundle, "-n", 70_000, "--seed", 7, "--start", 5, "-o", f"s{suffix}")
+    read = {".npy": np.load, ".csv": pd.read_csv, ".parquet": pd.read_parquet}[suffix]
+    expected = rnvp_runtime.load(bundle).sample(70_000, seed=7, start=5)
+    np.testing.assert_array_equal(np.asarray(read(f"s{suffix}"), dtype=np.float32), expected)
+
+
+def test_sample_draws_and_tells_a_seed(run: Run, bundle: Path) -> None:
+    """Without --seed the one that was used is told, and gives the same rows again."""
+    told = json.loads(run("sample", bundle, "-n", 9, "-o", "a.npy", "--json").stdout)
+    run("sample", bundle, "-n", 9, "-o", "b.npy", "--seed", told["seed"])
+    assert told["rows"] == 9
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+
+
+def test_sample_adds_log_prob(run: Run, bundle: Path) -> None:
+    """--log-prob is a last column."""
+    run("sample", bundle, "-n", 9, "--seed", 7, "--log-prob", "-o", "s.npy")
+    found = np.load("s.npy")
+    expected = rnvp_runtime.load(bundle).log_prob(found[:, :2])
+    np.testing.assert_allclose(found[:, 2], expected, rtol=1e-5)
+
+
+def test_sample_takes_context(run: Run, conditional_bundle: Path, table: Path) -> None:
+    """One for all rows, or one from each row of a table."""
+    flow = rnvp_runtime.load(conditional_bundle)
+    run("sample", conditional_bundle, "-n", 4, "--seed", 7, "--context", "2.5", "-o", "a.npy")
+    np.testing.assert_array_equal(np.load("a.npy"), flow.sample(4, seed=7, context=[2.5]))
+    run("sample", conditional_bundle, "--context-from", table, "--seed", 7, "-o", "b.npy")
+    np.testing.assert_array_equal(np.load("b.npy"), flow.sample(3, seed=7, context=[[0], [1], [2]]))
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        ([], 2, "give the number of rows, -n, or --context-from TABLE, not both"),
+        (["-n", -1], 2, "-1 is not in the range x>=0"),
+        (["-n", 5, "--json"], 2, "--json needs -o"),
+        (["-n", 5, "-o", "s.txt"], 1, "name it one of .csv, .tsv, .parquet, .npy"),
+        (["-n", 5, "--seed", 2**64], 1, "does not fit 64 bits"),
+        (["-n", 5, "--context", "1"], 1, "the flow takes none"),
+        (["-n", 5, "--context", "a"], 2, "'a' is not numbers separated by commas"),
+        (["-n", 5, "--temperature", "-1"], 1, "temperature is -1.0"),
+    ],
+)
+def test_sample_refuses_what_does_not_fit(
+    run: Run, bundle: Path, args: Any, code: int, said: str
+) -> None:
+    """One clear line, and no file."""
+    result = run("sample", bundle, *args)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+    assert not list(Path().iterdir())
+
+
+def test_score_keeps_the_table_and_adds_log_prob(run: Run, bundle: Path, table: Path) -> None:
+    """Every column stays as it stood; the summary is on stderr."""
+    result = run("score", bundle, table)
+    found = [line.rsplit(",", 1) for line in result.stdout.splitlines()]
+    assert [kept for kept, _ in found] == table.read_text().splitlines()
+    expected = rnvp_runtime.load(bundle).log_prob(X)
+    np.testing.assert_array_equal([np.float32(cell) for _, cell in found[1:]], expected)
+    assert found[0][1] == "log_prob"
+    assert f"3 rows, mean log_prob {expected.mean():.6g} nats" in result.stderr
+
+
+def test_score_reads_context_from_the_table(
+    run: Run, conditional_bundle: Path, table: Path
+) -> None:
+    """Context columns are found by name, like the others."""
+    run("score", conditional_bundle, table, "-o", "s.npy")
+    expected = rnvp_runtime.load(conditional_bundle).log_prob(X, [[0], [1], [2]])
+    np.testing.assert_array_equal(np.load("s.npy"), expected)
+
+
+def test_score_of_npy_is_npy(run: Run, bundle: Path) -> None:
+    """(n, d) in, (n,) out."""
+    np.save("x.npy", X)
+    summary = json.loads(run("score", bundle, "x.npy", "-o", "s.npy", "--json").stdout)
+    found = np.load("s.npy")
+    np.testing.assert_array_equal(found, rnvp_runtime.load(bundle).log_prob(X))
+    assert summary["rows"] == 3
+    assert summary["mean_log_prob"] == pytest.approx(found.mean())
+
+
+def test_score_of_npy_as_csv_names_the_columns(run: Run, bundle: Path) -> None:
+    """A matrix gets the flow's column names."""
+    np.save("x.npy", X)
+    assert run("score", bundle, "x.npy").stdout.startswith("x0,x1,log_prob\n0.5,-1.0,")
+
+
+def test_score_of_csv_as_parquet(run: Run, bundle: Path, table: Path) -> None:
+    """The flow's columns become numbers, the others stay text."""
+    run("score", bundle, table, "-o", "s.parquet")
+    found = pq.read_table("s.parquet")
+    kinds = {field.name: str(field.type) for field in found.schema}
+    assert kinds == {
+        "name": "string",
+        "x1": "double",
+        "c0": "string",
+        "x0": "double",
+        "log_prob": "float",
+    }
+
+
+def test_score_may_write_onto_its_input(run: Run, bundle: Path, table: Path) -> None:
+    """The table gains a column in place; once more is refused."""
+    assert run("score", bundle, table, "-o", table).exit_code == 0
+    scored = table.read_text()
+    assert scored.startswith("name,x1,c0,x0,log_prob\n")
+    result = run("score", bundle, table, "-o", table)
+    assert result.exit_code == 1
+    assert "has a column 'log_prob' already: rename it" in result.stderr
+    assert table.read_text() == scored
+
+
+@pytest.mark.parametrize("output", [[], ["-o", "s.csv"]], ids=["stdout", "file"])
+def test_score_refuses_nan_rows(run: Run, bundle: Path, output: list[str]) -> None:
+    """The rows are named, and nothing is written or printed."""
+    Path("t.csv").write_text("x0,x1\n1,2\n,3\n4,nan\n")
+    result = run("score", bundle, "t.csv", *output)
+    said = "Error: t.csv: 2 rows hold no number: 2, 3: mend them, or pass --nan keep\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
+    assert [path.name for path in Path().iterdir()] == ["t.csv"]
+
+
+def test_score_can_keep_nan_rows(run: Run, bundle: Path) -> None:
+    """Their log_prob is NaN and the mean leaves them out."""
+    Path("t.csv").write_text("x0,x1\n1,2\n,3\n")
+    result = run("score", bundle, "t.csv", "--nan", "keep", "-o", "s.npy", "--json")
+    found = np.load("s.npy")
+    assert np.isnan(found).tolist() == [False, True]
+    assert json.loads(result.stdout)["mean_log_prob"] == pytest.approx(found[0])
+    assert json.loads(result.stdout)["nan_rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("x0,y\n1,2\n", "t.csv has no column 'x1'"),
+        ("x0,x1\n1,2\n1,red\n", "column 'x1', row 2: 'red' is not a number"),
+    ],
+)
+def test_score_refuses_tables_that_do_not_fit(
+    run: Run, bundle: Path, content: str, said: str
+) -> None:
+    """One line, exit code 1, and the output that was there stays."""
+    Path("t.csv").write_text(content)
+    Path("s.csv").write_text("before")
+    result = run("score", bundle, "t.csv", "-o", "s.csv")
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert Path("s.csv").read_text() == "before"
+
+
+def test_verify_passes_a_sound_bundle(run: Run, bundle: Path) -> None:
+    """One line a check, all ticked."""
+    result = run("verify", bundle)
+    assert result.exit_code == 0
+    assert {line[0] for line in result.stdout.splitlines()} == {"✓"}
+    assert "sampler log_prob" in result.stdout
+    assert json.loads(run("verify", bundle, "--json").stdout)["passed"]
+
+
+def test_verify_names_what_failed(run: Run, make_bundle: Any) -> None:
+    """An altered file is crossed, and the exit code is 1."""
+    path = make_bundle()
+    (path / "README.md").write_text("Another map.\n")
+    result = run("verify", path)
+    assert result.exit_code == 1
+    assert "✗ README.md" in result.stdout
+    assert "2 of 2 checks failed: README.md is altered" in result.stderr
+
+
+def test_inspect_shows_a_card(run: Run, conditional_bundle: Path) -> None:
+    """What it is, its graphs, its parity, and what to run next."""
+    said = run("inspect", conditional_bundle).stdout
+    for part in ("one affine map", "x0, x1", "c0", "float32", "density(", "x(n, 2) context(n, 1)", "nats", "rnvp-verify"):  # fmt: skip
+        assert part.rstrip("(") in said
+    assert json.loads(run("inspect", conditional_bundle, "--json").stdout)["dim"] == 2
+
+
+def _start(code: str, *args: Any, **options: Any) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)
+
+
+SAMPLE = "from rnvp_runtime.commands.sample import sample; sample()"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_an_interrupt_is_one_word(bundle: Path, tmp_path: Path) -> None:
+    """Ctrl-C: exit code 130, no traceback, no file."""
+    process = _start(SAMPLE, bundle, "-n", 10**12, "-o", tmp_path / "s.csv")
+    while not list(tmp_path.iterdir()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, b"Interrupted.\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX's")
+def test_a_closed_pipe_is_quiet(bundle: Path) -> None:
+    """``rnvp-sample ... | head`` prints no error."""
+    process = _start(SAMPLE, bundle, "-n", 10**12, "--seed", 1, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"x0,x1\n"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait(timeout=20)

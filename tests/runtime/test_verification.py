@@ -1,0 +1,133 @@
+"""Verifying a bundle: every file, then every test vector, each failure with its size."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rnvp_runtime import Manifest
+from rnvp_runtime.tensor_proto import read, serialize
+from rnvp_runtime.verification import Check, check_vectors, onnxruntime_cpu, verify
+
+Make = Callable[..., Path]
+
+
+def failed(checks: list[Check]) -> list[str]:
+    return [f"{check.name} {check.detail}" for check in checks if not check.passed]
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "float64"}, {"context_dim": 2}, {"dim": 5}])
+def test_a_sound_bundle_passes(make_bundle: Make, options: Any) -> None:
+    """The files, and both outputs of the three graphs."""
+    checks = verify(make_bundle(**options))
+    assert failed(checks) == []
+    assert len(checks) == 7
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda p: (p / "inverse.onnx").unlink(), "inverse.onnx is missing"),
+        (
+            lambda p: (p / "README.md").write_text(""),
+            "README.md is altered: 0 bytes, exported with",
+        ),
+        (lambda p: (p / "README.md").write_text("An affine mop.\n"), "its sha256 differs"),
+        (lambda p: (p / "notes.txt").write_text("x"), "notes.txt is not part of the bundle"),
+        (lambda p: shutil.rmtree(p / "tests/density"), "input_0.pb is missing"),
+    ],
+)
+def test_harm_to_any_file_is_found(
+    make_bundle: Make, harm: Callable[[Path], Any], said: str
+) -> None:
+    """Each such file is named, and the vectors are not run."""
+    path = make_bundle()
+    harm(path)
+    found = failed(verify(path))
+    assert any(said in line for line in found)
+    assert found[-1] == "test vectors not run: the files are not as exported"
+
+
+def test_an_engine_that_strays_is_found(bundle: Path) -> None:
+    """The excess is given in units of what is permitted, with the place and both numbers."""
+
+    def astray(path: Path, feeds: Any, outputs: Any) -> list[Any]:
+        found = [a.copy() for a in onnxruntime_cpu(path, feeds, outputs)]
+        if "density" in path.name:
+            found[1][2, 1] += 5e-4
+        return found
+
+    found = failed(check_vectors(bundle, Manifest.read(bundle), astray))
+    assert len(found) == 1
+    assert found[0].startswith(
+        "density z 5 times the permitted error: test_data_set_0 [2, 1]: found"
+    )
+
+
+def test_an_engine_that_fails_is_a_finding(bundle: Path) -> None:
+    """Whatever it raises becomes a failed check of that graph."""
+
+    def broken(path: Path, feeds: Any, outputs: Any) -> list[Any]:
+        raise OverflowError("no uint64\nhere")
+
+    found = failed(check_vectors(bundle, Manifest.read(bundle), broken))
+    assert found == [f"{g} fails: no uint64 here" for g in ("density", "inverse", "sampler")]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_must_be_the_same(make_bundle: Make, reseal: Any, value: float) -> None:
+    """A vector that expects them passes only where the engine gives them."""
+    path = make_bundle()
+    data = path / "tests" / "density" / "test_data_set_0"
+    x = read(data / "input_0.pb")
+    x[0, 0] = value
+    (data / "input_0.pb").write_bytes(serialize(x))
+    reseal(path, Manifest.read(path))
+    assert [line.split(" ", 2)[2][:18] for line in failed(verify(path))] == [
+        "inf times the perm"
+    ] * 2
+    z = (x - [1, 2]) / np.array([1, 2])
+    log_prob = read(data / "output_0.pb")
+    log_prob[0] = np.nan if np.isnan(value) else -np.inf
+    (data / "output_1.pb").write_bytes(serialize(z.astype(np.float32)))
+    (data / "output_0.pb").write_bytes(serialize(log_prob))
+    reseal(path, Manifest.read(path))
+    assert failed(verify(path)) == []
+
+
+def test_scale_is_by_column(make_bundle: Make, reseal: Any) -> None:
+    """A column of larger units may stray further."""
+    path = make_bundle()
+    manifest = Manifest.read(path)
+    wide = tuple(dataclasses.replace(p, scale=(1.0, 100.0)) if p.output != "log_prob" else p for p in manifest.parity)  # fmt: skip
+    data = path / "tests" / "inverse" / "test_data_set_0" / "output_0.pb"
+    data.write_bytes(serialize(read(data) + np.array([0, 5e-3], np.float32)))
+    reseal(path, manifest)
+    assert [line[:9] for line in failed(verify(path))] == ["inverse x"]
+    reseal(path, dataclasses.replace(manifest, parity=wide))
+    assert failed(verify(path)) == []
+
+
+def test_a_bundle_without_vectors_fails(make_bundle: Make, reseal: Any) -> None:
+    """What cannot be checked has not passed."""
+    path = make_bundle()
+    shutil.rmtree(path / "tests" / "sampler")
+    reseal(path, Manifest.read(path))
+    assert failed(verify(path)) == ["sampler has no test vectors"]
+
+
+def test_an_output_without_tolerance_fails(make_bundle: Make, reseal: Any) -> None:
+    """Nor has an output for which the manifest permits nothing."""
+    path = make_bundle()
+    manifest = Manifest.read(path)
+    reseal(path, dataclasses.replace(manifest, parity=manifest.parity[1:]))
+    assert failed(verify(path)) == ["density log_prob the manifest gives no tolerance for it"]
+
+
+def test_an_old_onnxruntime_fails(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a check of its own."""
+    monkeypatch.setattr("onnxruntime.__version__", "1.0.0")
+    assert failed(verify(bundle))[0].startswith("onnxruntime onnxruntime 1.0.0 is too old")
