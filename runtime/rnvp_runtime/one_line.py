@@ -38,14 +38,15 @@ class _OneLine(click.Command):
             return super().invoke(ctx)
         except RnvpError as error:
             raise _complaint(str(error)) from None
-        except ModuleNotFoundError as error:
+        except ImportError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # while a C extension was loading
+                raise _interrupted() from None
             line = what_to_install(error.name or "")
-            if line is None:
+            if line is None or not isinstance(error, ModuleNotFoundError):
                 raise
             raise _complaint(line) from None
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            raise click.exceptions.Exit(130) from None
+            raise _interrupted() from None
         except OSError as error:
             if error.errno == errno.EPIPE or error.strerror is None:
                 raise  # click ends quietly when a pipe's reader is gone
@@ -65,3 +66,8 @@ class OneLineGroup(_OneLine, click.Group):
 
 def _complaint(text: str) -> click.ClickException:
     return click.ClickException(" ".join(text.splitlines()))
+
+
+def _interrupted() -> click.exceptions.Exit:
+    click.echo("Interrupted.", err=True)
+    return click.exceptions.Exit(130)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rnvp_runtime import Manifest
+from rnvp_runtime.manifest import Parity
 from rnvp_runtime.tensor_proto import read, serialize
 from rnvp_runtime.verification import Check, check_vectors, onnxruntime_cpu, verify
 
@@ -33,7 +34,7 @@ def test_a_sound_bundle_passes(make_bundle: Make, options: Any) -> None:
         (lambda p: (p / "inverse.onnx").unlink(), "inverse.onnx is missing"),
         (
             lambda p: (p / "README.md").write_text(""),
-            "README.md is altered: 0 bytes, exported with",
+            "README.md is altered: 0 bytes,",
         ),
         (lambda p: (p / "README.md").write_text("An affine mop.\n"), "its sha256 differs"),
         (lambda p: (p / "notes.txt").write_text("x"), "notes.txt is not part of the bundle"),
@@ -98,16 +99,20 @@ def test_nan_and_infinity_must_be_the_same(make_bundle: Make, reseal: Any, value
     assert failed(verify(path)) == []
 
 
+def _wider(parity: Parity) -> Parity:
+    return dataclasses.replace(parity, scale=(1.0, 100.0))
+
+
 def test_scale_is_by_column(make_bundle: Make, reseal: Any) -> None:
     """A column of larger units may stray further."""
     path = make_bundle()
     manifest = Manifest.read(path)
-    wide = tuple(dataclasses.replace(p, scale=(1.0, 100.0)) if p.output != "log_prob" else p for p in manifest.parity)  # fmt: skip
+    wide = [p if p.output == "log_prob" else _wider(p) for p in manifest.parity]
     data = path / "tests" / "inverse" / "test_data_set_0" / "output_0.pb"
     data.write_bytes(serialize(read(data) + np.array([0, 5e-3], np.float32)))
     reseal(path, manifest)
     assert [line[:9] for line in failed(verify(path))] == ["inverse x"]
-    reseal(path, dataclasses.replace(manifest, parity=wide))
+    reseal(path, dataclasses.replace(manifest, parity=tuple(wide)))
     assert failed(verify(path)) == []
 
 
