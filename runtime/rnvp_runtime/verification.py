@@ -145,9 +145,8 @@ def _judge(manifest: Manifest, graph: str, i: int, runs: Sequence[_Run]) -> Chec
             worst = float(excess.max())
             at = tuple(int(k) for k in np.unravel_index(excess.argmax(), excess.shape))
             where = f"{run.name} {list(at)}: found {found[at]}, expected {expected[at]}"
-    size = f"{rows:,} rows of {len(runs)} vectors"
     if worst <= 1:
-        return Check(name, True, f"{size}, at worst {worst:.2g} of the permitted error")
+        return Check(name, True, f"{rows:,} rows, at worst {worst:.2g} of the permitted error")
     return Check(name, False, f"{worst:.3g} times the permitted error: {where}")
 
 

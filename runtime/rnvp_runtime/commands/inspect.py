@@ -95,7 +95,9 @@ def _next(bundle: Path, manifest: Manifest) -> list[str]:
 
 
 def _signature(specs: Sequence[TensorSpec]) -> str:
-    return " ".join(f"{s.name}({', '.join(map(str, s.shape))})" for s in specs)
+    return " ".join(
+        f"{s.name}({', '.join(map(str, s.shape))})" if s.shape else s.name for s in specs
+    )
 
 
 def _size(count: int) -> str:
