@@ -13,16 +13,49 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnvp_deploy.checkpoint import load, save
     from rnvp_deploy.config import RNVPConfig
+    from rnvp_deploy.conversion import (
+        convert,
+        from_freia,
+        from_glasflow,
+        from_nessai,
+        from_nflows,
+        from_normflows,
+        from_tutorial,
+        from_zuko,
+    )
     from rnvp_deploy.flow import RNVP
     from rnvp_deploy.training import TrainingOptions, fit
 
-__all__ = ["RNVP", "RNVPConfig", "TrainingOptions", "fit", "load", "save"]
+__all__ = [
+    "RNVP",
+    "RNVPConfig",
+    "TrainingOptions",
+    "convert",
+    "fit",
+    "from_freia",
+    "from_glasflow",
+    "from_nessai",
+    "from_nflows",
+    "from_normflows",
+    "from_tutorial",
+    "from_zuko",
+    "load",
+    "save",
+]
 
 _HOME = {
     "RNVP": "flow",
     "RNVPConfig": "config",
     "TrainingOptions": "training",
+    "convert": "conversion",
     "fit": "training",
+    "from_freia": "conversion",
+    "from_glasflow": "conversion",
+    "from_nessai": "conversion",
+    "from_nflows": "conversion",
+    "from_normflows": "conversion",
+    "from_tutorial": "conversion",
+    "from_zuko": "conversion",
     "load": "checkpoint",
     "save": "checkpoint",
 }

@@ -1,0 +1,73 @@
+"""``rnvp-import``: a flow trained with another library becomes a checkpoint of ours."""
+
+import json
+from pathlib import Path
+
+import click
+from rnvp_runtime.one_line import OneLineCommand
+
+__all__ = ["import_"]
+
+
+@click.command(name="rnvp-import", cls=OneLineCommand)
+@click.argument("factory")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="State dict to load into the model: what torch.save(flow.state_dict(), …) wrote.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--columns", help="Names of the coordinates, separated by commas.")
+@click.option("--context-columns", help="Names of the conditions, separated by commas.")
+@click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout.")
+@click.version_option(package_name="rnvp-deploy")
+def import_(
+    factory: str,
+    weights: Path | None,
+    output: Path,
+    columns: str | None,
+    context_columns: str | None,
+    as_json: bool,
+) -> None:
+    """Convert the flow that FACTORY makes, and write it to OUTPUT.
+
+    FACTORY is mymodule.py:make_flow: a function without arguments that returns a flow of nflows,
+    normflows, zuko, FrEIA, glasflow or nessai, or a tutorial's R_NVP. This runs your code; the
+    weights are loaded without running any. The conversion is checked against your model in
+    float64 before anything is written.
+
+    \b
+    Example:
+      rnvp-import mymodule.py:make_flow --weights flow.pt -o model.pt
+    """
+    click.echo(f"Running {factory} (your code).", err=True)
+
+    from rnvp_deploy.checkpoint import save
+    from rnvp_deploy.conversion.factory import convert_factory
+
+    flow = convert_factory(
+        factory, weights, columns=_names(columns), context_columns=_names(context_columns)
+    )
+    save(flow, output)
+    summary = {
+        "output": str(output),
+        "dim": flow.dim,
+        "context_dim": flow.context_dim,
+        "columns": list(flow.columns),
+        "context_columns": list(flow.context_columns),
+        "transforms": len(flow.transforms),
+        "parameters": sum(parameter.numel() for parameter in flow.parameters()),
+        "dtype": str(flow.dtype).removeprefix("torch."),
+    }
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    conditions = f" given {', '.join(flow.context_columns)}" if flow.context_dim else ""
+    click.echo(
+        f"{output}: {', '.join(flow.columns)}{conditions}; {summary['transforms']} transforms, "
+        f"{summary['parameters']} parameters, {summary['dtype']}; checked against the source."
+    )
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",")]
