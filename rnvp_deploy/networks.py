@@ -104,7 +104,7 @@ class ResidualBlock(nn.Module):
         self.gate = nn.Linear(step.gate_inputs, step.width) if step.gate_inputs else None
 
     def forward(self, h: Tensor, context: Tensor | None = None) -> Tensor:
-        change = self.body(h, context)
+        change: Tensor = self.body(h, context)
         if self.gate is not None:
             change = change * torch.sigmoid(self.gate(context))
         return h + change
@@ -190,5 +190,12 @@ ACTIVATIONS: dict[str, Callable[[float, Tensor], Tensor]] = {
     "exp": lambda _, h: torch.exp(h),
     "multiply": lambda a, h: h * a,
     "clamp_exp": lambda _, h: torch.exp(-torch.relu(-h)),
+    "softsign": lambda _, h: h / (1.0 + torch.abs(h)),
+    "log_sigmoid": lambda _, h: -_softplus(-h),
+    "mish": lambda _, h: h * torch.tanh(_softplus(h)),
+    "hard_tanh": lambda a, h: torch.clamp(h, -a, a),
+    "relu6": lambda _, h: torch.clamp(h, 0.0, 6.0),
+    "hard_sigmoid": lambda _, h: torch.clamp(h / 6.0 + 0.5, 0.0, 1.0),
+    "hard_swish": lambda _, h: h * torch.clamp(h / 6.0 + 0.5, 0.0, 1.0),
 }
 """Elementwise functions a(parameter, h), by name."""

@@ -64,6 +64,7 @@ def _activations(at: Callable[[float], float]) -> Iterator[Activation]:
         "leaky_relu": lambda: -at(-1.0),
         "elu": lambda: at(-1.0) / math.expm1(-1.0),
         "multiply": lambda: at(1.0),
+        "hard_tanh": lambda: max(at(_FAR), 0.0),
     }
     for name in ACTIVATIONS:
         yield Activation(name, _tidy(read_off[name]()) if name in read_off else 0.0)
