@@ -9,11 +9,11 @@ the user's. Anything else is refused with a sentence that says what to do.
 
 import os
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from rnvp_runtime.atomic import replacing
 
 from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import CheckpointError, ConfigError
@@ -33,7 +33,6 @@ def save(
     ``training`` is a record of plain values (losses, options, an optimizer's state) kept beside
     the weights; ``read_training`` gives it back.
     """
-    path = Path(path)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -43,19 +42,10 @@ def save(
         "context_columns": list(flow.context_columns),
         "training": training or {},
     }
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        # Into a stream of ours: given a path, torch writes the file's own name into the archive,
-        # and two equal checkpoints would differ by theirs.
-        with open(name, "wb") as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    # Into a stream of ours: given a path, torch writes the file's own name into the archive, and
+    # two equal checkpoints would differ by theirs.
+    with replacing(path) as stream:
+        torch.save(content, stream)
 
 
 def load(path: str | os.PathLike[str]) -> RNVP:

@@ -1,7 +1,7 @@
 """What a flow is, before any weight: one frozen dataclass, stored in every checkpoint."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rnvp_deploy.errors import ConfigError
@@ -31,7 +31,8 @@ class RNVPConfig:
     split:        k, how many coordinates are in the first half, 1 ≤ k < d; d // 2 by default.
     activation:   between layers: a key of ``rnvp_deploy.networks.ACTIVATIONS``.
     residual:     hidden layers come as residual blocks (equal widths), gated by the context.
-    joint:        one network for σ and μ instead of ``sig_net`` and ``mu_net``.
+    joint:        one network for σ and μ (half the work, and trains better); False: the source's
+                  separate ``sig_net`` and ``mu_net``.
     scale:        the scale function; bounded by default, since exp alone diverges in training.
     mixing:       how coordinates change roles between couplings: ``swap`` lets the halves take
                   turns; ``permute`` puts a random permutation (drawn from ``seed``) before each
@@ -51,8 +52,8 @@ class RNVPConfig:
     split: int | None = None
     activation: str = "relu"
     residual: bool = False
-    joint: bool = False
-    scale: Scale = Tanh()
+    joint: bool = True
+    scale: Scale = field(default_factory=Tanh)
     mixing: Mixing = "swap"
     actnorm: bool = False
     standardise: bool = True
@@ -108,14 +109,16 @@ class RNVPConfig:
 
     def _coupling(self, passive: tuple[int, ...], active: tuple[int, ...]) -> CouplingSpec:
         inputs, outputs = len(passive) + self.context_dim, len(active)
-        nets: dict[str, Steps]
-        if self.joint:
-            nets = {"joint_net": self._network(inputs, 2 * outputs)}
-        else:
-            net = self._network(inputs, outputs)
-            nets = {"sig_net": net, "mu_net": net}
+        joint = self._network(inputs, 2 * outputs) if self.joint else None
+        single = None if self.joint else self._network(inputs, outputs)
         return CouplingSpec(
-            passive, active, scale=self.scale, context_dim=self.context_dim, **nets
+            passive,
+            active,
+            sig_net=single,
+            mu_net=single,
+            joint_net=joint,
+            scale=self.scale,
+            context_dim=self.context_dim,
         )
 
     def _network(self, inputs: int, outputs: int) -> Steps:

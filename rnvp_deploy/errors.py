@@ -14,7 +14,7 @@ class CheckpointError(RnvpError):
 
 
 class TrainingError(RnvpError):
-    """The data cannot be learnt from as they are."""
+    """The data, or the options, are such that nothing can be learnt."""
 
 
 class ConversionError(RnvpError):

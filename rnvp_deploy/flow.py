@@ -84,6 +84,8 @@ class RNVP(nn.Module):
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(x | context): (n,), in nats."""
+        log_pz: Tensor
+        log_jacob: Tensor
         _, log_pz, log_jacob = self(x, context)
         return log_pz + log_jacob
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rnvp_deploy.errors import ConfigError
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "Network", "Norm", "Residual", "Rescale", "Steps"]
+__all__ = ["ACTIVATIONS", "Activation", "Dense", "Network", "Norm", "Rescale", "Residual", "Steps"]
 
 
 @dataclass(frozen=True)

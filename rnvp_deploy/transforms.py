@@ -6,7 +6,7 @@ description of its own, its ``spec``, which a checkpoint stores.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -42,7 +42,7 @@ class Transform(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """z (n, d) → the x (n, d) with forward(x) = z."""
 
-    def initialise(self, x: Tensor) -> None:  # noqa: B027 (most transforms need no data)
+    def initialise(self, x: Tensor) -> None:
         """Set what is set from data, once, before training: x (n, d) as it arrives here."""
 
 
@@ -62,7 +62,7 @@ class CouplingSpec:
     sig_net: Steps | None = None
     mu_net: Steps | None = None
     joint_net: Steps | None = None
-    scale: Scale = Tanh()
+    scale: Scale = field(default_factory=Tanh)
     inverted: bool = False
     context_dim: int = 0
 
@@ -259,18 +259,22 @@ class Linear(Transform):
         """log |det W|: a scalar, in nats."""
         if self.spec.lu:
             return self.log_diagonal.sum()
-        return torch.linalg.slogdet(self.weight).logabsdet
+        _, log_abs_det = torch.slogdet(self.weight)
+        return log_abs_det
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x @ self.matrix().T + self.bias, self.log_abs_det().expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         y = (z - self.bias).T
-        if not self.spec.lu:
-            return torch.linalg.solve(self.weight, y).T
-        lower, upper = self._factors()
-        y = torch.linalg.solve_triangular(lower, y[self.permutation], upper=False)
-        return torch.linalg.solve_triangular(upper, y, upper=True).T
+        x: Tensor
+        if self.spec.lu:
+            lower, upper = self._factors()
+            y = torch.linalg.solve_triangular(lower, y[self.permutation], upper=False)
+            x = torch.linalg.solve_triangular(upper, y, upper=True)
+        else:
+            x = torch.linalg.solve(self.weight, y)
+        return x.T
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         identity = torch.eye(self.spec.dim, dtype=self.lower.dtype, device=self.lower.device)
