@@ -2,8 +2,7 @@
 
 A ``SequenceINN`` or ``GraphINN`` goes data → noise by usage, and holds no base: a standard normal
 is taken. Its two-sided blocks move the first half, as the second says, and then the second: they
-become two couplings each. Clamps are plain functions, and ``AllInOneBlock`` had three forms of
-its own, so both are asked what they compute.
+become two couplings each. Clamps are plain functions, so they are asked what they compute.
 """
 
 import math
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnvp_deploy.conversion.all_in_one import read_all_in_one
 from rnvp_deploy.conversion.networks import Layer, compose, read_network
 from rnvp_deploy.conversion.recognition import recognise_scale
 from rnvp_deploy.conversion.refusal import kinds, refusal
@@ -57,8 +57,11 @@ def _read(inn: Any) -> Source:
     if len(shape) != 1:
         raise refusal("", f"its rows have shape {tuple(shape)}; only vectors are converted")
     widths: dict[int, int] = {}
-    for module, _, seen in layers:
-        widths |= {i: int(dims[0]) for i, dims in zip(seen, module.dims_c or (), strict=True)}
+    for module, path, seen in layers:
+        dims_c = getattr(module, "dims_c", None) or ()
+        if len(dims_c) != len(seen):
+            raise refusal(path, "it does not tell how wide its conditions are")
+        widths |= {i: int(dims[0]) for i, dims in zip(seen, dims_c, strict=True)}
     conditions = _Conditions(widths)
     pieces = [
         _piece(module, path, int(shape[0]), seen, conditions) for module, path, seen in layers
@@ -149,7 +152,9 @@ def _piece(module: Any, path: str, dim: int, seen: list[int], conditions: _Condi
     def run(x: Tensor, c: Tensor | None, rev: bool = False) -> tuple[Tensor, Tensor]:
         given = conditions.split(c)
         extra = {"c": [given[i] for i in seen]} if given is not None and seen else {}
-        (y,), log_det = module((x,), rev=rev, **extra)
+        result = module((x,), rev=rev, **extra)
+        # Until 2021 a module gave its outputs alone.
+        (y,), log_det = result if len(result) == 2 else (result, module.jacobian((x,), rev=rev))
         return y, torch.as_tensor(log_det, dtype=x.dtype).expand(len(x))
 
     _settle(module)
@@ -185,7 +190,7 @@ def _ours(
         if name == "ConditionalAffineTransform":
             return _half(module, path, read, range(0), range(dim), ("subnet",))
         if name == "AllInOneBlock":
-            return _all_in_one(module, path, dim, read)
+            return read_all_in_one(module, path, dim, read, read.context_dim)
         if name in _AFFINE and not read.context_dim:
             if getattr(module, "init_on_next_batch", False) or not getattr(
                 module, "is_initialized", True
@@ -247,41 +252,3 @@ def _half(
             passive, active, sig=sig, mu=mu, joint=joint, scale=scale, context_dim=context_dim
         ),
     )
-
-
-def _all_in_one(module: Any, path: str, dim: int, read: _Reader) -> tuple[Transform, ...]:
-    """[permutation before,] coupling, global affine, permutation.
-
-    Of its three forms, the first (February 2021) calls the subnet ``s`` and the permutation
-    ``w``; the second has today's names and σ = clamp · tanh(0.1 u); the third (August 2023) has
-    clamp · tanh(0.1 u / clamp).
-    """
-    k = dim // 2
-    name = "subnet" if hasattr(module, "subnet") else "s"
-    layers = read(getattr(module, name), f"{path}.{name}", dim - k)
-    layers = compose(layers, after=0.1 * selection(range(2 * k), 2 * k))
-
-    def log_scale(u: Tensor) -> Tensor:
-        # Two columns, u and −u, so that the mean which GIN takes off is zero.
-        rows = u.reshape(-1, 1)
-        outputs = torch.cat([10 * rows, -10 * rows, 0 * rows, 0 * rows], 1)
-        return torch.log(
-            module._affine(torch.ones_like(rows).expand(-1, 2), outputs)[0][:, 0]
-        ).reshape(u.shape)
-
-    scale = recognise_scale(log_scale, path)
-    moved = coupling(
-        range(dim - k),
-        range(dim - k, dim),
-        joint=layers,
-        scale=Centred(scale) if module.GIN else scale,
-        context_dim=read.context_dim,
-    )
-    if getattr(module, "householder", 0):
-        module.w_perm = module._construct_householder_permutation()
-        module.w_perm_inv = module.w_perm.transpose(0, 1).contiguous()
-    after = affine(lambda x: module._permute(x)[0], dim, path)
-    before: tuple[Transform, ...] = ()
-    if module.reverse_pre_permute:
-        before = affine(module._pre_permute, dim, path)
-    return (*before, moved, *after)
