@@ -135,7 +135,7 @@ class LogSoftplus(Scale):
 
     def __call__(self, u: Tensor) -> Tensor:
         softplus = torch.relu(u) + _log1p(torch.exp(-torch.abs(u)))
-        return torch.log(torch.clamp(softplus + self.eps, max=self.most))
+        return torch.log(torch.clamp(softplus + self.eps, None, self.most))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from rnvp_exporters.steps import (
 
 __all__ = ["Density", "Inverse", "Passage", "Sampler", "partition"]
 
+
 class Density(nn.Module):
     """x (n, d) [, context (n, c)] → log_prob (n,) in nats, z (n, d)."""
 

@@ -104,9 +104,7 @@ def onnx_normals(seed: Any, start: Any, count: Any, dim: int, double: bool) -> A
     odd = op.Mul(high, _uint64([0, 1], (2, 1, 1)))
 
     # All round keys at once, [k1; k0] for each round.
-    key = op.BitShift(
-        op.Cast(seed, to=unsigned), _uint64([32, 0], (1, 2, 1, 1)), direction="RIGHT"
-    )
+    key = op.BitShift(op.Cast(seed, to=unsigned), _uint64([32, 0], (1, 2, 1, 1)), direction="RIGHT")
     steps = np.arange(ROUNDS, dtype=np.uint64)[:, None] * np.array(WEYL[::-1], np.uint64)
     key = op.Add(op.BitwiseAnd(key, mask), _uint64(steps, (ROUNDS, 2, 1, 1)))
     flat = op.Reshape(op.BitwiseAnd(key, mask), _constant(np.array([2 * ROUNDS, 1, 1])))
@@ -139,11 +137,13 @@ def _order(dim: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _uniform(words: Any, double: bool) -> Any:
-    """(0, 1] from 32-bit words, in float32 whatever the graph's dtype: the same on any engine."""
-    scale = _constant(np.float32(2.0**-32))
-    u = op.Add(
-        op.Mul(op.Cast(words, to=onnx.TensorProto.FLOAT), scale), _constant(np.float32(2.0**-33))
-    )
+    """(0, 1] from 32-bit words, in float32 whatever the graph's dtype: the same on any engine.
+
+    (w + ½) · 2⁻³² has the bits of w · 2⁻³² + 2⁻³³, since powers of two scale exactly, and no
+    constant in it that an optimizer takes for zero.
+    """
+    u = op.Add(op.Cast(words, to=onnx.TensorProto.FLOAT), _constant(np.float32(0.5)))
+    u = op.Mul(u, _constant(np.float32(2.0**-32)))
     return op.Cast(u, to=onnx.TensorProto.DOUBLE) if double else u
 
 

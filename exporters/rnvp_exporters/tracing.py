@@ -10,8 +10,12 @@ from importlib.metadata import version
 from typing import Any, Literal, TypeAlias
 
 import onnx
+import onnx_ir as ir
 import torch
+from onnx_ir.passes import common as passes
+from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rnvp_deploy import RNVP
 from rnvp_exporters.inference import Density, Inverse, Sampler
@@ -81,7 +85,9 @@ def _example(graph: Graph, dtype: torch.dtype) -> tuple[Tensor, ...]:
     return tuple(
         torch.tensor(scalars[name], dtype=graph.input_dtype(name, dtype))
         if name in scalars
-        else torch.randn([ROWS if size == "n" else int(size) for size in shape], generator=draw, dtype=dtype)
+        else torch.randn(
+            [ROWS if size == "n" else int(size) for size in shape], generator=draw, dtype=dtype
+        )
         for name, shape in graph.inputs.items()
     )
 
@@ -93,19 +99,48 @@ def _dynamic(graph: Graph) -> tuple[dict[int, Any], ...]:
 
 def _onnx(graph: Graph, module: nn.Module, example: tuple[Tensor, ...], opset: int) -> bytes:
     program = torch.onnx.export(
-        module,
+        _ExactScalars(module),
         example,
         dynamo=True,
-        dynamic_shapes=_dynamic(graph),
+        dynamic_shapes=(_dynamic(graph),),
         input_names=list(graph.inputs),
         output_names=list(graph.outputs),
         opset_version=opset,
         custom_translation_table=TRANSLATIONS,
         external_data=False,
+        optimize=False,
         verbose=False,
     )
     assert program is not None
-    return _clean(program.model_proto, graph).SerializeToString()
+    return _clean(_tidy(program.model), graph).SerializeToString()
+
+
+class _ExactScalars(nn.Module):
+    """A module whose Python numbers are traced as tensors of the dtype that they meet.
+
+    The ONNX exporter writes a Python number as float32, also where it multiplies a float64.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Any:
+        with _ScalarsAsTensors():
+            return self.module(*inputs)
+
+
+class _ScalarsAsTensors(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        double = any(isinstance(arg, Tensor) and arg.dtype == torch.float64 for arg in args)
+        if double and any(isinstance(arg, float) for arg in args):
+            args = tuple(
+                torch.tensor(arg, dtype=torch.float64) if isinstance(arg, float) else arg
+                for arg in args
+            )
+        return func(*args, **(kwargs or {}))
 
 
 def _torchscript(module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
@@ -120,6 +155,25 @@ def _pt2(graph: Graph, module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     stream = io.BytesIO()
     torch.export.save(program, stream)
     return stream.getvalue()
+
+
+def _tidy(model: ir.Model) -> onnx.ModelProto:
+    """Constants folded, nothing unused, nothing twice.
+
+    The exporter's own optimizer would do this too, and then apply rewrites that take an addend
+    below 10⁻⁸ for zero and a factor near 1 for 1. A flow's weights are not to be rounded so.
+    """
+    fold_constants(model)
+    ir.passes.Sequential(
+        passes.IdentityEliminationPass(),
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.NameFixPass(),
+    )(model)
+    return ir.to_proto(model)
 
 
 def _clean(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:

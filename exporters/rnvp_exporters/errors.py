@@ -1,0 +1,13 @@
+"""What can go wrong between a checkpoint and a bundle."""
+
+from rnvp_runtime.errors import RnvpError
+
+__all__ = ["ExportError", "ParityError"]
+
+
+class ExportError(RnvpError):
+    """A bundle cannot be written as asked."""
+
+
+class ParityError(ExportError):
+    """An exported graph is not the same function as the eager flow; nothing was published."""
