@@ -9,6 +9,7 @@ the user's. Anything else is refused with a sentence that says what to do.
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ from rnvp_deploy.plain import from_plain, to_plain
 __all__ = ["load", "read_training", "save"]
 
 FORMAT, VERSION = "rnvp-deploy", 1
+
+_PARTS = {
+    "config": dict,
+    "state_dict": dict,
+    "columns": list,
+    "context_columns": list,
+    "training": dict,
+}
 
 
 def save(
@@ -56,10 +65,10 @@ def load(path: str | os.PathLike[str]) -> RNVP:
             was written by a newer version.
     """
     content = _read(Path(path))
-    config = from_plain(content["config"])
-    if not isinstance(config, RNVPConfig):
-        raise CheckpointError(f"{path} holds no flow's configuration; it is damaged")
     try:
+        config = from_plain(content["config"])
+        if not isinstance(config, RNVPConfig):
+            raise CheckpointError(f"{path} holds no flow's configuration; it is damaged")
         flow = RNVP(config, tuple(content["columns"]), tuple(content["context_columns"]))
         state = content["state_dict"]
         flow.to(next(tensor.dtype for tensor in state.values() if tensor.is_floating_point()))
@@ -79,7 +88,8 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # the errors below say what torch's do
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} holds Python objects, which could run code when opened, so it was not "
@@ -99,7 +109,9 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is a checkpoint of version {content.get('version')}; this rnvp-deploy reads "
             f"version {VERSION}. Install the version that wrote it, or a newer one"
         )
-    missing = {"config", "state_dict", "columns", "context_columns", "training"} - content.keys()
-    if missing:
+    if missing := _PARTS.keys() - content.keys():
         raise CheckpointError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}")
+    for name, kind in _PARTS.items():
+        if not isinstance(content[name], kind):
+            raise CheckpointError(f"{path} is damaged: its {name} is no {kind.__name__}")
     return content

@@ -75,6 +75,9 @@ class RNVPConfig:
             raise ConfigError(f"split is {self.split}; it must be 1 … dim − 1 = {self.dim - 1}")
         if self.couplings < 1:
             raise ConfigError(f"couplings is {self.couplings}; a flow needs at least 1")
+        if not all(width > 0 for width in self.hidden):
+            raise ConfigError(f"hidden is {self.hidden}; every width must be at least 1")
+        Activation(self.activation)  # refuses a name that there is not
         if self.residual and len(set(self.hidden)) != 1:
             raise ConfigError(f"residual networks need equal hidden widths, not {self.hidden}")
         if self.mixing not in ("swap", "permute", "lu"):

@@ -1,0 +1,215 @@
+"""``model.pt``: what goes in comes out, and nothing else is opened."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rnvp_deploy
+from rnvp_deploy import RNVP, RNVPConfig, scales
+from rnvp_deploy.checkpoint import read_training
+from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.networks import Activation, Dense, Norm, Rescale, Residual
+from rnvp_deploy.transforms import (
+    CouplingSpec,
+    DiagonalAffineSpec,
+    LinearSpec,
+    PermutationSpec,
+)
+
+LAYERS = RNVPConfig(
+    dim=3,
+    layers=(
+        DiagonalAffineSpec(3, from_data=True, trainable=False),
+        PermutationSpec((2, 0, 1)),
+        LinearSpec(3),
+        LinearSpec(3, lu=False),
+        CouplingSpec(
+            (0, 2),
+            (1,),
+            sig_net=(Dense(2, 4), Norm(4), Rescale(4), Activation("silu"), Dense(4, 1)),
+            mu_net=(Dense(2, 4), Residual((Dense(4, 4),), 4), Dense(4, 1)),
+            scale=scales.LogSigmoidPlus(),
+            inverted=True,
+        ),
+        DiagonalAffineSpec(3),
+    ),
+)
+CONFIGS = {
+    "default": RNVPConfig(dim=2),
+    "separate": RNVPConfig(dim=3, joint=False, split=2),
+    "lu": RNVPConfig(dim=3, mixing="lu", actnorm=True),
+    "permute": RNVPConfig(dim=4, mixing="permute", seed=5),
+    "conditional": RNVPConfig(dim=3, context_dim=2, residual=True, hidden=(8, 8)),
+    "centred": RNVPConfig(dim=4, scale=scales.Centred(scales.Atan(bound=2.0))),
+    "layer by layer": LAYERS,
+}
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> dict[str, Any]:
+    """What a checkpoint holds."""
+    rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), tmp_path / "whole.pt")
+    return dict(torch.load(tmp_path / "whole.pt", weights_only=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_flow_comes_back_as_it_was(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    """Configuration, weights and dtype survive; its numbers are the same bits."""
+    flow = RNVP(CONFIGS[name]).to(dtype)
+    context = torch.randn(9, flow.context_dim, dtype=dtype) if flow.context_dim else None
+    x = torch.randn(9, flow.dim, dtype=dtype)
+    flow.initialise(x, context)
+    rnvp_deploy.save(flow, tmp_path / "model.pt")
+    back = rnvp_deploy.load(tmp_path / "model.pt")
+    assert (back.config, back.dtype, back.training) == (flow.config, dtype, False)
+    assert torch.equal(back.log_prob(x, context), flow.log_prob(x, context))
+
+
+def test_column_names_and_training_come_back(tmp_path: Path) -> None:
+    """Beside the weights: names, and the record of a training."""
+    flow = RNVP(RNVPConfig(dim=2, context_dim=1), ("carat", "price"), ("depth",))
+    rnvp_deploy.save(flow, tmp_path / "model.pt", training={"losses": [[1.5, 1.25]]})
+    back = rnvp_deploy.load(tmp_path / "model.pt")
+    assert (back.columns, back.context_columns) == (("carat", "price"), ("depth",))
+    assert read_training(tmp_path / "model.pt") == {"losses": [[1.5, 1.25]]}
+
+
+def test_equal_flows_are_equal_bytes(tmp_path: Path) -> None:
+    """The file depends on the flow alone, not on its own name."""
+    flow = RNVP(RNVPConfig(dim=2))
+    rnvp_deploy.save(flow, tmp_path / "one.pt")
+    rnvp_deploy.save(flow, tmp_path / "another.pt")
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "another.pt").read_bytes()
+
+
+def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
+    """What cannot be written leaves the old checkpoint, and nothing beside it."""
+    path = tmp_path / "model.pt"
+    flow = RNVP(RNVPConfig(dim=2))
+    rnvp_deploy.save(flow, path)
+    before = path.read_bytes()
+    with pytest.raises(Exception, match=r"pickle|serialize|local object"):
+        rnvp_deploy.save(flow, path, training={"not plain": lambda: None})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class _Trap:
+    """A pickle that makes a file when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_a_pickle_that_would_run_code_is_not_opened(writer: str, tmp_path: Path) -> None:
+    """It is refused, and the code has not run."""
+    path, sprung = tmp_path / "model.pt", tmp_path / "sprung"
+    if writer == "torch":
+        torch.save({"format": "rnvp-deploy", "config": _Trap(sprung)}, path)
+    else:
+        path.write_bytes(pickle.dumps(_Trap(sprung)))
+    for read in (rnvp_deploy.load, read_training):
+        with pytest.raises(CheckpointError, match="could run code"):
+            read(path)
+    assert not sprung.exists()
+    torch.load(path, weights_only=False) if writer == "torch" else pickle.loads(path.read_bytes())
+    assert sprung.exists(), "the trap works: only the refusal kept it shut"
+
+
+def test_a_whole_pickled_model_is_told_what_to_do(tmp_path: Path) -> None:
+    """torch.save(model) is the commonest file that is not ours."""
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="rnvp-import"):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """No file, no traceback of torch's."""
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*absent\.pt"):
+        rnvp_deploy.load(tmp_path / "absent.pt")
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"format": "other"}])
+def test_another_programs_checkpoint_is_refused(content: object, tmp_path: Path) -> None:
+    """Plain values that are not ours are refused with what to do."""
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="not an rnvp-deploy checkpoint"):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("text", [b"", b"a,b\n1,2\n", b"\x80\x05garbage", b"PK\x03\x04"])
+def test_what_is_no_checkpoint_is_refused(text: bytes, tmp_path: Path) -> None:
+    """A table, an empty file, noise."""
+    (tmp_path / "model.pt").write_bytes(text)
+    with pytest.raises(CheckpointError):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+def test_a_newer_checkpoint_says_so(content: dict[str, Any], tmp_path: Path) -> None:
+    """A version that is not known is not guessed at."""
+    torch.save({**content, "version": 2}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="version 2"):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("key", ["config", "state_dict", "columns", "context_columns", "training"])
+def test_a_missing_part_is_named(key: str, content: dict[str, Any], tmp_path: Path) -> None:
+    """A checkpoint that lacks a part is damaged."""
+    del content[key]
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=f"lacks {key}"):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("config", None),
+        ("config", {"kind": "Dense", "inputs": 1, "outputs": 1}),
+        ("config", {"kind": "RNVPConfig", "dim": 0}),
+        ("config", {"kind": "RNVPConfig", "dim": 9}),
+        ("config", {"kind": "RNVPConfig", "dim": "two"}),
+        ("state_dict", {}),
+        ("state_dict", None),
+        ("state_dict", {"other": torch.zeros(2)}),
+        ("columns", ["a"]),
+        ("columns", None),
+        ("training", None),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(
+    key: str, value: object, content: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whatever part was tampered with, the error is ours and names the file."""
+    torch.save({**content, key: value}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=r"model\.pt|checkpoint"):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.999])
+def test_a_file_cut_short_is_refused(keep: float, tmp_path: Path) -> None:
+    """A download that stopped half way."""
+    path = tmp_path / "model.pt"
+    rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(CheckpointError):
+        rnvp_deploy.load(path)
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
+    """A zip file is what a checkpoint is too, but not any."""
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr("model/readme.txt", "hello")
+    with pytest.raises(CheckpointError, match="not a PyTorch checkpoint"):
+        rnvp_deploy.load(tmp_path / "model.pt")

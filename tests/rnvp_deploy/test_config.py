@@ -1,0 +1,107 @@
+"""The recipe of a flow: what it makes, and what it refuses."""
+
+import pytest
+
+from rnvp_deploy import RNVPConfig
+from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.transforms import (
+    CouplingSpec,
+    DiagonalAffineSpec,
+    LinearSpec,
+    PermutationSpec,
+    TransformSpec,
+)
+
+
+def couplings(config: RNVPConfig) -> list[CouplingSpec]:
+    """The couplings of the flow, in order."""
+    return [layer for layer in config.explicit().layers if isinstance(layer, CouplingSpec)]
+
+
+def kinds(config: RNVPConfig) -> list[type[TransformSpec]]:
+    """What the flow's layers are, in order."""
+    return [type(layer) for layer in config.explicit().layers]
+
+
+@pytest.mark.parametrize(("dim", "k"), [(2, 1), (3, 1), (3, 2), (7, 1), (7, 4), (7, 6)])
+def test_any_split_is_possible(dim: int, k: int) -> None:
+    """The first half may have any width 1 ≤ k < d, with d odd or even."""
+    first, second = couplings(RNVPConfig(dim, couplings=2, split=k))
+    assert first.passive == second.active == tuple(range(k))
+    assert first.active == second.passive == tuple(range(k, dim))
+
+
+def test_by_default_the_halves_are_halves() -> None:
+    """k is d // 2."""
+    assert RNVPConfig(7).half == 3
+
+
+def test_standardisation_comes_first() -> None:
+    """The first layer standardises, and is not trained; it can be left out."""
+    standardisation = DiagonalAffineSpec(3, from_data=True, trainable=False)
+    assert RNVPConfig(3).explicit().layers[0] == standardisation
+    assert kinds(RNVPConfig(3, couplings=2, standardise=False)) == [CouplingSpec] * 2
+
+
+@pytest.mark.parametrize(("mixing", "kind"), [("permute", PermutationSpec), ("lu", LinearSpec)])
+def test_mixing_comes_before_each_coupling(mixing: str, kind: type[TransformSpec]) -> None:
+    """A permutation or a linear map precedes every coupling."""
+    config = RNVPConfig(4, couplings=2, mixing=mixing, standardise=False)  # type: ignore[arg-type]
+    assert kinds(config) == [kind, CouplingSpec] * 2
+
+
+def test_actnorm_comes_before_each_coupling() -> None:
+    """An affine set from data, and trained, precedes every coupling."""
+    config = RNVPConfig(4, couplings=2, actnorm=True, standardise=False)
+    assert config.explicit().layers[0] == DiagonalAffineSpec(4, from_data=True)
+    assert kinds(config) == [DiagonalAffineSpec, CouplingSpec] * 2
+
+
+def test_permutations_come_from_the_seed() -> None:
+    """The same seed gives the same permutations, another gives others."""
+    one, same, other = (RNVPConfig(9, mixing="permute", seed=s).explicit() for s in (1, 1, 2))
+    assert one == same != other
+
+
+def test_networks_are_joint_or_separate() -> None:
+    """One network for σ and μ, or sig_net and mu_net."""
+    joint, separate = couplings(RNVPConfig(4))[0], couplings(RNVPConfig(4, joint=False))[0]
+    assert joint.joint_net
+    assert not (joint.sig_net or joint.mu_net)
+    assert separate.sig_net
+    assert separate.mu_net
+    assert not separate.joint_net
+
+
+def test_an_explicit_flow_is_left_as_it_is() -> None:
+    """Writing the layers out twice is writing them out once."""
+    config = RNVPConfig(4).explicit()
+    assert config.explicit() is config
+
+
+def test_one_dimension_needs_a_context() -> None:
+    """With a context a coupling can move the only coordinate; without one it sees nothing."""
+    assert couplings(RNVPConfig(1, context_dim=2))[0].active == (0,)
+    with pytest.raises(ConfigError, match="at least 2 dimensions"):
+        RNVPConfig(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dim": 0}, "dim is 0"),
+        ({"context_dim": -1}, "context_dim is -1"),
+        ({"split": 0}, "split is 0"),
+        ({"split": 4}, r"1 … dim − 1 = 3"),
+        ({"couplings": 0}, "couplings is 0"),
+        ({"residual": True, "hidden": (8, 9)}, "equal hidden widths"),
+        ({"residual": True, "hidden": ()}, "equal hidden widths"),
+        ({"mixing": "shuffle"}, "swap, permute or lu"),
+        ({"hidden": (0,)}, "hidden"),
+        ({"activation": "rleu"}, "no activation is called 'rleu'"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
+    """A flow that cannot exist is refused when it is described, with what was found."""
+    with pytest.raises(ConfigError, match=message):
+        RNVPConfig(**{"dim": 4, **options})  # type: ignore[arg-type]

@@ -1,0 +1,198 @@
+"""The flow as its user meets it: the source's interface, both dtypes, contexts, samples."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.networks import ACTIVATIONS
+from rnvp_deploy.transforms import DiagonalAffine
+
+configs = st.builds(
+    lambda dim, split, **options: RNVPConfig(dim, split=1 + split % (dim - 1), **options),
+    dim=st.integers(2, 7),
+    split=st.integers(0, 5),
+    context_dim=st.sampled_from([0, 0, 2]),
+    couplings=st.integers(1, 4),
+    hidden=st.sampled_from([(6,), (6, 6)]),
+    residual=st.booleans(),
+    joint=st.booleans(),
+    activation=st.sampled_from(["relu", "silu", "tanh", "leaky_relu"]),
+    mixing=st.sampled_from(["swap", "permute", "lu"]),
+    actnorm=st.booleans(),
+    standardise=st.booleans(),
+)
+
+
+def rows(flow: RNVP, n: int = 8) -> tuple[Tensor, Tensor | None]:
+    """x (n, d) and context (n, c) or None, off-centre and of unequal scales, in its dtype."""
+    x = torch.randn(n, flow.dim, dtype=flow.dtype) * torch.arange(1.0, flow.dim + 1) + 3.0
+    c = torch.randn(n, flow.context_dim, dtype=flow.dtype) - 2.0 if flow.context_dim else None
+    return x.to(flow.dtype), c
+
+
+def made(config: RNVPConfig) -> RNVP:
+    """A flow in float64 with what is set from data set."""
+    flow = RNVP(config).double()
+    flow.initialise(*rows(flow, 40))
+    return flow.requires_grad_(False)
+
+
+@settings(max_examples=40)
+@given(config=configs)
+def test_any_flow_inverts(config: RNVPConfig) -> None:
+    """inverse(forward(x)) = x for whatever a configuration can describe."""
+    flow = made(config)
+    x, context = rows(flow)
+    z, _, _ = flow(x, context)
+    torch.testing.assert_close(flow.inverse(z, context), x, rtol=1e-6, atol=1e-6)
+
+
+@settings(max_examples=15)
+@given(config=configs)
+def test_any_flows_log_jacob_is_autodiffs(config: RNVPConfig) -> None:
+    """log_jacob is the log-determinant of the flow's Jacobian, standardisation included."""
+    flow = made(config)
+    x, context = rows(flow, 2)
+    _, _, log_jacob = flow(x, context)
+    for i in range(len(x)):
+        c = None if context is None else context[i : i + 1]
+        jacobian = torch.func.jacrev(lambda row, c=c: flow(row[None], c)[0][0])(x[i])
+        torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, log_jacob[i])
+
+
+def test_the_sources_interface() -> None:
+    """z, log_pz, log_jacob = flow(x); the loss is their mean, and has gradients."""
+    flow = RNVP(RNVPConfig(dim=3))
+    z, log_pz, log_jacob = flow(torch.randn(5, 3))
+    assert (z.shape, log_pz.shape, log_jacob.shape) == ((5, 3), (5,), (5,))
+    loss = -(log_jacob + log_pz).mean()
+    loss.backward()
+    assert all(p.grad is not None for p in flow.parameters())
+    assert flow.inverse(z).shape == (5, 3)
+
+
+def test_log_pz_is_the_standard_normals() -> None:
+    """log p_Z(z) is that of independent standard normals."""
+    flow = RNVP(RNVPConfig(dim=3))
+    z, log_pz, _ = flow(torch.randn(5, 3))
+    torch.testing.assert_close(log_pz, torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1))
+
+
+def test_the_density_integrates_to_one() -> None:
+    """exp(log_prob) is a density of the user's units."""
+    flow = made(RNVPConfig(dim=2, couplings=4))
+    axis = torch.linspace(-40, 40, 401, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    mass = flow.log_prob(grid).exp().sum() * (axis[1] - axis[0]) ** 2
+    torch.testing.assert_close(mass, torch.tensor(1.0, dtype=torch.float64), rtol=1e-3, atol=0.0)
+
+
+@given(shift=st.floats(-50, 50), stretch=st.floats(0.1, 10))
+@settings(max_examples=10)
+def test_density_moves_with_the_data(shift: float, stretch: float) -> None:
+    """A flow standardised on moved and stretched data scores them less log(stretch) a column."""
+    x = torch.randn(50, 2, dtype=torch.float64)
+    flow = RNVP(RNVPConfig(dim=2, couplings=2)).double()
+    flow.initialise(x)
+    before = flow.log_prob(x)
+    flow.initialise(x * stretch + shift)
+    after = flow.log_prob(x * stretch + shift)
+    torch.testing.assert_close(after, before - 2 * math.log(stretch), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_trains(activation: str) -> None:
+    """A flow with any activation has finite gradients."""
+    flow = RNVP(RNVPConfig(dim=2, activation=activation, couplings=2, hidden=(8,)))
+    (-flow.log_prob(torch.randn(20, 2)).mean()).backward()
+    for parameter in flow.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_flow_keeps_its_dtype(dtype: torch.dtype) -> None:
+    """float32 in, float32 out; float64 the same."""
+    flow = RNVP(RNVPConfig(dim=3, context_dim=1, mixing="lu", actnorm=True)).to(dtype)
+    x, context = rows(flow)
+    z, log_pz, log_jacob = flow(x, context)
+    sample = flow.sample(3, seed=1, context=torch.zeros(3, 1, dtype=dtype))
+    assert {t.dtype for t in (z, log_pz, log_jacob, flow.inverse(z, context), sample)} == {dtype}
+    assert flow.dtype == dtype
+
+
+@pytest.mark.parametrize("actnorm", [False, True])
+def test_initialise_sets_layers_in_turn(actnorm: bool) -> None:
+    """After ``initialise`` what reaches each affine that is set from data leaves it standardised."""
+    flow = made(RNVPConfig(dim=3, actnorm=actnorm, couplings=3))
+    x, _ = rows(flow, 500)
+    flow.initialise(x)
+    for transform in flow.transforms:
+        x, _ = transform(x)
+        if isinstance(transform, DiagonalAffine):
+            torch.testing.assert_close(x.mean(0), torch.zeros_like(x[0]))
+            torch.testing.assert_close(x.std(0, correction=0), torch.ones_like(x[0]))
+
+
+def test_the_context_changes_the_density() -> None:
+    """A conditional flow gives the same x another density under another context."""
+    flow = RNVP(RNVPConfig(dim=2, context_dim=1))
+    x = torch.randn(4, 2)
+    assert not torch.allclose(
+        flow.log_prob(x, torch.zeros(4, 1)), flow.log_prob(x, torch.ones(4, 1))
+    )
+
+
+def test_the_contexts_units_do_not_matter() -> None:
+    """The context is standardised too."""
+    flow = RNVP(RNVPConfig(dim=2, context_dim=1)).double()
+    x, context = rows(flow, 30)
+    assert context is not None
+    flow.initialise(x, context)
+    before = flow.log_prob(x, context)
+    flow.initialise(x, context * 1000 + 5)
+    torch.testing.assert_close(flow.log_prob(x, context * 1000 + 5), before)
+
+
+@pytest.mark.parametrize(("takes", "given"), [(0, 1), (2, 1), (2, 0)])
+def test_a_wrong_context_is_refused(takes: int, given: int) -> None:
+    """Too many, too few or no conditions: the counts are said."""
+    flow = RNVP(RNVPConfig(dim=2, context_dim=takes))
+    context = torch.zeros(3, given) if given else None
+    with pytest.raises(ConfigError, match=f"takes {takes} context columns; {given} were given"):
+        flow(torch.zeros(3, 2), context)
+
+
+def test_samples_are_the_stream_through_the_inverse() -> None:
+    """Sample i of a seed is one point, however it is asked for."""
+    flow = RNVP(RNVPConfig(dim=3)).double()
+    all_rows = flow.sample(20, seed=7)
+    torch.testing.assert_close(flow.sample(5, seed=7, start=12), all_rows[12:17])
+    assert not torch.allclose(flow.sample(20, seed=8), all_rows)
+
+
+def test_temperature_zero_is_the_mode_of_the_latent() -> None:
+    """At temperature 0 every sample is inverse(0)."""
+    flow = RNVP(RNVPConfig(dim=2)).double()
+    middle = flow.inverse(torch.zeros(1, 2, dtype=torch.float64))
+    torch.testing.assert_close(flow.sample(4, seed=1, temperature=0.0), middle.expand(4, 2))
+
+
+def test_columns_have_names() -> None:
+    """x0, x1, … and c0, c1, … unless named."""
+    flow = RNVP(RNVPConfig(dim=2, context_dim=1))
+    assert (flow.columns, flow.context_columns) == (("x0", "x1"), ("c0",))
+    assert RNVP(RNVPConfig(dim=2), ("carat", "price")).columns == ("carat", "price")
+
+
+@pytest.mark.parametrize("columns", [("a",), ("a", "a"), ("a", "b", "c")])
+def test_columns_must_be_as_many_and_different(columns: tuple[str, ...]) -> None:
+    """Names that do not fit the flow are refused."""
+    with pytest.raises(ConfigError, match="2 different column names"):
+        RNVP(RNVPConfig(dim=2), columns)

@@ -1,0 +1,86 @@
+"""Descriptions as plain containers, and back."""
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnvp_deploy import RNVPConfig, scales
+from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.networks import Activation, Dense, Norm, Rescale, Residual
+from rnvp_deploy.plain import from_plain, to_plain
+from rnvp_deploy.transforms import (
+    CouplingSpec,
+    DiagonalAffineSpec,
+    LinearSpec,
+    PermutationSpec,
+)
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+widths = st.integers(1, 99)
+steps = st.recursive(
+    st.builds(Dense, widths, widths)
+    | st.builds(Activation, st.sampled_from(["relu", "elu"]), numbers)
+    | st.builds(Norm, widths, numbers, st.integers(0, 1))
+    | st.builds(Rescale, widths),
+    lambda inner: st.builds(Residual, st.lists(inner, max_size=3).map(tuple), widths, widths),
+    max_leaves=6,
+)
+networks = st.none() | st.lists(steps, min_size=1, max_size=4).map(tuple)
+simple_scales = st.one_of(
+    *(
+        st.builds(kind, **{field.name: numbers for field in fields(kind)})
+        for name in scales.__all__
+        if (kind := getattr(scales, name)) not in (scales.Scale, scales.Centred)
+    )
+)
+any_scale = simple_scales | st.builds(scales.Centred, simple_scales)
+layers = st.one_of(
+    st.builds(
+        CouplingSpec,
+        st.just((1, 0)),
+        st.just((2,)),
+        sig_net=networks,
+        mu_net=networks,
+        scale=any_scale,
+        inverted=st.booleans(),
+        context_dim=st.integers(0, 3),
+    ),
+    st.builds(CouplingSpec, st.just((2,)), st.just((0, 1)), joint_net=networks),
+    st.builds(DiagonalAffineSpec, widths, st.booleans(), st.booleans()),
+    st.permutations(range(4)).map(lambda order: PermutationSpec(tuple(order))),
+    st.builds(LinearSpec, widths, st.booleans()),
+)
+configs = st.builds(
+    RNVPConfig,
+    dim=st.just(3),
+    context_dim=st.integers(0, 3),
+    scale=any_scale,
+    standardise=st.booleans(),
+    seed=st.integers(),
+    layers=st.lists(layers, max_size=4).map(tuple),
+)
+
+
+@given(config=configs)
+def test_from_plain_undoes_to_plain(config: RNVPConfig) -> None:
+    """Any description survives the way to plain containers and back, through JSON even."""
+    plain = to_plain(config)
+    assert from_plain(plain) == config
+    assert from_plain(json.loads(json.dumps(plain))) == config
+
+
+@pytest.mark.parametrize("kind", ["Popen", "Network", "object", None])
+def test_only_known_descriptions_are_made(kind: Any) -> None:
+    """A kind that is not on the list is refused by name."""
+    with pytest.raises(CheckpointError, match=f"describes a {kind!r}"):
+        from_plain({"kind": kind})
+
+
+def test_other_fields_are_refused() -> None:
+    """A known kind with fields that it has not is refused."""
+    with pytest.raises(CheckpointError, match="Dense is not one"):
+        from_plain({"kind": "Dense", "inputs": 1, "width": 2})
