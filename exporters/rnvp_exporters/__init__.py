@@ -1,0 +1,24 @@
+"""From a trained flow to a bundle: lowered, traced, proven against eager PyTorch, published.
+
+rnvp_exporters.export("model.pt", "model.rnvp")      # or a flow in memory
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnvp_exporters.bundle import export
+    from rnvp_exporters.errors import ExportError, ParityError
+
+__all__ = ["ExportError", "ParityError", "export"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "export":
+        from rnvp_exporters.bundle import export
+
+        return export
+    if name in ("ExportError", "ParityError"):
+        from rnvp_exporters import errors
+
+        return getattr(errors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

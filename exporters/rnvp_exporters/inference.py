@@ -10,6 +10,7 @@ move. Either way a permutation costs no node.
 
 import math
 from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +29,7 @@ from rnvp_exporters.steps import (
     Split,
 )
 
-__all__ = ["Density", "Inverse", "Passage", "Sampler", "partition"]
+__all__ = ["Density", "Inverse", "Passage", "Sampler", "apart", "partition"]
 
 
 class Density(nn.Module):
@@ -154,6 +155,11 @@ def partition(transforms: Sequence[Transform], dim: int) -> Parts:
         return together
     halves: Parts = divisions.pop()
     return halves if all(halves) else together
+
+
+def apart(flow: RNVP) -> bool:
+    """Whether the halves stay apart, so that a NaN goes where it goes in eager and no further."""
+    return len(partition(lower(flow), flow.dim)) > 1
 
 
 def _constant_log_det(transform: Transform) -> float:

@@ -30,7 +30,6 @@ from rnvp_deploy.transforms import (
     PermutationSpec,
     Transform,
 )
-
 from rnvp_exporters.surgery import ending_dense, starting_dense, zero
 
 __all__ = ["absorb", "fold", "lower", "rename"]

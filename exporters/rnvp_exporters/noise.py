@@ -58,7 +58,7 @@ def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) 
     key = torch.stack([(seed >> 32) & mask, seed & mask]).reshape(2, 1, 1)
     weyl = torch.tensor([0xBB67AE85, 0x9E3779B9], dtype=torch.int64).reshape(2, 1, 1)
     multiplier = torch.tensor([0xD2511F53, 0xCD9E8D57], dtype=torch.int64).reshape(2, 1, 1)
-    for i in range(10):
+    for _ in range(10):
         # int64 holds the product modulo 2⁶⁴; the mask takes the sign out of the shift.
         product = even * multiplier
         even = (((product >> 32) & mask) ^ odd ^ key).flip(0)

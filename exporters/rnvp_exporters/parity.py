@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from rnvp_deploy import RNVP
 from rnvp_exporters.errors import ParityError
-from rnvp_exporters.tracing import Format, Graph
+from rnvp_exporters.tracing import INTEGERS, Format, Graph
 from rnvp_runtime.manifest import Parity, Spread
 from rnvp_runtime.stream import normals
 
-__all__ = ["ALLOWED", "BATCHES", "Arrays", "Probe", "Run", "check", "probe"]
+__all__ = ["ALLOWED", "BATCHES", "DATA_ROWS", "Arrays", "Probe", "Run", "check", "eager", "probe"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Run: TypeAlias = Callable[[Arrays], Arrays]
@@ -46,9 +46,9 @@ class Probe:
     Of the rows, the first DATA_ROWS are like data, the others lie in the tails. ``scale`` is the
     unit of each output's columns: 1 for log_prob (nats) and z, for x the column's standard
     deviation. ``eager``: eager's own error in those units, ``rows`` the same row by row;
-    ``floor``: what one rounding of the output costs, below which no error is told from another. ``broken``: rows with NaN and
-    infinities among whole ones, with eager's outputs; ``exact``: whether the graph must give NaN
-    for NaN and infinity for infinity in every element.
+    ``floor``: what one rounding of the output costs, below which no error is told from another.
+    ``broken``: rows with NaN and infinities among whole ones, with eager's outputs; ``exact``:
+    whether the graph must give NaN for NaN and infinity for infinity in every element.
     """
 
     graph: Graph
@@ -66,29 +66,34 @@ class Probe:
         """How far any row of ``output`` may stray, in its scale."""
         return ALLOWED.worst * max(self.eager[output].worst, self.floor[output])
 
+    def cast(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        """An input or output of the graph in the dtype that the graph has it in."""
+        kind = np.int64 if name in INTEGERS else np.dtype(str(self.dtype).removeprefix("torch."))
+        return np.ascontiguousarray(value, kind)
+
 
 @torch.no_grad()
 def probe(flow: RNVP, graph: Graph, dtype: torch.dtype, *, exact: bool) -> Probe:
     """Draw inputs for ``graph`` and put the eager flow, in float64 and float32, through them."""
     truth_flow, eager_flow = copy.deepcopy(flow).double(), copy.deepcopy(flow).float()
     inputs = _inputs(truth_flow, graph)
-    truth, rough = _eager(truth_flow, graph, inputs), _eager(eager_flow, graph, inputs)
+    truth, rough = eager(truth_flow, graph, inputs), eager(eager_flow, graph, inputs)
     eps = torch.finfo(dtype).eps
     coarser = 1.0 if dtype == torch.float32 else eps / torch.finfo(torch.float32).eps
-    scale, eager, rows, floor = {}, {}, {}, {}
+    scale, spreads, rows, floor = {}, {}, {}, {}
     for name, true in truth.items():
         columns = true.reshape(len(true), -1)
         finite = columns[:DATA_ROWS][np.isfinite(columns[:DATA_ROWS]).all(1)]
         scale[name] = finite.std(0) if name == "x" else np.ones(columns.shape[1])
         scale[name] = np.maximum(scale[name], np.finfo(np.float32).tiny)
         rows[name] = _errors(rough[name], true, scale[name]) * coarser
-        eager[name] = _spread(rows[name][np.isfinite(rows[name])])
+        spreads[name] = _spread(rows[name][np.isfinite(rows[name])])
         floor[name] = float(0.25 * eps * np.sqrt(np.mean((finite / scale[name]) ** 2)))
     broken = None
     if graph.name != "sampler":
         sick = _break(graph, inputs)
-        broken = sick, _eager(copy.deepcopy(flow).to(dtype), graph, sick)
-    return Probe(graph, dtype, inputs, truth, scale, eager, rows, floor, broken, exact)
+        broken = sick, eager(copy.deepcopy(flow).to(dtype), graph, sick)
+    return Probe(graph, dtype, inputs, truth, scale, spreads, rows, floor, broken, exact)
 
 
 def check(probe: Probe, run: Run, format: Format) -> list[Parity]:
@@ -113,7 +118,7 @@ def _check_batch(probe: Probe, format: Format, name: str, got: NDArray[Any], bat
     where = f"{probe.graph.name} ({format}): {name} at batch {batch}"
     if got.shape != expected.shape:
         raise ParityError(f"{where} has shape {got.shape}; expected {expected.shape}")
-    # A row may be hard; then it is so for eager too. If it is not, it is held to the 99th percentile.
+    # A hard row is hard for eager too; any other is held to the 99th percentile.
     yardstick = np.maximum(probe.rows[name][:batch], probe.eager[name].p99)
     errors = _errors(got, expected, probe.scale[name])
     times = errors / np.maximum(yardstick, probe.floor[name])
@@ -128,10 +133,10 @@ def _check_batch(probe: Probe, format: Format, name: str, got: NDArray[Any], bat
 def _judge(probe: Probe, format: Format, name: str, got: NDArray[Any]) -> Parity:
     errors = _errors(got, probe.truth[name], probe.scale[name])
     usable = np.isfinite(probe.rows[name])  # beyond float32, eager too has nothing to say
-    exported, eager, floor = _spread(errors[usable]), probe.eager[name], probe.floor[name]
+    exported, own, floor = _spread(errors[usable]), probe.eager[name], probe.floor[name]
     ratio = Spread(
         *(
-            float(getattr(exported, part) / max(getattr(eager, part), floor))
+            float(getattr(exported, part) / max(getattr(own, part), floor))
             for part in ("median", "p99", "worst")
         )
     )
@@ -149,7 +154,7 @@ def _judge(probe: Probe, format: Format, name: str, got: NDArray[Any]) -> Parity
         format=format,
         unit=_unit(name),
         scale=tuple(float(unit) for unit in probe.scale[name]),
-        eager=eager,
+        eager=own,
         exported=exported,
         ratio=ratio,
         tolerance=probe.tolerance(name),
@@ -179,15 +184,13 @@ def _check_broken(probe: Probe, run: Run, format: Format) -> None:
 
 def _run(probe: Probe, run: Run, inputs: Arrays, batch: int | None) -> Arrays:
     """The outputs in float64 for the first ``batch`` rows of ``inputs``."""
-    real = torch.empty(0, dtype=probe.dtype).numpy().dtype
     feeds = {}
     for name, value in inputs.items():
         if name == "count" and batch is not None:
             value = np.array(batch)
         elif probe.graph.inputs[name] != () and batch is not None:
             value = value[:batch]
-        kind = np.int64 if probe.graph.input_dtype(name, probe.dtype) == torch.int64 else real
-        feeds[name] = np.ascontiguousarray(value, kind)
+        feeds[name] = probe.cast(name, value)
     return {name: np.asarray(value, np.float64) for name, value in run(feeds).items()}
 
 
@@ -219,8 +222,8 @@ def _inputs(flow: RNVP, graph: Graph) -> Arrays:
     return stream | {"count": np.array(rows), "temperature": np.array(1.0)} | inputs
 
 
-def _eager(flow: RNVP, graph: Graph, inputs: Arrays) -> Arrays:
-    """What eager PyTorch gives, as float64 arrays."""
+def eager(flow: RNVP, graph: Graph, inputs: Arrays) -> Arrays:
+    """What the eager ``flow`` makes of a graph's inputs, in its own dtype, as float64 arrays."""
     tensors = {name: torch.from_numpy(value).to(flow.dtype) for name, value in inputs.items()}
     context = tensors.get("context")
     if graph.name == "density":

@@ -6,7 +6,8 @@ by, (n, width), or None where they are constant. Weights are float64 until the w
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias
+from itertools import chain
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -290,7 +291,7 @@ class Split(nn.Module):
         super().__init__()
         taken = [[columns.index(c) for c in part] for part in parts]
         self.sizes = [len(part) for part in parts]
-        self.in_order = sum(taken, []) == list(range(len(columns)))
+        self.in_order = list(chain(*taken)) == list(range(len(columns)))
         for i, index in enumerate(taken):
             self.register_buffer(f"index{i}", torch.tensor(index))
 
@@ -309,7 +310,7 @@ class Join(nn.Module):
 
     def __init__(self, parts: Parts, columns: tuple[int, ...]) -> None:
         super().__init__()
-        joined = sum(parts, ())
+        joined = list(chain(*parts))
         order = [joined.index(c) for c in columns]
         self.in_order = order == list(range(len(order)))
         self.register_buffer("order", torch.tensor(order))

@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,11 +21,14 @@ from rnvp_deploy import RNVP
 from rnvp_exporters.inference import Density, Inverse, Sampler
 from rnvp_exporters.operators import ONNX, PLAIN, TRANSLATIONS, Operators
 
-__all__ = ["FORMATS", "Format", "Graph", "graphs", "trace"]
+__all__ = ["FORMATS", "INTEGERS", "IR_VERSION", "Format", "Graph", "graphs", "trace"]
 
 Format: TypeAlias = Literal["onnx", "torchscript", "pt2"]
 FORMATS: dict[Format, str] = {"onnx": ".onnx", "torchscript": ".ts", "pt2": ".pt2"}
 """The formats, each with its files' ending."""
+
+INTEGERS = ("seed", "start", "count")
+"""The inputs that are int64; all others are floats."""
 
 IR_VERSION = 10
 ROWS = 3  # of the example that is traced: 0 and 1 would be specialised away
@@ -42,10 +45,6 @@ class Graph:
     module: Callable[[RNVP, Operators, torch.dtype], nn.Module]
     inputs: dict[str, tuple[int | str, ...]]
     outputs: dict[str, tuple[int | str, ...]]
-
-    def input_dtype(self, name: str, dtype: torch.dtype) -> torch.dtype:
-        """int64 for a seed, a start or a count; else the flow's."""
-        return torch.int64 if name in ("seed", "start", "count") else dtype
 
 
 def graphs(flow: RNVP) -> list[Graph]:
@@ -83,7 +82,7 @@ def _example(graph: Graph, dtype: torch.dtype) -> tuple[Tensor, ...]:
     draw = torch.Generator().manual_seed(0)
     scalars = {"seed": 7, "start": 0, "count": ROWS, "temperature": 1.0}
     return tuple(
-        torch.tensor(scalars[name], dtype=graph.input_dtype(name, dtype))
+        torch.tensor(scalars[name], dtype=torch.int64 if name in INTEGERS else dtype)
         if name in scalars
         else torch.randn(
             [ROWS if size == "n" else int(size) for size in shape], generator=draw, dtype=dtype
@@ -197,7 +196,7 @@ def _clean(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' warnings that their own interface is old; ours test what they wrote."""
+    """Without torch's warnings about its own interfaces; what they write is tested after."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-__all__ = ["progress"]
+__all__ = ["progress", "telling"]
 
 _LONG = 200_000  # rows that take long enough to be worth a bar
 
@@ -34,3 +34,15 @@ def progress(rows: int | None, label: str) -> Iterator[Callable[[int], None]]:
         return
     with click.progressbar(length=rows, label=label, file=sys.stderr) as bar:
         yield bar.update
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """Call what this gives with what is being done now: one line, overwritten, gone at the end."""
+    if not sys.stderr.isatty():
+        yield lambda doing: None
+        return
+    try:
+        yield lambda doing: click.echo(f"\r\x1b[2K{doing} …", err=True, nl=False)
+    finally:
+        click.echo("\r\x1b[2K", err=True, nl=False)

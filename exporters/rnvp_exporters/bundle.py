@@ -1,0 +1,222 @@
+"""``export``: a trained flow becomes a bundle, proven, and published whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+import torch
+
+import rnvp_deploy
+from rnvp_deploy import RNVP
+from rnvp_deploy.plain import to_plain
+from rnvp_exporters import card, parity, report, vectors
+from rnvp_exporters.describe import summarise
+from rnvp_exporters.engines import engine
+from rnvp_exporters.errors import ExportError
+from rnvp_exporters.inference import apart
+from rnvp_exporters.tracing import FORMATS, INTEGERS, IR_VERSION, Format, Graph, graphs, trace
+from rnvp_runtime import manifest as bundle
+from rnvp_runtime.manifest import Manifest
+
+__all__ = ["OPSETS", "export"]
+
+OPSETS = range(18, 24)
+MIN_ONNXRUNTIME = {18: "1.18", 19: "1.18", 20: "1.18", 21: "1.18", 22: "1.20", 23: "1.23"}
+"""The oldest onnxruntime that runs each opset at IR version 10."""
+
+Progress = Callable[[str], None]
+
+
+def export(
+    source: RNVP | str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    formats: Sequence[Format] = ("onnx", "torchscript"),
+    dtype: str = "float32",
+    opset: int = 18,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Write the bundle ``target`` of a flow, or of the checkpoint at a path.
+
+    Args:
+        formats: ``onnx`` (always written: it is what the runtime runs), ``torchscript``, ``pt2``.
+        dtype: of the graphs, ``float32`` or ``float64``.
+        opset: 18 … 23. 18 runs everywhere.
+        force: replace a bundle that is there already.
+        progress: told in a few words what is being done.
+
+    Returns:
+        The manifest, with the parity of every output.
+
+    Raises:
+        CheckpointError: the path holds no checkpoint of ours.
+        ParityError: a graph is not the same function as the flow. Nothing is published.
+        ExportError: the target is there already, or an option has no such value.
+    """
+    target = Path(target)
+    tell = progress or (lambda _: None)
+    _check_options(target, formats, dtype, opset, force)
+    checkpoint_sha = None
+    if not isinstance(source, RNVP):
+        flow = rnvp_deploy.load(source)
+        checkpoint_sha = _sha256(Path(source))
+    else:
+        flow = source
+    flow = flow.eval()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        work.chmod(0o755)  # mkdtemp's 0700 would follow the bundle around
+        written = _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
+        _publish(work, target)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return written
+
+
+def _check_options(
+    target: Path, formats: Sequence[Format], dtype: str, opset: int, force: bool
+) -> None:
+    if unknown := set(formats) - FORMATS.keys():
+        raise ExportError(f"there is no format {unknown.pop()!r}; there are {', '.join(FORMATS)}")
+    if dtype not in ("float32", "float64"):
+        raise ExportError(f"dtype is {dtype!r}; it must be float32 or float64")
+    if opset not in OPSETS:
+        raise ExportError(f"opset is {opset}; it must be {OPSETS[0]} … {OPSETS[-1]}")
+    if target.exists():
+        if not force:
+            raise ExportError(f"{target} is there already; --force replaces it, -o names another")
+        if not (target / "manifest.json").is_file():
+            raise ExportError(f"{target} is there already and is not a bundle; it is left alone")
+
+
+def _write(
+    folder: Path,
+    name: str,
+    flow: RNVP,
+    formats: Sequence[Format],
+    dtype: str,
+    opset: int,
+    checkpoint_sha: str | None,
+    tell: Progress,
+) -> Manifest:
+    real = getattr(torch, dtype)
+    bundle_id = identify(flow, dtype, opset)
+    exact = apart(flow)
+    described, records, probes = {}, [], {}
+    for graph in graphs(flow):
+        probes[graph.name] = drawn = parity.probe(flow, graph, real, exact=exact)
+        files: dict[str, str] = {}
+        nodes = 0
+        for format in dict.fromkeys(("onnx", *formats)):
+            tell(f"{graph.name}: tracing to {format}")
+            content = trace(graph, flow, real, format, opset)
+            if format == "onnx":
+                content, nodes = _labelled(content, graph, flow, bundle_id)
+            tell(f"{graph.name}: checking {format} against eager PyTorch")
+            records += parity.check(drawn, engine(graph, content, format), format)
+            files[format] = graph.name + FORMATS[format]
+            (folder / files[format]).write_bytes(content)
+        vectors.write_vectors(folder, flow, drawn)
+        described[graph.name] = bundle.Graph(
+            inputs=_specs(graph.inputs, dtype),
+            outputs=_specs(graph.outputs, dtype),
+            nodes=nodes,
+            files=files,
+        )
+    tell("writing the report")
+    draft = Manifest(
+        id=bundle_id,
+        dim=flow.dim,
+        context_dim=flow.context_dim,
+        columns=flow.columns,
+        context_columns=flow.context_columns,
+        dtype=dtype,
+        opset=opset,
+        ir_version=IR_VERSION,
+        min_onnxruntime=MIN_ONNXRUNTIME[opset],
+        flow=summarise(flow),
+        graphs=described,
+        parity=tuple(records),
+        files=_records(folder),
+        versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
+        checkpoint=bundle.Checkpoint(sha256=checkpoint_sha),
+    )
+    (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
+    (folder / "report.html").write_text(
+        report.write(draft, flow, name), encoding="utf-8", newline="\n"
+    )
+    written = replace(draft, files=_records(folder))
+    (folder / "manifest.json").write_text(written.to_json(), encoding="utf-8", newline="\n")
+    return written
+
+
+def identify(flow: RNVP, dtype: str, opset: int) -> str:
+    """16 hexadecimal digits that follow from the flow's description, weights and the options."""
+    said = [to_plain(flow.config), flow.columns, flow.context_columns, dtype, opset]
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name, tensor in sorted(flow.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _labelled(content: bytes, graph: Graph, flow: RNVP, bundle_id: str) -> tuple[bytes, int]:
+    """The ONNX file with what it is in its metadata, for when it has left its folder."""
+    model = onnx.load_from_string(content)
+    labels = {
+        "rnvp.bundle": bundle_id,
+        "rnvp.graph": graph.name,
+        "rnvp.dim": str(flow.dim),
+        "rnvp.context_dim": str(flow.context_dim),
+        "rnvp.columns": json.dumps(flow.columns, ensure_ascii=False),
+        "rnvp.context_columns": json.dumps(flow.context_columns, ensure_ascii=False),
+    }
+    onnx.helper.set_model_props(model, labels)
+    return model.SerializeToString(deterministic=True), len(model.graph.node)
+
+
+def _specs(shapes: dict[str, tuple[int | str, ...]], dtype: str) -> tuple[bundle.TensorSpec, ...]:
+    return tuple(
+        bundle.TensorSpec(name, "int64" if name in INTEGERS else dtype, shape)
+        for name, shape in shapes.items()
+    )
+
+
+def _records(folder: Path) -> dict[str, bundle.FileRecord]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): bundle.FileRecord(_sha256(path), path.stat().st_size)
+        for path in files
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _publish(work: Path, target: Path) -> None:
+    """Put the finished folder in the target's place, by renames alone."""
+    for path in work.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    if not target.exists():
+        os.rename(work, target)
+        return
+    old = work.with_name(work.name + ".old")
+    os.rename(target, old)
+    try:
+        os.rename(work, target)
+    except BaseException:
+        os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,47 @@
+"""A flow in words and in the few numbers that the runtime needs."""
+
+from rnvp_deploy import RNVP
+from rnvp_deploy.networks import Dense, Residual, Steps
+from rnvp_deploy.transforms import Coupling, CouplingSpec
+from rnvp_runtime.manifest import FlowSummary
+
+__all__ = ["summarise"]
+
+
+def summarise(flow: RNVP) -> FlowSummary:
+    """The manifest's ``flow``. ``widths``: of the dense layers of the widest network, in order."""
+    couplings = [t.spec for t in flow.transforms if isinstance(t, Coupling)]
+    networks = [_widths(steps) for spec in couplings for steps in _networks(spec)]
+    widest = max(networks, key=sum, default=(flow.dim,))
+    return FlowSummary(
+        description=_describe(flow, couplings),
+        couplings=len(couplings),
+        parameters=sum(tensor.numel() for tensor in flow.state_dict().values()),
+        widths=widest,
+    )
+
+
+def _describe(flow: RNVP, couplings: list[CouplingSpec]) -> str:
+    scales = sorted(
+        {type(spec.scale).__name__ for spec in couplings if spec.sig_net or spec.joint_net}
+    )
+    given = f" given {flow.context_dim}" if flow.context_dim else ""
+    kinds = " and ".join(scales) or "no"
+    return (
+        f"R-NVP over {flow.dim} coordinates{given}: {len(couplings)} affine couplings, "
+        f"{kinds} scale"
+    )
+
+
+def _networks(spec: CouplingSpec) -> list[Steps]:
+    return [steps for steps in (spec.sig_net, spec.mu_net, spec.joint_net) if steps]
+
+
+def _widths(steps: Steps) -> tuple[int, ...]:
+    widths: list[int] = []
+    for step in steps:
+        if isinstance(step, Dense):
+            widths.append(step.outputs)
+        elif isinstance(step, Residual):
+            widths += _widths(step.body)
+    return tuple(widths)

@@ -1,0 +1,67 @@
+"""A traced graph's bytes, run: the checks before publishing run what a user will run."""
+
+import io
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from rnvp_exporters.errors import ExportError
+from rnvp_exporters.parity import Arrays, Run
+from rnvp_exporters.tracing import Format, Graph
+
+__all__ = ["engine"]
+
+
+def engine(graph: Graph, content: bytes, format: Format) -> Run:
+    """A function from named inputs to named outputs that runs ``content``.
+
+    Raises:
+        ExportError: onnxruntime has no kernel for an operator in this dtype.
+    """
+    match format:
+        case "onnx":
+            return _onnxruntime(graph, content)
+        case "torchscript":
+            return _torch(graph, torch.jit.load(io.BytesIO(content)))
+        case "pt2":
+            logging.disable(logging.WARNING)
+            try:
+                return _torch(graph, torch.export.load(io.BytesIO(content)).module())
+            finally:
+                logging.disable(logging.NOTSET)
+
+
+def _onnxruntime(graph: Graph, content: bytes) -> Run:
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        if "NOT_IMPLEMENTED" not in str(error):
+            raise
+        reason = str(error).split(":")[-1].strip()
+        raise ExportError(
+            f"onnxruntime cannot run {graph.name} in this dtype: {reason}. Export with "
+            "--dtype float32, or train with another activation"
+        ) from None
+    names = list(graph.outputs)
+
+    def run(feeds: Arrays) -> Arrays:
+        return dict(zip(names, session.run(names, feeds), strict=True))
+
+    return run
+
+
+def _torch(graph: Graph, program: Any) -> Run:
+    @torch.no_grad()
+    def run(feeds: Arrays) -> Arrays:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outputs = program(*(torch.from_numpy(np.asarray(feeds[name])) for name in graph.inputs))
+        return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
+
+    return run
