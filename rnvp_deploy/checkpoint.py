@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rnvp_runtime.atomic import replacing
 
 from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.plain import from_plain, to_plain
+from rnvp_runtime.atomic import replacing
 
 __all__ = ["load", "read_training", "save"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rnvp_runtime.inputs import is_frame, rows_of
 from torch import Tensor
 
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
+from rnvp_runtime.inputs import is_frame, rows_of
 
 __all__ = ["Rows", "hold_out", "read_rows", "refuse_gaps"]
 

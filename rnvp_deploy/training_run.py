@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -60,9 +60,12 @@ class State:
         return tuple(epochs)
 
     def record(self, options: TrainingOptions, rows: str) -> dict[str, Any]:
-        """This state but the best weights, which are the checkpoint's own, as plain values."""
+        """This state but the best weights, which are the checkpoint's own, as plain values.
+
+        ``max_seconds`` is of one call, and is left out: the record does not depend on it.
+        """
         return {
-            "options": asdict(options),
+            "options": asdict(replace(options, max_seconds=None)),
             "rows": rows,
             "losses": [list(pair) for pair in self.losses],
             "best": self.best,

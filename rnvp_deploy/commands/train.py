@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.one_line import OneLineCommand
 
@@ -174,9 +175,8 @@ def _read(
     table: Path, columns: tuple[str, ...] | None, context: tuple[str, ...]
 ) -> tuple["NDArray[np.float64]", "NDArray[np.float64] | None", tuple[str, ...]]:
     """x (n, d), context (n, c) or None, and the names of x's columns."""
-    from rnvp_runtime.tables import read_columns
-
     from rnvp_deploy.training_rows import refuse_gaps
+    from rnvp_runtime.tables import read_columns
 
     if shared := set(columns or ()) & set(context):
         raise TableError(f"column {min(shared)!r} cannot be both learnt and given")

@@ -67,10 +67,10 @@ def test_networks_are_joint_or_separate() -> None:
     """One network for σ and μ, or sig_net and mu_net."""
     joint, separate = couplings(RNVPConfig(4))[0], couplings(RNVPConfig(4, joint=False))[0]
     assert joint.joint_net
-    assert not (joint.sig_net or joint.mu_net)
+    assert joint.sig_net is joint.mu_net is None
     assert separate.sig_net
     assert separate.mu_net
-    assert not separate.joint_net
+    assert separate.joint_net is None
 
 
 def test_an_explicit_flow_is_left_as_it_is() -> None:

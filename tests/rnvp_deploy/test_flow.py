@@ -129,7 +129,7 @@ def test_a_flow_keeps_its_dtype(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("actnorm", [False, True])
 def test_initialise_sets_layers_in_turn(actnorm: bool) -> None:
-    """After ``initialise`` what reaches each affine that is set from data leaves it standardised."""
+    """After ``initialise``, each affine that is set from data gives out standardised rows."""
     flow = made(RNVPConfig(dim=3, actnorm=actnorm, couplings=3))
     x, _ = rows(flow, 500)
     flow.initialise(x)

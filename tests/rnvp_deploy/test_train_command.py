@@ -1,0 +1,313 @@
+"""``rnvp-train`` as its user meets it: files, one-line errors, exit codes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+import rnvp_deploy
+from rnvp_deploy.checkpoint import read_training
+from rnvp_deploy.commands.train import train
+from rnvp_deploy.scales import Tanh
+
+QUICK = ["--epochs", "2", "--couplings", "2", "--hidden", "8"]
+DRAW = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 20.0, 300.0] + [0.0, 60.0, 1000.0]
+COLUMNS = ("carat", "depth", "price")
+
+
+def run(*arguments: object) -> Result:
+    """The command, in this process."""
+    return CliRunner().invoke(train, [str(argument) for argument in arguments])
+
+
+def write_csv(path: Path, rows: Any, columns: tuple[str, ...] = COLUMNS) -> Path:
+    """A CSV file of the rows."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A table of numbers with one column of text."""
+    rows = [[*row, "Ideal"] for row in DRAW.tolist()]
+    return write_csv(tmp_path / "gems.csv", rows, (*COLUMNS, "cut"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Where the checkpoint goes."""
+    return tmp_path / "model.pt"
+
+
+def test_a_table_becomes_a_checkpoint(table: Path, model: Path) -> None:
+    """The flow knows the columns; text is left out, and that is said."""
+    result = run(table, "-o", model, *QUICK)
+    assert result.exit_code == 0
+    assert rnvp_deploy.load(model).columns == COLUMNS
+    assert "Not numbers, left out: cut" in result.output
+    assert f"{model}: " in result.output
+    assert "nats a row on 20 held-out rows (epoch 2 of 2), in " in result.output
+    assert f"Next: rnvp-export {model}" in result.output
+
+
+def test_both_losses_are_told_as_it_trains(table: Path, model: Path) -> None:
+    """Without a terminal, plain lines."""
+    result = run(table, "-o", model, *QUICK)
+    epochs = [line for line in result.output.splitlines() if line.startswith("epoch ")]
+    assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    assert all("train " in line and "held out " in line for line in epochs)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npy", ".npz", ".tsv"])
+def test_tables_come_in_many_formats(suffix: str, table: Path, model: Path) -> None:
+    """The same numbers, the same flow, whatever the file."""
+    path = table.with_suffix(suffix)
+    if suffix == ".parquet":
+        pq.write_table(pa.table(dict(zip(COLUMNS, DRAW.T, strict=True))), path)
+    elif suffix == ".npy":
+        np.save(path, DRAW)
+    elif suffix == ".npz":
+        np.savez(path, **dict(zip(COLUMNS, DRAW.T, strict=True)))
+    else:
+        path.write_text(table.read_text().replace(",", "\t"))
+    assert run(table, "-o", model, *QUICK).exit_code == 0
+    result = run(path, "-o", model.with_name("other.pt"), *QUICK)
+    assert result.exit_code == 0, result.output
+    one, other = rnvp_deploy.load(model), rnvp_deploy.load(model.with_name("other.pt"))
+    for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_columns_and_context_are_chosen(table: Path, model: Path) -> None:
+    """--columns are learnt in their order, --context is given."""
+    run(table, "-o", model, "--columns", "price,carat", "--context", "depth", *QUICK)
+    flow = rnvp_deploy.load(model)
+    assert (flow.columns, flow.context_columns) == (("price", "carat"), ("depth",))
+
+
+def test_a_context_leaves_the_other_columns_to_learn(table: Path, model: Path) -> None:
+    """With --context alone, all other numbers are learnt."""
+    run(table, "-o", model, "--context", "depth", *QUICK)
+    assert rnvp_deploy.load(model).columns == ("carat", "price")
+
+
+def test_the_flow_is_what_the_options_say(table: Path, model: Path) -> None:
+    """Every option of the flow reaches its configuration."""
+    options = "--couplings 3 --hidden 6,6 --mixing permute --actnorm --scale tanh:2"
+    more = "--activation silu --residual --separate --seed 4 --epochs 1"
+    assert run(table, "-o", model, *options.split(), *more.split()).exit_code == 0
+    assert rnvp_deploy.load(model).config == rnvp_deploy.RNVPConfig(
+        dim=3, couplings=3, hidden=(6, 6), mixing="permute", actnorm=True, activation="silu",
+        scale=Tanh(2.0), residual=True, joint=False, seed=4,
+    )  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_file(table: Path, tmp_path: Path) -> None:
+    """Byte for byte; another seed gives another."""
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        torch.rand(3)  # torch's own generator plays no part
+        run(table, "-o", tmp_path / f"{name}.pt", "--seed", seed, *QUICK)
+    a, b, c = ((tmp_path / f"{name}.pt").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_resuming_gives_the_file_of_an_uninterrupted_training(table: Path, model: Path) -> None:
+    """Stopped by the clock after one epoch, then resumed in place."""
+    whole = model.with_name("whole.pt")
+    quick = ["--epochs", "5", "--couplings", "2", "--hidden", "8"]
+    run(table, "-o", whole, *quick)
+    run(table, "-o", model, "--max-seconds", "1e-9", *quick)
+    assert len(read_training(model)["losses"]) == 1
+    assert run(table, "--resume", model).exit_code == 0
+    assert model.read_bytes() == whole.read_bytes()
+
+
+def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
+    """For scripts; everything else is on standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, table, "-o", model, "--json", *QUICK],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcome = json.loads(done.stdout)
+    assert outcome["checkpoint"] == str(model)
+    assert (outcome["rows"], outcome["held_out_rows"], outcome["epochs"]) == (180, 20, 2)
+    assert outcome["columns"] == list(COLUMNS)
+    assert outcome["stopped"] == "epochs"
+    assert "held out" in done.stderr
+
+
+def test_ctrl_c_saves_the_best_so_far(table: Path, model: Path) -> None:
+    """SIGINT in the middle: the checkpoint is written, it is said, the exit code is 130."""
+    command = [sys.executable, "-c", _RUN, table, "-o", model, "--epochs", "100000"]
+    with subprocess.Popen(
+        [*map(str, command), "--patience", "100000", "--hidden", "8"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert f"Interrupted. {model}: " in rest
+    assert f"Next: rnvp-train {table} --resume {model}" in rest
+    assert "Traceback" not in rest
+    rnvp_deploy.load(model)
+
+
+def spoilt(row: int, column: int, cell: object) -> list[list[object]]:
+    """The rows, but for one cell."""
+    rows: list[list[object]] = DRAW.tolist()
+    rows[row][column] = cell
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (DRAW, ["--columns", "carat,prise"], "no column 'prise' (did you mean 'price'?)"),
+        (DRAW, ["--context", "dept"], "no column 'dept' (did you mean 'depth'?)"),
+        (DRAW, ["--columns", "carat", "--context", "carat"], "'carat' cannot be both"),
+        (spoilt(4, 1, "deep"), ["--columns", "depth,price"], "row 5: 'deep' is not a number"),
+        (spoilt(4, 1, "nan"), [], "no number in column 'depth', row 5"),
+        (spoilt(4, 1, ""), [], "no number in column 'depth', row 5"),
+        (spoilt(4, 1, "inf"), [], "an infinity in column 'depth', row 5"),
+        (DRAW * [1, 0, 1], [], "column 'depth' never changes"),
+        (DRAW[:9], [], "9 rows are too few to hold any out"),
+        (DRAW, ["--columns", "carat"], "dim is 1"),
+        (DRAW, ["--activation", "rleu"], "no activation is called 'rleu'"),
+    ],
+)
+def test_a_table_that_will_not_do_is_one_line(
+    rows: Any, options: list[str], message: str, model: Path
+) -> None:
+    """What is wrong, where, on one line; exit code 1, and no file changed."""
+    table = write_csv(model.with_name("table.csv"), rows)
+    result = run(table, "-o", model, *options)
+    assert result.exit_code == 1, result.output
+    (error,) = result.output.splitlines()
+    assert error.startswith("Error: ")
+    assert message in error
+    assert os.listdir(model.parent) == ["table.csv"]
+
+
+def test_a_missing_table_is_one_line(model: Path) -> None:
+    """The file is named."""
+    result = run(model.with_name("absent.csv"), "-o", model)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "absent.csv does not exist" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "-o model.pt"),
+        (["-o", "m.pt", "--scale", "tan"], "'tan' is none of"),
+        (["-o", "m.pt", "--scale", "tanh:wide"], "'tanh:wide' is none of"),
+        (["-o", "m.pt", "--hidden", "64,x"], "no list of widths"),
+        (["-o", "m.pt", "--columns", "a,,b"], "no list of different names"),
+        (["-o", "m.pt", "--columns", "a,a"], "no list of different names"),
+        (["-o", "m.pt", "--held-out", "1"], "0<x<1"),
+        (["-o", "m.pt", "--epochs", "0"], "x>=1"),
+        (["--resume", "m.pt", "--couplings", "3"], "--couplings cannot change"),
+        (["--resume", "m.pt", "--columns", "a"], "columns from the checkpoint"),
+    ],
+)
+def test_options_that_will_not_do_are_usage_errors(
+    options: list[str], message: str, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 2, with what would do."""
+    monkeypatch.chdir(table.parent)
+    result = run(table, *options)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert os.listdir(table.parent) == [table.name]
+
+
+def test_an_output_is_checked_before_training(table: Path, tmp_path: Path) -> None:
+    """A folder that is not there, and a folder in the file's place."""
+    for output, message in ((tmp_path / "absent" / "m.pt", "does not exist"), (tmp_path, "folder")):
+        result = run(table, "-o", output, *QUICK)
+        assert result.exit_code == 1
+        assert message in result.output
+        assert "epoch" not in result.output
+
+
+def test_an_existing_output_needs_force(table: Path, model: Path) -> None:
+    """A training is never written over unasked."""
+    model.write_text("dear to me")
+    result = run(table, "-o", model, *QUICK)
+    assert result.exit_code == 1
+    assert "--force" in result.output
+    assert model.read_text() == "dear to me"
+    assert run(table, "-o", model, "--force", *QUICK).exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["text", "pickle", "untrained", "absent"])
+def test_what_cannot_be_resumed_is_left_alone(kind: str, table: Path, model: Path) -> None:
+    """--resume takes a checkpoint of ours with a training in it, and changes nothing else."""
+    if kind == "text":
+        model.write_text("a,b\n")
+    elif kind == "pickle":
+        torch.save(torch.nn.Linear(1, 1), model)
+    elif kind == "untrained":
+        rnvp_deploy.save(rnvp_deploy.RNVP(rnvp_deploy.RNVPConfig(dim=3), COLUMNS), model)
+    before = model.read_bytes() if model.exists() else None
+    result = run(table, "--resume", model)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1), result.output
+    assert result.output.startswith("Error: ")
+    assert (model.read_bytes() if model.exists() else None) == before
+
+
+def test_help_has_an_example_and_needs_no_torch() -> None:
+    """--help is instant: PyTorch is not even imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH + _RUN, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "rnvp-train diamonds.csv -o model.pt" in done.stdout
+
+
+def test_without_torch_it_says_what_to_install(table: Path, model: Path) -> None:
+    """The plain install does not train; one line says how to."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH + _RUN, table, "-o", model],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == 'Error: torch is not installed: pip install "rnvp-deploy[export]"\n'
+
+
+def test_every_option_has_help() -> None:
+    """Or a default that speaks for itself."""
+    for parameter in train.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help or parameter.show_default or parameter.type.name == "choice"
+
+
+_RUN = "from rnvp_deploy.commands.train import train; train()"
+_WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; "

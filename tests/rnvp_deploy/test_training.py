@@ -1,0 +1,365 @@
+"""``fit``: what it learns, keeps, repeats, resumes and refuses."""
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import rnvp_deploy
+from rnvp_deploy import RNVP, RNVPConfig, TrainingOptions, fit, scales
+from rnvp_deploy.checkpoint import read_training
+from rnvp_deploy.errors import TrainingError
+from rnvp_deploy.training import Epoch, Training
+from rnvp_runtime.errors import InputError
+
+Array = NDArray[np.float64]
+TINY = RNVPConfig(dim=2, couplings=2, hidden=(16,))
+SHORT = TrainingOptions(epochs=6, batch_size=64)
+
+
+def new_flow(config: RNVPConfig = TINY, **names: Any) -> RNVP:
+    """A flow whose weights are the same every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return RNVP(config, **names)
+
+
+def banana(n: int = 400, seed: int = 0) -> Array:
+    """(n, 2) rows on a noisy parabola, in units that need standardising."""
+    draw = np.random.default_rng(seed)
+    a = draw.normal(size=n)
+    b = a**2 + 0.3 * draw.normal(size=n)
+    return np.stack([100.0 + 5.0 * a, 0.01 * b], axis=1)
+
+
+def nats(flow: RNVP, x: Array, context: Array | None = None) -> float:
+    """Mean −log p of the rows."""
+    rows = [None if a is None else torch.tensor(a, dtype=flow.dtype) for a in (x, context)]
+    with torch.no_grad():
+        return -float(flow.log_prob(*rows).mean())
+
+
+def same_weights(one: RNVP, other: RNVP) -> bool:
+    """Whether every weight is the same, to the bit."""
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def gaussian_nats(x: Array) -> float:
+    """What the best Gaussian with a full covariance scores on its own rows."""
+    d = x.shape[1]
+    return 0.5 * (float(np.linalg.slogdet(np.cov(x.T))[1]) + d * (1 + math.log(2 * math.pi)))
+
+
+def test_it_learns() -> None:
+    """After a few seconds, fresh rows score better than under the best Gaussian."""
+    flow = new_flow()
+    fit(flow, banana(2000), options=TrainingOptions(epochs=60))
+    assert nats(flow, banana(2000, seed=1)) < gaussian_nats(banana(2000, seed=1)) - 0.3
+
+
+def test_what_it_says_is_what_it_did() -> None:
+    """The training counts its rows and epochs, and names the best one."""
+    seen: list[Epoch] = []
+    training = fit(new_flow(), banana(), options=SHORT, progress=seen.append)
+    assert (training.rows, training.held_out_rows, training.stopped) == (360, 40, "epochs")
+    assert training.epochs == tuple(seen)
+    assert [epoch.number for epoch in seen] == [1, 2, 3, 4, 5, 6]
+    assert training.best == min(seen, key=lambda epoch: epoch.held_out)
+    assert training.best.best
+
+
+def test_the_best_weights_are_kept() -> None:
+    """The flow ends with the weights of its best epoch, not of the last."""
+    options = TrainingOptions(epochs=40, batch_size=16, learning_rate=0.03, average=0.0)
+    big, x = RNVPConfig(dim=2, couplings=4, hidden=(64, 64)), banana(120)
+    flow = new_flow(big)
+    training = fit(flow, x, options=options)
+    best = training.best.number
+    assert best < len(training.epochs), "this run overfits, or the test shows nothing"
+    stopped_there = new_flow(big)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == best:
+            raise KeyboardInterrupt
+
+    fit(stopped_there, x, options=options, progress=stop)
+    assert same_weights(flow, stopped_there)
+
+
+def test_patience_ends_a_training_that_no_longer_gains() -> None:
+    """Training stops once so many epochs brought no better score."""
+    options = TrainingOptions(
+        epochs=500, batch_size=16, learning_rate=0.03, patience=5, average=0.0
+    )
+    training = fit(new_flow(), banana(60), options=options)
+    assert training.stopped == "patience"
+    assert len(training.epochs) == training.best.number + 5
+
+
+def test_max_seconds_ends_it_after_an_epoch() -> None:
+    """With no time at all, one epoch is trained."""
+    training = fit(new_flow(), banana(), options=TrainingOptions(max_seconds=1e-9))
+    assert training.stopped == "max_seconds"
+    assert len(training.epochs) == 1
+
+
+def test_the_units_are_the_users() -> None:
+    """Rows in other units cost just the logarithm of the units."""
+    small, large = new_flow().double(), new_flow().double()
+    one = fit(small, banana(), options=SHORT)
+    other = fit(large, banana() * 1000.0, options=SHORT)
+    assert other.best.held_out == pytest.approx(one.best.held_out + 2 * math.log(1000.0))
+
+
+def test_the_same_seed_gives_the_same_flow() -> None:
+    """Rows, options and first weights fix every bit; another seed gives other weights."""
+    flows = []
+    for seed in (1, 1, 2):
+        torch.rand(seed)  # torch's own generator plays no part
+        flow = new_flow()
+        fit(flow, banana(), options=TrainingOptions(epochs=3, batch_size=64, seed=seed))
+        flows.append(flow)
+    assert same_weights(flows[0], flows[1])
+    assert not same_weights(flows[0], flows[2])
+
+
+def stopped_after(epochs: int, flow: RNVP, x: Array, options: TrainingOptions) -> Training:
+    """A training that Ctrl-C ends when so many epochs are done."""
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == epochs:
+            raise KeyboardInterrupt
+
+    return fit(flow, x, options=options, progress=stop)
+
+
+@pytest.mark.parametrize("done", [1, 3, 5])
+def test_resuming_goes_on_as_if_never_stopped(done: int, tmp_path: Any) -> None:
+    """Stopped, saved, loaded and resumed is the same file as left alone."""
+    alone, stopped = new_flow(), new_flow()
+    whole = fit(alone, banana(), options=SHORT)
+    rnvp_deploy.save(alone, tmp_path / "alone.pt", training=whole.record)
+
+    part = stopped_after(done, stopped, banana(), SHORT)
+    rnvp_deploy.save(stopped, tmp_path / "part.pt", training=part.record)
+    flow = rnvp_deploy.load(tmp_path / "part.pt")
+    rest = fit(flow, banana(), resume=read_training(tmp_path / "part.pt"))
+    rnvp_deploy.save(flow, tmp_path / "resumed.pt", training=rest.record)
+
+    assert rest.epochs == whole.epochs
+    assert (tmp_path / "resumed.pt").read_bytes() == (tmp_path / "alone.pt").read_bytes()
+
+
+def test_an_interrupt_within_an_epoch_keeps_the_epochs_before_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Ctrl-C half way through epoch 4 leaves all as it was after epoch 3, and says so."""
+    flow, calls = new_flow(), 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3 * (5 + 1) + 2:  # an epoch: five batches and one scoring
+            raise KeyboardInterrupt
+
+    flow.register_forward_pre_hook(interrupt)
+    with caplog.at_level(logging.WARNING, "rnvp_deploy"):
+        training = fit(flow, banana(), options=SHORT)
+    assert training.stopped == "interrupt"
+    assert "interrupted in epoch 4: the best weights so far" in caplog.text
+    after_three = new_flow()
+    assert stopped_after(3, after_three, banana(), SHORT).epochs == training.epochs
+    assert same_weights(flow, after_three)
+
+
+def test_an_interrupt_before_anything_is_learnt_is_an_interrupt() -> None:
+    """In the first epoch there is nothing to keep: KeyboardInterrupt goes on its way."""
+    flow = new_flow()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    flow.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit(flow, banana(), options=SHORT)
+
+
+def test_a_finished_training_is_not_resumed_unless_more_is_asked_for() -> None:
+    """More epochs than there were make it go on."""
+    flow = new_flow()
+    done = fit(flow, banana(), options=SHORT)
+    with pytest.raises(TrainingError, match="finished: 6 of 6 epochs"):
+        fit(flow, banana(), resume=done.record)
+    more = fit(flow, banana(), options=TrainingOptions(8, batch_size=64), resume=done.record)
+    assert len(more.epochs) == 8
+
+
+def test_other_rows_are_not_resumed_on() -> None:
+    """Rows held out before would be trained on now: refused."""
+    flow = new_flow()
+    part = stopped_after(2, flow, banana(), SHORT)
+    with pytest.raises(TrainingError, match="not the rows"):
+        fit(flow, banana(seed=5), resume=part.record)
+
+
+def test_what_fixes_the_batches_cannot_change_on_resuming() -> None:
+    """The seed, the held-out fraction and the batch size are the first run's."""
+    flow = new_flow()
+    part = stopped_after(2, flow, banana(), SHORT)
+    with pytest.raises(TrainingError, match="seed was 0"):
+        fit(flow, banana(), options=TrainingOptions(6, batch_size=64, seed=1), resume=part.record)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "tensor", "float32", "list"])
+def test_rows_come_in_any_form(kind: str) -> None:
+    """Data frames by column name in any order, tensors, arrays of any dtype, lists."""
+    x = banana().astype(np.float32).astype(np.float64)
+    table = {"other": ["text"] * len(x), "b": x[:, 1], "a": x[:, 0]}
+    forms: dict[str, Any] = {
+        "pandas": pd.DataFrame(table),
+        "polars": pl.DataFrame(table),
+        "tensor": torch.tensor(x),
+        "float32": x.astype(np.float32),
+        "list": x.tolist(),
+    }
+    one, other = new_flow(columns=("a", "b")), new_flow(columns=("a", "b"))
+    fit(one, x, options=SHORT)
+    fit(other, forms[kind], options=SHORT)
+    assert same_weights(one, other)
+
+
+def test_a_conditional_flow_learns_the_dependence() -> None:
+    """p(x | c) with x near c scores far better than without the context."""
+    draw = np.random.default_rng(0)
+    c = draw.uniform(-3, 3, size=(2000, 1))
+    x = c + 0.1 * draw.normal(size=(2000, 1))
+    flow = new_flow(RNVPConfig(dim=1, context_dim=1, couplings=2, hidden=(16,)))
+    fit(flow, x, c, options=TrainingOptions(epochs=50))
+    assert nats(flow, x, c) < gaussian_nats(np.hstack([x, draw.normal(size=(2000, 1))])) - 2.0
+
+
+def test_the_context_is_found_in_the_same_table() -> None:
+    """A data frame that holds the context's columns needs no second one."""
+    frame = pd.DataFrame({"a": banana()[:, 0], "b": banana()[:, 1], "c": np.arange(400.0)})
+    config = RNVPConfig(dim=2, context_dim=1, couplings=2, hidden=(8,))
+    names = {"columns": ("a", "b"), "context_columns": ("c",)}
+    one, other = new_flow(config, **names), new_flow(config, **names)
+    fit(one, frame, options=SHORT)
+    fit(other, frame[["a", "b"]], frame[["c"]], options=SHORT)
+    assert same_weights(one, other)
+
+
+def test_float64_flows_train_in_float64() -> None:
+    """The rows take the flow's dtype."""
+    flow = new_flow().double()
+    fit(flow, banana(), options=SHORT)
+    assert flow.dtype == torch.float64
+
+
+def test_actnorm_is_set_from_the_rows_that_are_trained_on() -> None:
+    """What is set from data is set before the first step."""
+    flow = new_flow(RNVPConfig(dim=2, couplings=2, hidden=(8,), actnorm=True))
+    first = fit(flow, banana(), options=TrainingOptions(epochs=1, learning_rate=1e-9))
+    assert first.best.train == pytest.approx(gaussian_nats(banana()), abs=1.0)
+
+
+def with_cell(row: int, column: int, value: float) -> Array:
+    """The rows, but for one cell."""
+    x = banana()
+    x[row, column] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (with_cell(6, 1, math.nan), r"no number in column 'x1', row 7"),
+        (with_cell(6, 0, math.inf), r"an infinity in column 'x0', row 7"),
+        (with_cell(6, 0, 1e300), r"float32 holds an infinity in column 'x0', row 7"),
+        (banana() * [1.0, 0.0], r"column 'x1' never changes"),
+        (banana() * [0.0, 0.0], r"columns 'x0', 'x1' never changes"),
+        (banana() * [1.0, 1e-9] + [0.0, 1e9], r"column 'x1' never changes"),
+        (banana(5), r"5 rows are too few to hold any out: .* at least 10"),
+        (banana(0), r"0 rows are too few"),
+    ],
+)
+def test_rows_that_cannot_be_learnt_from_are_refused(x: Array, message: str) -> None:
+    """The fault is named, with column and rows, and the flow is untouched."""
+    flow, before = new_flow(), new_flow()
+    with pytest.raises(TrainingError, match=message):
+        fit(flow, x)
+    assert same_weights(flow, before)
+
+
+def test_many_bad_rows_are_counted() -> None:
+    """The first ten are named."""
+    x = banana()
+    x[:12, 0] = math.nan
+    with pytest.raises(TrainingError, match=r"rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"):
+        fit(new_flow(), x)
+
+
+@pytest.mark.parametrize(
+    "x", [banana()[:, :1], banana()[0], np.full((20, 2), "a"), pd.DataFrame({"x0": [1.0] * 20})]
+)
+def test_rows_of_another_kind_are_refused(x: Any) -> None:
+    """Another width, one row alone, text, a column missing."""
+    with pytest.raises(InputError):
+        fit(new_flow(), x)
+
+
+def test_a_context_must_fit() -> None:
+    """A context for a flow that takes none, none for one that does, another length."""
+    conditional = new_flow(RNVPConfig(dim=2, context_dim=1, couplings=2))
+    with pytest.raises(TrainingError, match="takes none"):
+        fit(new_flow(), banana(), np.zeros((400, 1)))
+    with pytest.raises(TrainingError, match="needs a context of 1"):
+        fit(conditional, banana())
+    with pytest.raises(TrainingError, match="400 rows and the context 399"):
+        fit(conditional, banana(), np.arange(399.0)[:, None])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"learning_rate": -1.0},
+        {"learning_rate": math.nan},
+        {"held_out": 0.0},
+        {"held_out": 1.0},
+        {"patience": 0},
+        {"max_seconds": 0.0},
+        {"average": 1.0},
+        {"warmup": -1},
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+    """The option and its value are named."""
+    ((name, value),) = options.items()
+    with pytest.raises(TrainingError, match=f"{name} is {value}"):
+        TrainingOptions(**options)
+
+
+def test_a_hopeless_training_says_so() -> None:
+    """If no epoch ends with a finite loss there is nothing to keep."""
+    flow = new_flow(RNVPConfig(dim=2, couplings=2, hidden=(8,), scale=scales.Exp()))
+    options = TrainingOptions(epochs=3, learning_rate=1e30, warmup=0)
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        fit(flow, banana(), options=options)
+
+
+def test_the_default_length_follows_the_rows() -> None:
+    """Small tables are seen often in small batches, large ones at least 20 times."""
+    options = TrainingOptions()
+    assert [options.batch_for(rows) for rows in (100, 3200, 10**6)] == [64, 200, 512]
+    assert [options.epochs_for(batches) for batches in (1, 100, 10**4)] == [250, 80, 20]
