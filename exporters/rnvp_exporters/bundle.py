@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 import rnvp_deploy
 from rnvp_deploy import RNVP
 from rnvp_deploy.plain import to_plain
-from rnvp_exporters import card, parity, report, vectors
+from rnvp_exporters import card, parity, probes, report, vectors
 from rnvp_exporters.describe import summarise
 from rnvp_exporters.engines import engine
 from rnvp_exporters.errors import ExportError
@@ -75,7 +76,8 @@ def export(
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         work.chmod(0o755)  # mkdtemp's 0700 would follow the bundle around
-        written = _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
+        with _one_thread():
+            written = _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
         _publish(work, target)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -112,12 +114,13 @@ def _write(
     real = getattr(torch, dtype)
     bundle_id = identify(flow, dtype, opset)
     exact = apart(flow)
-    described, records, probes = {}, [], {}
+    described, records = {}, []
     for graph in graphs(flow):
-        probes[graph.name] = drawn = parity.probe(flow, graph, real, exact=exact)
+        drawn = probes.probe(flow, graph, real, exact=exact)
         files: dict[str, str] = {}
         nodes = 0
-        for format in dict.fromkeys(("onnx", *formats)):
+        in_turn: list[Format] = ["onnx", *formats]
+        for format in dict.fromkeys(in_turn):
             tell(f"{graph.name}: tracing to {format}")
             content = trace(graph, flow, real, format, opset)
             if format == "onnx":
@@ -201,6 +204,17 @@ def _records(folder: Path) -> dict[str, bundle.FileRecord]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The graphs are small: on a busy machine torch's threads wait longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _publish(work: Path, target: Path) -> None:

@@ -11,7 +11,8 @@ import onnxruntime
 import torch
 
 from rnvp_exporters.errors import ExportError
-from rnvp_exporters.parity import Arrays, Run
+from rnvp_exporters.parity import Run
+from rnvp_exporters.probes import Arrays
 from rnvp_exporters.tracing import Format, Graph
 
 __all__ = ["engine"]
@@ -27,7 +28,7 @@ def engine(graph: Graph, content: bytes, format: Format) -> Run:
         case "onnx":
             return _onnxruntime(graph, content)
         case "torchscript":
-            return _torch(graph, torch.jit.load(io.BytesIO(content)))
+            return _torch(graph, torch.jit.load(io.BytesIO(content)))  # type: ignore[no-untyped-call]
         case "pt2":
             logging.disable(logging.WARNING)
             try:
@@ -38,8 +39,10 @@ def engine(graph: Graph, content: bytes, format: Format) -> Run:
 
 def _onnxruntime(graph: Graph, content: bytes) -> Run:
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         if "NOT_IMPLEMENTED" not in str(error):
             raise

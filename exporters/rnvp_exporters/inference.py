@@ -65,9 +65,9 @@ class Sampler(nn.Module):
 
     def __init__(self, flow: RNVP, operators: Operators, dtype: torch.dtype) -> None:
         super().__init__()
-        self.inverse = Inverse(flow, operators, dtype)
+        self.flow = Inverse(flow, operators, dtype)
         self.operators = operators
-        self.dim, self.double = flow.dim, dtype == torch.float64
+        self.dim, self.in_double = flow.dim, dtype == torch.float64
 
     def forward(
         self,
@@ -77,10 +77,10 @@ class Sampler(nn.Module):
         temperature: Tensor,
         context: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        noise = self.operators.normals(seed, start, count, self.dim, self.double)
-        if context is not None and not torch.jit.is_tracing():
-            torch._check(noise.shape[0] == context.shape[0])
-        x, log_prob = self.inverse(noise * temperature, context)
+        noise = self.operators.normals(seed, start, count, self.dim, self.in_double)
+        if context is not None and torch.compiler.is_exporting():
+            torch._check(noise.shape[0] == context.shape[0])  # type: ignore[no-untyped-call]
+        x, log_prob = self.flow(noise * temperature, context)
         return x, log_prob
 
 
@@ -98,14 +98,17 @@ class Passage(nn.Module):
         transforms = lower(flow)
         constant = sum(map(_constant_log_det, transforms), -0.5 * flow.dim * math.log(2 * math.pi))
         columns = order = tuple(range(flow.dim))
-        if isinstance(transforms[-1], Permutation):
-            order = transforms.pop().spec.order
+        if isinstance(permutation := transforms[-1], Permutation):
+            order = permutation.spec.order
+            transforms.pop()
         parts = partition(transforms, flow.dim)
         ends: list[Affine | None] = [None, None]
-        if isinstance(transforms[0], DiagonalAffine):
-            ends[0] = Affine(transforms.pop(0), direction)
-        if transforms and isinstance(transforms[-1], DiagonalAffine):
-            ends[1] = Affine(transforms.pop().restricted(list(order)), direction)
+        if transforms and isinstance(first := transforms[0], DiagonalAffine):
+            ends[0] = Affine(first, direction)
+            transforms.pop(0)
+        if transforms and isinstance(last := transforms[-1], DiagonalAffine):
+            ends[1] = Affine(last.restricted(list(order)), direction)
+            transforms.pop()
         steps = [_step(transform, parts, direction) for transform in transforms]
         if direction == "inverse":
             ends, steps, constant = ends[::-1], steps[::-1], -constant
@@ -127,6 +130,7 @@ class Passage(nn.Module):
         for step in self.steps:
             log_scale = step(parts, context)
             if log_scale is not None:
+                assert isinstance(step, LoweredCoupling)
                 terms.setdefault(self.widths[step.writes], []).append(log_scale)
         x = self.join(parts)
         if self.exit is not None:

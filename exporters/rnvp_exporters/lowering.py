@@ -85,8 +85,8 @@ def see_raw_context(transform: Transform, scaling: DiagonalAffine) -> Transform:
     for module in transform.modules():
         gate = getattr(module, "gate", None)
         if isinstance(gate, nn.Linear):
-            gate.bias -= gate.weight @ (scaling.loc / scale)
-            gate.weight /= scale
+            gate.bias.sub_(gate.weight @ (scaling.loc / scale))
+            gate.weight.div_(scale)
     return transform
 
 
@@ -205,8 +205,9 @@ def _precompose(coupling: Coupling, loc: Tensor, factor: Tensor) -> None:
         if network is not None:
             network = starting_dense(network, coupling.spec.inputs)
             first = network.layers[0]
-            first.weight *= factor
-            first.bias -= first.weight @ loc
+            assert isinstance(first, nn.Linear)
+            first.weight.mul_(factor)
+            first.bias.sub_(first.weight @ loc)
             _put(coupling, name, network)
 
 
@@ -225,9 +226,8 @@ def _postcompose_mu(coupling: Coupling, factor: Tensor, shift: Tensor) -> None:
         return
     last = network.layers[-1]
     assert isinstance(last, nn.Linear)
-    last.weight *= factor[:, None]
-    last.bias *= factor
-    last.bias += shift
+    last.weight.mul_(factor[:, None])
+    last.bias.mul_(factor).add_(shift)
     _put(coupling, name, network)
 
 

@@ -44,11 +44,11 @@ def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) 
     """
     blocks = (dim + 3) // 4
     mask = 0xFFFFFFFF
-    if torch.jit.is_scripting():
+    if torch.jit.is_scripting():  # type: ignore[attr-defined]
         rows = int(count)
     else:
-        rows = count.item()  # an int, or while torch.export traces, a symbol
-        torch._check(rows >= 0)
+        rows = count.item()  # type: ignore[assignment] # while torch.export traces, a symbol
+        torch._check(rows >= 0)  # type: ignore[no-untyped-call]
     row = torch.arange(rows, dtype=torch.int64) + start
     row = row.reshape(1, 1, -1)
     block = torch.arange(blocks, dtype=torch.int64).reshape(1, -1, 1)

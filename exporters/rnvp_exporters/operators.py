@@ -61,11 +61,15 @@ def _(z: Tensor) -> Tensor:
 
 def _onnx_total(terms: Any) -> Any:
     whole = op.Sum(*terms) if len(terms) > 1 else terms[0]
-    return op.ReduceSum(whole, op.Constant(value_ints=[1]), keepdims=0)
+    return op.ReduceSum(whole, _last_axis(), keepdims=0)
 
 
 def _onnx_squares(z: Any) -> Any:
-    return op.ReduceSumSquare(z, op.Constant(value_ints=[1]), keepdims=0)
+    return op.ReduceSumSquare(z, _last_axis(), keepdims=0)
+
+
+def _last_axis() -> Any:
+    return op.Constant(value_ints=[1])
 
 
 PLAIN = Operators(noise.normals, _total, _squares)

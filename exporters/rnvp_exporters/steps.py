@@ -99,7 +99,7 @@ def fold_scale(scale: Scale, network: Network, positive: bool) -> tuple[Scale, N
         case Sigmoid():
             scale, gain = Tanh(scale.bound), 0.5
         case LogSigmoid() | LogSigmoidPlus():
-            last.bias += scale.shift
+            last.bias.add_(scale.shift)
             scale, gain = replace(scale, shift=0.0), 1.0
         case _:
             gain = 1.0
@@ -113,8 +113,8 @@ def fold_scale(scale: Scale, network: Network, positive: bool) -> tuple[Scale, N
         else:
             scale = Negated(scale)
     if gain != 1.0:
-        last.weight *= gain
-        last.bias *= gain
+        last.weight.mul_(gain)
+        last.bias.mul_(gain)
     return scale, network
 
 
@@ -199,7 +199,7 @@ class EmittedResidual(nn.Module):
         self.gate = None if block.gate is None else DenseLayer(block.gate.weight, block.gate.bias)
 
     def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
-        change = self.body(h, context)
+        change: Tensor = self.body(h, context)
         if self.gate is not None and context is not None:
             change = change * torch.sigmoid(self.gate(context))
         return h + change

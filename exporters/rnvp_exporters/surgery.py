@@ -41,7 +41,7 @@ def heads(network: Network, outputs: int, parts: int) -> tuple[Network | None, l
     network = ending_dense(network, parts * outputs)
     last = network.layers[-1]
     assert isinstance(last, nn.Linear)
-    pieces = zip(last.weight.split(outputs), last.bias.split(outputs), strict=True)
+    pieces = zip(torch.split(last.weight, outputs), torch.split(last.bias, outputs), strict=True)
     trunk = _slice(network, 0, len(network.steps) - 1) if len(network.steps) > 1 else None
     return trunk, [_dense(weight, bias) for weight, bias in pieces]
 
@@ -55,7 +55,8 @@ def place(network: Network, rows: list[int], width: int, *, inputs: bool) -> Net
     at = 0 if inputs else len(network.layers) - 1
     layer = network.layers[at]
     assert isinstance(layer, nn.Linear)
-    weight, bias = layer.weight, layer.bias
+    weight: Tensor = layer.weight
+    bias: Tensor = layer.bias
     if inputs:
         placed = weight.new_zeros(weight.shape[0], width)
         placed[:, rows] = weight

@@ -111,7 +111,8 @@ def _onnx(graph: Graph, module: nn.Module, example: tuple[Tensor, ...], opset: i
         verbose=False,
     )
     assert program is not None
-    return _clean(_tidy(program.model), graph).SerializeToString()
+    content: bytes = _clean(_tidy(program.model), graph).SerializeToString()
+    return content
 
 
 class _ExactScalars(nn.Module):
@@ -143,7 +144,7 @@ class _ScalarsAsTensors(TorchFunctionMode):
 
 
 def _torchscript(module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
-    traced = torch.jit.trace(module, example, check_trace=False)
+    traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
     stream = io.BytesIO()
     torch.jit.save(torch.jit.freeze(traced.eval()), stream)
     return stream.getvalue()

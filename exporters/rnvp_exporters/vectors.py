@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rnvp_deploy import RNVP
-from rnvp_exporters.parity import DATA_ROWS, Arrays, Probe, eager
+from rnvp_exporters.probes import DATA_ROWS, Arrays, Probe, eager
 from rnvp_runtime.tensor_proto import serialize
 
 __all__ = ["write_vectors"]
@@ -48,7 +49,7 @@ def _sets(flow: RNVP, probe: Probe) -> list[tuple[Arrays, Arrays]]:
     return sets
 
 
-def _rows(arrays: Arrays, rows: np.ndarray) -> Arrays:
+def _rows(arrays: Arrays, rows: NDArray[np.intp]) -> Arrays:
     return {name: value[rows] for name, value in arrays.items()}
 
 

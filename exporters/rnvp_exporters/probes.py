@@ -1,0 +1,154 @@
+"""Probes: inputs for a graph, with the true outputs and the errors that eager PyTorch makes.
+
+The truth is the eager flow in float64. Inputs are numbers that float32 holds exactly, so that no
+error seen is the input's rounding: rows like data, rows of the tails and, apart from these, rows
+with NaN and infinities.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rnvp_deploy import RNVP
+from rnvp_exporters.tracing import INTEGERS, Graph
+from rnvp_runtime.manifest import Spread
+from rnvp_runtime.stream import normals
+
+__all__ = ["DATA_ROWS", "Arrays", "Probe", "eager", "errors", "probe", "spread"]
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+DATA_ROWS, TAIL_ROWS, BROKEN_COLUMNS = 4096, 1024, 8
+SEED = 20170516
+STREAM = {"seed": -SEED, "start": 2**33 + 5}  # both halves of every 64-bit word in use
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Inputs of one graph, with what is true of them and what eager makes of them.
+
+    Of the rows, the first DATA_ROWS are like data, the others lie in the tails. ``scale`` is the
+    unit of each output's columns: 1 for log_prob (nats) and z, for x the column's standard
+    deviation. ``eager``: eager's own error in those units, ``rows`` the same row by row;
+    ``floor``: what one rounding of the output costs, below which no error is told from another.
+    ``broken``: rows with NaN and infinities among whole ones, with eager's outputs; ``exact``:
+    whether the graph must give NaN for NaN and infinity for infinity in every element.
+    """
+
+    graph: Graph
+    dtype: torch.dtype
+    inputs: Arrays
+    truth: Arrays
+    scale: dict[str, NDArray[np.float64]]
+    eager: dict[str, Spread]
+    rows: dict[str, NDArray[np.float64]]
+    floor: dict[str, float]
+    broken: tuple[Arrays, Arrays] | None
+    exact: bool
+
+    def cast(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        """An input or output of the graph in the dtype that the graph has it in."""
+        kind = np.int64 if name in INTEGERS else np.dtype(str(self.dtype).removeprefix("torch."))
+        return np.ascontiguousarray(value, kind)
+
+
+@torch.no_grad()
+def probe(flow: RNVP, graph: Graph, dtype: torch.dtype, *, exact: bool) -> Probe:
+    """Draw inputs for ``graph`` and put the eager flow, in float64 and float32, through them."""
+    truth_flow, eager_flow = copy.deepcopy(flow).double(), copy.deepcopy(flow).float()
+    inputs = _inputs(truth_flow, graph)
+    truth, rough = eager(truth_flow, graph, inputs), eager(eager_flow, graph, inputs)
+    eps = torch.finfo(dtype).eps
+    coarser = 1.0 if dtype == torch.float32 else eps / torch.finfo(torch.float32).eps
+    scale, spreads, rows, floor = {}, {}, {}, {}
+    for name, true in truth.items():
+        columns = true.reshape(len(true), -1)
+        finite = columns[:DATA_ROWS][np.isfinite(columns[:DATA_ROWS]).all(1)]
+        scale[name] = finite.std(0) if name == "x" else np.ones(columns.shape[1])
+        scale[name] = np.maximum(scale[name], np.finfo(np.float32).tiny)
+        rows[name] = errors(rough[name], true, scale[name]) * coarser
+        spreads[name] = spread(rows[name][np.isfinite(rows[name])])
+        floor[name] = float(0.25 * eps * np.sqrt(np.mean((finite / scale[name]) ** 2)))
+    broken = None
+    if graph.name != "sampler":
+        sick = _break(graph, inputs)
+        broken = sick, eager(copy.deepcopy(flow).to(dtype), graph, sick)
+    return Probe(graph, dtype, inputs, truth, scale, spreads, rows, floor, broken, exact)
+
+
+def _inputs(flow: RNVP, graph: Graph) -> Arrays:
+    """Probes in float64 that float32 holds exactly, so that no error is the input's rounding."""
+    rows = DATA_ROWS + TAIL_ROWS
+    draw = np.random.default_rng(SEED)
+    spread = np.concatenate([np.ones(DATA_ROWS), np.full(TAIL_ROWS, 3.0)])[:, None]
+    z = draw.standard_normal((rows, flow.dim)) * spread
+    inputs: Arrays = {}
+    context = None
+    if flow.context_dim:
+        context = torch.from_numpy(draw.standard_normal((rows, flow.context_dim)))
+        if flow.context_scaling is not None:
+            context = flow.context_scaling.inverse(context)
+        inputs["context"] = _exact(context.numpy())
+        context = torch.from_numpy(inputs["context"])
+    match graph.name:
+        case "density":
+            x = flow.inverse(torch.from_numpy(z), context).numpy()
+            # Half of the tails are where data may stray: a box four deviations wide.
+            data, stray = x[:DATA_ROWS], slice(rows - TAIL_ROWS // 2, rows)
+            box = draw.uniform(-4, 4, (TAIL_ROWS // 2, flow.dim))
+            x[stray] = data.mean(0) + box * data.std(0)
+            return {"x": _exact(x)} | inputs
+        case "inverse":
+            return {"z": _exact(z)} | inputs
+    stream = {name: np.array(value) for name, value in STREAM.items()}
+    return stream | {"count": np.array(rows), "temperature": np.array(1.0)} | inputs
+
+
+def eager(flow: RNVP, graph: Graph, inputs: Arrays) -> Arrays:
+    """What the eager ``flow`` makes of a graph's inputs, in its own dtype, as float64 arrays."""
+    tensors = {name: torch.from_numpy(value).to(flow.dtype) for name, value in inputs.items()}
+    context = tensors.get("context")
+    if graph.name == "density":
+        z, log_pz, log_jacob = flow(tensors["x"], context)
+        return {"log_prob": (log_pz + log_jacob).double().numpy(), "z": z.double().numpy()}
+    if graph.name == "sampler":
+        real = np.float64 if flow.dtype == torch.float64 else np.float32
+        count = int(inputs["count"])
+        noise = normals(int(inputs["seed"]), int(inputs["start"]), count, flow.dim, real)
+        tensors["z"] = torch.from_numpy(noise) * tensors["temperature"]
+    x = flow.inverse(tensors["z"], context)
+    return {"x": x.double().numpy(), "log_prob": flow.log_prob(x, context).double().numpy()}
+
+
+def _break(graph: Graph, inputs: Arrays) -> Arrays:
+    """Rows with one NaN or infinity each, every second row left whole."""
+    name = next(iter(graph.inputs))
+    columns = min(inputs[name].shape[1], BROKEN_COLUMNS)
+    values = [(j, bad) for j in range(columns) for bad in (np.nan, np.inf, -np.inf)]
+    sick = {key: value[: 2 * len(values)].copy() for key, value in inputs.items()}
+    for i, (column, bad) in enumerate(values):
+        sick[name][2 * i, column] = bad
+    return sick
+
+
+def _exact(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # a tail may lie beyond float32, and must come out so
+        return values.astype(np.float32).astype(np.float64)
+
+
+def errors(got: NDArray[Any], truth: NDArray[Any], scale: NDArray[Any]) -> NDArray[np.float64]:
+    """(n,): the largest error of each row, in units of ``scale``; infinite where got is broken."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors = (np.abs(got - truth).reshape(len(truth), len(scale)) / scale).max(1, initial=0.0)
+    return np.where(np.isnan(errors), np.inf, errors)
+
+
+def spread(errors: NDArray[np.float64]) -> Spread:
+    if not len(errors):
+        return Spread(0.0, 0.0, 0.0)
+    median, p99, worst = np.quantile(errors, [0.5, 0.99, 1.0], method="inverted_cdf")
+    return Spread(float(median), float(p99), float(worst))
