@@ -35,7 +35,6 @@ WORDS = ("philox_even", "philox_odd")
 """The graph's names for the raw words: [w2; w0] and [w3; w1], each (2, blocks, n), as uint64."""
 
 
-@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]
 def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) -> Tensor:
     """Rows start … start + count − 1 of the stream ``seed``, as (count, dim) standard normals.
 
@@ -43,39 +42,44 @@ def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) 
     ``double`` float64, where Box–Muller runs in float64 on the same float32 uniforms.
     """
     blocks = (dim + 3) // 4
-    mask = 0xFFFFFFFF
-    if torch.jit.is_scripting():  # type: ignore[attr-defined]
-        rows = int(count)
-    else:
-        rows = count.item()  # type: ignore[assignment] # while torch.export traces, a symbol
-        torch._check(rows >= 0)  # type: ignore[no-untyped-call]
-    row = torch.arange(rows, dtype=torch.int64) + start
-    row = row.reshape(1, 1, -1)
+    row = (_range(count) + start).reshape(1, 1, -1)
     block = torch.arange(blocks, dtype=torch.int64).reshape(1, -1, 1)
     zero = torch.zeros_like(row + block)
-    even = torch.cat([(row & mask) + zero, block + zero])
-    odd = torch.cat([zero, ((row >> 32) & mask) + zero])
-    key = torch.stack([(seed >> 32) & mask, seed & mask]).reshape(2, 1, 1)
-    weyl = torch.tensor([0xBB67AE85, 0x9E3779B9], dtype=torch.int64).reshape(2, 1, 1)
-    multiplier = torch.tensor([0xD2511F53, 0xCD9E8D57], dtype=torch.int64).reshape(2, 1, 1)
-    for _ in range(10):
+    even = torch.cat([(row & MASK) + zero, block + zero])
+    odd = torch.cat([zero, ((row >> 32) & MASK) + zero])
+    key = torch.stack([(seed >> 32) & MASK, seed & MASK]).reshape(2, 1, 1)
+    weyl = torch.tensor(WEYL[::-1], dtype=torch.int64).reshape(2, 1, 1)
+    multiplier = torch.tensor(MULTIPLIERS, dtype=torch.int64).reshape(2, 1, 1)
+    for _ in range(ROUNDS):
         # int64 holds the product modulo 2⁶⁴; the mask takes the sign out of the shift.
         product = even * multiplier
-        even = (((product >> 32) & mask) ^ odd ^ key).flip(0)
-        odd = product & mask
-        key = (key + weyl) & mask
+        even = (((product >> 32) & MASK) ^ odd ^ key).flip(0)
+        odd = product & MASK
+        key = (key + weyl) & MASK
     even = even.flip(0)
-    scale = 1.0 / 4294967296.0
-    u_radius = even.to(torch.float32) * scale + 0.5 * scale
-    u_angle = odd.to(torch.float32) * scale + 0.5 * scale
+    u_radius, u_angle = ((words.float() + 0.5) * 2.0**-32 for words in (even, odd))
     if double:
         u_radius, u_angle = u_radius.double(), u_angle.double()
-    radius = torch.sqrt(torch.log(u_radius) * -2.0)
-    angle = u_angle * 6.283185307179586
+    radius, angle = torch.sqrt(torch.log(u_radius) * -2.0), u_angle * (2 * math.pi)
     # (cos or sin, lanes w2 then w0, block, row) → (row, block, lanes w0 then w2, cos or sin)
     pairs = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)])
     pairs = pairs.flip(1).permute(3, 2, 1, 0)
-    return pairs.reshape(pairs.shape[0], 4 * blocks)[:, :dim]
+    return pairs.reshape(-1, 4 * blocks)[:, :dim]
+
+
+def _range(count: Tensor) -> Tensor:
+    """0 … count − 1, where count stays an input of whatever is being traced."""
+    if torch.compiler.is_exporting():
+        symbol = count.item()
+        torch._check(symbol >= 0)  # type: ignore[no-untyped-call]
+        return torch.arange(symbol, dtype=torch.int64)
+    scripted: Tensor = _scripted_range(count)
+    return scripted
+
+
+@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]
+def _scripted_range(count: Tensor) -> Tensor:
+    return torch.arange(int(count), dtype=torch.int64)
 
 
 @torch.library.custom_op("rnvp::normals", mutates_args=())
