@@ -4,7 +4,6 @@ Its ``forward`` goes data → noise. The network of a coupling gives the shifts,
 unconstrained scales; which function makes scales of them depends on the version, so it is asked.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -159,7 +158,8 @@ def _base(distribution: Any, path: str, context_dim: int) -> tuple[Piece, ...]:
         if kind == "nflows.DiagonalNormal":
             return (base_piece(path, distribution.mean_, distribution.log_std_),)
         if kind == "nessai.MultivariateNormal":
-            log_std = torch.full(distribution._shape, 0.5 * math.log(distribution._var))
+            variance = torch.full(distribution._shape, distribution._var, dtype=torch.float64)
+            log_std = 0.5 * torch.log(variance)
             return (base_piece(path, torch.zeros_like(log_std), log_std),)
         if kind == "nflows.ConditionalDiagonalNormal":
             return (_conditional_base(distribution, path, context_dim),)

@@ -1,0 +1,70 @@
+"""What a conversion promises: the same z, log_prob and inverse as its own library gives."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from zoo import Library, quietly
+from zoo.everything import LIBRARIES
+
+import rnvp_deploy
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SUPPORTED = [
+    pytest.param(library, name, id=f"{library.name}: {name}")
+    for library in LIBRARIES
+    for name in library.supported
+]
+TOLERANCE = 1e-10  # relative to a row's largest number
+
+
+def error(ours: Tensor, theirs: Tensor) -> float:
+    theirs = theirs.reshape(len(theirs), -1)
+    size = 1 + theirs.abs().amax(1, keepdim=True)
+    return float(((ours.reshape(theirs.shape) - theirs).abs() / size).max())
+
+
+def made(library: Library, name: str) -> Any:
+    torch.manual_seed(0)
+    with quietly():
+        return library.supported[name]()
+
+
+@pytest.mark.parametrize(("library", "name"), SUPPORTED)
+@torch.no_grad()
+def test_agrees_with_its_library_in_float64(library: Library, name: str) -> None:
+    """z, log_prob and inverse, of rows that the proof has not seen."""
+    model = made(library, name).double().train().eval()  # without what a call has cached
+    flow = getattr(rnvp_deploy, library.converter)(model)
+
+    z = torch.randn(500, flow.dim, dtype=torch.float64)
+    c = torch.randn(500, flow.context_dim, dtype=torch.float64) if flow.context_dim else None
+    x = library.data(model, z, c)
+
+    assert error(flow.inverse(z, c), x) < TOLERANCE
+    assert error(flow(x, c)[0], library.noise(model, x, c)) < TOLERANCE
+    assert error(flow.log_prob(x, c), library.log_prob(model, x, c)) < TOLERANCE
+
+
+@pytest.mark.parametrize(("library", "name"), SUPPORTED)
+@torch.no_grad()
+def test_keeps_the_model_and_its_dtype(library: Library, name: str) -> None:
+    """The source, the random state and the dtype stay; weights in float32 cost float32's bits."""
+    model = made(library, name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+
+    flow = getattr(rnvp_deploy, library.converter)(model)
+
+    assert torch.equal(torch.get_rng_state(), state)
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert flow.dtype == next(p.dtype for p in model.parameters() if p.is_floating_point())
+    assert not flow.training
+    z = torch.randn(200, flow.dim, dtype=flow.dtype)
+    c = torch.randn(200, flow.context_dim, dtype=flow.dtype) if flow.context_dim else None
+    x = library.data(model, z, c)
+    assert error(flow.log_prob(x, c), library.log_prob(model, x, c)) < 1e-3

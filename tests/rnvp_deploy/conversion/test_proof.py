@@ -1,0 +1,118 @@
+"""The proof catches a conversion that is wrong, and says where."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from zoo import nflows as their_nflows
+from zoo import normflows as their_normflows
+from zoo import zuko as their_zuko
+
+import rnvp_deploy
+from rnvp_deploy.conversion import nflows, normflows, source
+from rnvp_deploy.conversion.networks import Layer
+from rnvp_deploy.errors import ConversionError
+from rnvp_deploy.scales import Exp, LogSigmoid
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def corrupted(function: Callable[..., Any], change: Callable[[Any], None]) -> Callable[..., Any]:
+    def changed(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        with torch.no_grad():
+            change(result)
+        return result
+
+    return changed
+
+
+def nudge(coupling: Any) -> None:
+    """One weight of one network, by a millionth."""
+    next(coupling.joint_net.parameters())[0, 0] += 1e-6
+
+
+def test_one_wrong_weight_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nflows, "coupling", corrupted(nflows.coupling, nudge))
+    with pytest.raises(ConversionError, match=r"^_transform\._transforms\.0: the z of its conv"):
+        rnvp_deploy.convert(their_nflows.SUPPORTED["SimpleRealNVP"]())
+
+
+def test_the_first_wrong_transform_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def third(coupling: Any) -> None:
+        seen.append(coupling)
+        if len(seen) == 3:
+            nudge(coupling)
+
+    monkeypatch.setattr(nflows, "coupling", corrupted(nflows.coupling, third))
+    with pytest.raises(ConversionError, match=r"^_transform\._transforms\.2: "):
+        rnvp_deploy.convert(their_nflows.SUPPORTED["SimpleRealNVP"]())
+
+
+def test_outputs_in_the_wrong_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def untouched(layers: list[Layer], **_: int) -> list[Layer]:
+        return layers
+
+    monkeypatch.setattr(normflows, "block_order", untouched)
+    with pytest.raises(ConversionError, match=r"^flows\.1: "):
+        rnvp_deploy.convert(their_normflows.SUPPORTED["AffineCouplingBlock, scale_map exp"]())
+
+
+def test_a_scale_of_the_wrong_sign_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(normflows._SCALES, "sigmoid", LogSigmoid(1.0))
+    with pytest.raises(ConversionError, match=r"^flows\.1: "):
+        rnvp_deploy.convert(their_normflows.SUPPORTED["AffineCouplingBlock, scale_map sigmoid"]())
+
+
+def test_a_scale_that_differs_in_the_tails_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slope of 1e-3 for one of 1e-4 is a quarter off far out, and little near zero."""
+    from rnvp_deploy.conversion import zuko
+    from rnvp_deploy.scales import SoftClip
+
+    monkeypatch.setattr(zuko, "recognise_scale", lambda function, path: SoftClip(1e-3))
+    model = their_zuko.SUPPORTED["slope 1e-4, the default of 1.0.1 to 1.4.1"]()
+    with pytest.raises(ConversionError, match=r"^transform\.transforms\.1: "):
+        rnvp_deploy.convert(model)
+
+
+def test_a_forgotten_base_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each transform agrees; the whole does not."""
+    piece = source.base_piece("base", torch.zeros(5), torch.zeros(5))
+    monkeypatch.setattr(nflows, "base_piece", lambda *_: piece)
+    with pytest.raises(ConversionError, match=r"log_prob.*each transform agrees"):
+        rnvp_deploy.convert(their_nflows.SUPPORTED["DiagonalNormal"]())
+
+
+def test_a_model_whose_log_prob_is_its_own_idea_is_caught() -> None:
+    class Tempered(their_nflows.SimpleRealNVP):  # type: ignore[misc, name-defined]
+        def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
+            return 0.5 * super()._log_prob(inputs, context)
+
+    with pytest.raises(ConversionError, match="the log_prob of its conversion differs"):
+        rnvp_deploy.convert(their_nflows.lively(Tempered(5, 16, 2, 1)))
+
+
+def test_a_source_that_gives_nan_is_refused() -> None:
+    model = their_nflows.SUPPORTED["SimpleRealNVP"]()
+    next(model.parameters()).data[:] = torch.nan
+    with pytest.raises(ConversionError, match="NaN"):
+        rnvp_deploy.convert(model)
+
+
+def test_a_steep_flow_is_not_taken_for_a_wrong_one() -> None:
+    """Tails of 1e10, and layers that amplify rounding by as much."""
+    torch.manual_seed(0)
+    model = their_nflows.lively(
+        their_nflows.SimpleRealNVP(5, 32, 4, 2, batch_norm_between_layers=True), amount=0.2
+    )
+    flow = rnvp_deploy.convert(model.double())
+    assert flow.inverse(4 * torch.randn(500, 5, dtype=torch.float64)).abs().max() > 1e6
+
+
+def test_a_conversion_is_exact_where_exp_is_the_scale() -> None:
+    flow = rnvp_deploy.convert(their_normflows.SUPPORTED["MaskedAffineFlow"]())
+    assert {spec.scale for spec in flow.config.layers if hasattr(spec, "scale")} == {Exp()}

@@ -1,0 +1,109 @@
+"""What is not converted is refused in one line, which names the layer by its path in the model."""
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from zoo import Library, quietly
+from zoo.everything import LIBRARIES
+
+import rnvp_deploy
+from rnvp_deploy.errors import ConversionError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+REFUSED = [
+    pytest.param(library, name, id=f"{library.name}: {name}")
+    for library in LIBRARIES
+    for name in library.refused
+]
+
+
+@pytest.mark.parametrize(("library", "name"), REFUSED)
+def test_refused_in_one_line(library: Library, name: str) -> None:
+    torch.manual_seed(0)
+    with quietly():
+        model = library.refused[name]()
+    with pytest.raises(ConversionError) as refusal:
+        getattr(rnvp_deploy, library.converter)(model)
+    text = str(refusal.value)
+    assert "\n" not in text
+    path = text.partition(":")[0]
+    assert path == "the model" or _exists(model, path), text
+
+
+def _exists(model: Any, path: str) -> bool:
+    for name in path.split("."):
+        model = model[int(name)] if name.isdigit() else getattr(model, name)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "pattern"),
+    [
+        ("nflows", "training mode", r"^the model: it is in training mode; call eval\(\)"),
+        ("nflows", "float16 weights", r"^_transform\._transforms\.0\.transform_net\..*float16"),
+        ("nflows", "ActNorm that has seen no data", r"^_transform\._transforms\.1: an ActNorm"),
+        ("nflows", "embedding network", r"^_embedding_net: .*\(Linear\)"),
+        (
+            "nflows",
+            "spline coupling",
+            r"^_transform\._transforms\.1: a PiecewiseRationalQuadraticCouplingTransform has no",
+        ),
+        ("nflows", "autoregressive transform", r"^_transform\._transforms\.0: a MaskedAffineAut"),
+        (
+            "nflows",
+            "unconditional transform of the passive half",
+            r"^_transform\._transforms\.0\.unconditional_transform: ",
+        ),
+        (
+            "nflows",
+            "network of one's own that computes more than what it wraps",
+            r"^_transform\._transforms\.0\.transform_net: a Unlike is no layer .*supported are Seq",
+        ),
+        (
+            "nflows",
+            "activation that is none of ours",
+            r"^_transform\._transforms\.0\.transform_net\.blocks\.0\.activation: frac .*relu",
+        ),
+        ("normflows", "BatchNorm", r"^flows\.1: a BatchNorm has no counterpart"),
+        ("zuko", "NSF (spline)", r"^transform\.transforms\.0: a MaskedAutoregressiveTransform"),
+        ("FrEIA", "GraphINN that branches", r"^module_list\.4: node .* branches"),
+        ("FrEIA", "subnet with a forward of its own", r"^module_list\.0\.subnet2: a Residual"),
+        ("glasflow", "CouplingNSF (spline)", r"^_transform\._transforms\.0: a Piecewise"),
+        ("nessai", "pre_transform logit", r"^_transform\._transforms\.0\._transform: a Sigmoid"),
+    ],
+)
+def test_names_the_layer(library: str, name: str, pattern: str) -> None:
+    (found,) = [candidate for candidate in LIBRARIES if candidate.name == library]
+    with quietly():
+        model = found.refused[name]()
+    with pytest.raises(ConversionError, match=pattern):
+        rnvp_deploy.convert(model)
+
+
+def test_a_part_in_training_mode_is_named() -> None:
+    (nflows,) = [library for library in LIBRARIES if library.name == "nflows"]
+    model = nflows.supported["BatchNorm"]()
+    model._transform._transforms[1].train()
+    with pytest.raises(ConversionError, match=r"^_transform\._transforms\.1: it is in training"):
+        rnvp_deploy.convert(model)
+
+
+def test_what_belongs_to_no_library_is_refused() -> None:
+    with pytest.raises(ConversionError, match=r"a builtins\.dict is no flow of FrEIA, glasflow"):
+        rnvp_deploy.convert({})
+
+
+def test_a_flow_inside_a_module_of_ones_own_is_pointed_out() -> None:
+    (zuko,) = [library for library in LIBRARIES if library.name == "zuko"]
+
+    class Lightning(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.flow = zuko.trainable()
+
+    with pytest.raises(ConversionError, match=re.escape("its attribute 'flow' is one")):
+        rnvp_deploy.convert(Lightning())
