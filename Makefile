@@ -1,0 +1,68 @@
+# Two commands on a fresh machine with Python 3.11+:
+#   make demo    set up, train on two moons, export, then sample and score where no PyTorch is
+#   make test    set up and run the tests
+PYTHON ?= python3
+VENV := .venv
+PLAIN := .venv-plain
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
+OUT := demo
+
+.PHONY: demo test test-slow lint bench clean help
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: $(VENV)/.export $(PLAIN)/.plain ## Train, export, and run without PyTorch: a folder to look at
+	@mkdir -p $(OUT)
+	$(BIN)/python examples/demo/moons.py $(OUT)/moons.csv
+	$(BIN)/rnvp-train $(OUT)/moons.csv -o $(OUT)/moons.pt --seed 7
+	$(BIN)/rnvp-export $(OUT)/moons.pt -o $(OUT)/moons.rnvp --force
+	@echo; echo "From here on, without PyTorch:"
+	$(PLAIN)/bin/python -c "import importlib.util as u; assert not u.find_spec('torch')"
+	$(PLAIN)/bin/rnvp-verify $(OUT)/moons.rnvp
+	$(PLAIN)/bin/rnvp-sample $(OUT)/moons.rnvp -n 5000 --seed 7 -o $(OUT)/samples.csv
+	$(PLAIN)/bin/rnvp-score $(OUT)/moons.rnvp $(OUT)/moons.csv -o $(OUT)/scored.csv
+	$(BIN)/python examples/demo/picture.py $(OUT)
+	@echo
+	@echo "In $(OUT)/: moons.rnvp (the bundle; open moons.rnvp/report.html), samples.csv,"
+	@echo "scored.csv, and picture.png: data beside samples, and the log-density. Try next:"
+	@echo
+	@echo "  $(PLAIN)/bin/rnvp-inspect $(OUT)/moons.rnvp"
+	@echo "  $(PLAIN)/bin/rnvp-sample $(OUT)/moons.rnvp -n 10 --seed 8 --temperature 0.5"
+	@echo "  $(BIN)/rnvp-train your-table.csv -o model.pt && $(BIN)/rnvp-export model.pt"
+
+test: $(VENV)/.dev ## All but the slow tests
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+test-slow: $(VENV)/.dev ## The slow ones, which CI runs too
+	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev ## Format, lint and types, as CI checks them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev ## Speed beside every peer; see benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the environments and the demo
+	rm -rf $(VENV) $(PLAIN) $(OUT)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.export: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install $(PIP_FLAGS) --editable ".[export,tables]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install $(PIP_FLAGS) --editable ".[dev]"
+	@touch $@
+
+# What an app installs: numpy, onnxruntime and click.
+$(PLAIN)/.plain: pyproject.toml constraints.txt $(shell find runtime exporters rnvp_deploy -name '*.py')
+	$(PYTHON) -m venv $(PLAIN)
+	$(PLAIN)/bin/pip install $(PIP_FLAGS) --force-reinstall --no-deps .
+	$(PLAIN)/bin/pip install $(PIP_FLAGS) .
+	@touch $@
