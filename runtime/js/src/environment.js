@@ -1,0 +1,6 @@
+/** Where this code is running. */
+
+export const IN_NODE = typeof process === "object" && Boolean(process?.versions?.node);
+
+/** In the main thread of a page, which long work would freeze. */
+export const IN_PAGE = !IN_NODE && typeof document === "object" && typeof Worker === "function";

@@ -1,0 +1,199 @@
+/** Floats of the bundle's dtype: Float32Array for "float32" bundles, Float64Array for "float64". */
+export type Float = Float32Array | Float64Array;
+
+/** Numbers row by row. */
+export class Matrix {
+  constructor(data: Float, shape: readonly [number, number]);
+  /** (n * width,), row by row. */
+  readonly data: Float;
+  /** [n, width]. */
+  readonly shape: readonly [n: number, width: number];
+  /** Row i: (width,), a view. */
+  row(i: number): Float;
+  /** All rows in turn, each a view. */
+  rows(): Generator<Float, void, undefined>;
+  /** Column j: (n,), a copy. */
+  column(j: number): Float;
+}
+
+/**
+ * Rows that a caller may pass: n rows of numbers, or numbers row by row with their shape (a
+ * `Matrix` is one). NaN and infinity are numbers here: they pass through.
+ */
+export type Rows =
+  | readonly (readonly number[] | Float)[]
+  | { readonly data: ArrayLike<number>; readonly shape: readonly [n: number, width: number] };
+
+/**
+ * What holds a bundle: a URL; in Node a path or a `file:` URL; the `File`s that a person picked or
+ * dropped (with `webkitRelativePath` where they come from a folder); or bytes by file name.
+ */
+export type Bundle =
+  | string
+  | URL
+  | Iterable<File>
+  | ReadonlyMap<string, Blob | ArrayBuffer | Uint8Array>
+  | Readonly<Record<string, Blob | ArrayBuffer | Uint8Array>>;
+
+export interface LoadOptions {
+  /**
+   * The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
+   * `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`; or an onnxruntime module that
+   * you imported yourself, which runs on the calling thread.
+   *
+   * Default in a page: `onnxruntime-web/dist/` beside this package, where npm puts it. Default in
+   * Node: the package onnxruntime-node, or without that onnxruntime-web.
+   */
+  ort?: string | URL | object;
+  /**
+   * Threads that onnxruntime splits one operator over; 1 by default, which large inputs in tiles
+   * hardly lose by. In a page more than 1 needs cross-origin isolation (two response headers,
+   * COOP and COEP, that most static hosts do not send).
+   */
+  threads?: number;
+  /**
+   * Work in a worker of our own, so that the page never waits. Default: true on a page's main
+   * thread, false in Node and in workers.
+   */
+  worker?: boolean;
+}
+
+/** Context for a conditional flow: (n, contextDim), one row for each row. */
+export interface Given {
+  context?: Rows;
+}
+
+export interface SampleOptions {
+  /** -2**63 ... 2**64 - 1, negative ones by two's complement. Left out: fresh entropy. */
+  seed?: number | bigint;
+  /** The first row: `start + n` is at most 2**63 - 1. 0 by default. */
+  start?: number | bigint;
+  /** Scales the latents: 1, the default, samples the flow; 0 gives the image of the origin. */
+  temperature?: number;
+  /** For a conditional flow: (n, contextDim), or one row, (1, contextDim) or (contextDim,), for all. */
+  context?: Rows | readonly number[] | Float;
+}
+
+/**
+ * A normalizing flow x <-> z with density p(x), loaded from a bundle.
+ *
+ * Every method may be called while others are under way. Every one rejects with `InputError` for
+ * numbers that do not fit, with `BundleError` if the graph that it needs is missing, altered, or
+ * too new for this onnxruntime, and with `RnvpError` if there is no onnxruntime.
+ */
+export class Flow {
+  private constructor();
+  /** `manifest.json`, checked and frozen. */
+  readonly manifest: Manifest;
+  /** d, columns of x and of z. */
+  readonly dim: number;
+  /** c, 0 for an unconditional flow. */
+  readonly contextDim: number;
+  /** d names. */
+  readonly columns: readonly string[];
+  /** c names. */
+  readonly contextColumns: readonly string[];
+
+  /** log p(x), or log p(x | context): (n,), in nats, of x in its own units. */
+  logProb(x: Rows, options?: Given): Promise<Float>;
+  /** The latent z of x, (n, d), and log p(x), (n,), nats. */
+  forward(x: Rows, options?: Given): Promise<{ z: Matrix; logProb: Float }>;
+  /** The x whose latent is z, (n, d), and log p(x), (n,), nats. */
+  inverse(z: Rows, options?: Given): Promise<{ x: Matrix; logProb: Float }>;
+  /**
+   * Rows `start` ... `start + n - 1` of the stream of samples that `seed` names: x, (n, d), and
+   * its log-density, (n,), nats.
+   *
+   * Row i of a seed is a fixed point: `sample(10, {seed: 7})` ends in the rows of
+   * `sample(6, {seed: 7, start: 4})`, on any machine and in any language. So a page may draw a
+   * large sample in parts.
+   */
+  sample(n: number | bigint, options?: SampleOptions): Promise<{ x: Matrix; logProb: Float }>;
+  /** Free the memory: ends the worker. Calls under way are rejected. */
+  close(): Promise<void>;
+}
+
+/**
+ * Load a bundle. Only its manifest is read here; each graph is opened, its sha256 checked, when
+ * first used.
+ *
+ * @throws {BundleError} It is not a bundle, or one that this runtime cannot read.
+ * @throws {InputError} It is nothing that can hold a bundle.
+ *
+ * @example
+ * const flow = await load("model.rnvp");
+ * const { x, logProb } = await flow.sample(1000, { seed: 7 });
+ */
+export function load(bundle: Bundle, options?: LoadOptions): Promise<Flow>;
+
+/** A mistake that a person can mend; its message says what was found and what to do. */
+export class RnvpError extends Error {}
+/** A bundle is missing, incomplete, altered, or newer than this runtime. */
+export class BundleError extends RnvpError {}
+/** Numbers or arrays that do not fit the flow. */
+export class InputError extends RnvpError {}
+
+/** One input or output of a graph; a symbolic axis is its name, `[]` is a scalar. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | string)[];
+}
+
+/** One graph of the bundle; `files` is format ("onnx", "torchscript", "pt2") -> file name. */
+export interface Graph {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly nodes: number;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Absolute errors over the probe rows, in the parity's unit and divided by its scale. */
+export interface Spread {
+  readonly median: number;
+  readonly p99: number;
+  readonly worst: number;
+}
+
+/** How far one output of one exported graph strayed from eager float64, beside eager itself. */
+export interface Parity {
+  readonly graph: string;
+  readonly output: string;
+  readonly format: string;
+  /** "nats", or the data's. */
+  readonly unit: string;
+  /** Unit of each column; one number for log_prob. */
+  readonly scale: readonly number[];
+  readonly eager: Spread;
+  readonly exported: Spread;
+  readonly ratio: Spread;
+  /** Element (i, j) may stray from a test vector by tolerance * scale[j]. */
+  readonly tolerance: number;
+  readonly passed: boolean;
+}
+
+/** `manifest.json`, version 1, with its own names. */
+export interface Manifest {
+  readonly format: "rnvp-bundle";
+  readonly version: 1;
+  readonly id: string;
+  readonly dim: number;
+  readonly context_dim: number;
+  readonly columns: readonly string[];
+  readonly context_columns: readonly string[];
+  readonly dtype: "float32" | "float64";
+  readonly opset: number;
+  readonly ir_version: number;
+  readonly min_onnxruntime: string;
+  readonly flow: {
+    readonly description: string;
+    readonly couplings: number;
+    readonly parameters: number;
+    readonly widths: readonly number[];
+  };
+  readonly graphs: Readonly<Record<"density" | "inverse" | "sampler", Graph>>;
+  readonly parity: readonly Parity[];
+  readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly checkpoint: { readonly sha256: string | null };
+}
