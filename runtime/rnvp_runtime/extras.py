@@ -17,6 +17,7 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "matplotlib": "export",
+    "openvino": "openvino",
     "ray": "ray",
     "pyspark": "spark",
     "dask": "dask",

@@ -7,24 +7,24 @@ The second is what shows an engine that computes something else without saying s
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnvp_runtime.engines import ENGINES, Engine
 from rnvp_runtime.errors import BundleError
+from rnvp_runtime.extras import need
 from rnvp_runtime.manifest import FileRecord, Graph, Manifest
-from rnvp_runtime.session import check_onnxruntime, open_onnx
+from rnvp_runtime.session import check_onnxruntime
 from rnvp_runtime.tensor_proto import read
 
-__all__ = ["ENGINES", "Check", "Engine", "check_files", "check_vectors", "verify"]
+__all__ = ["Check", "check_files", "check_vectors", "verify"]
 
 Array = NDArray[Any]
-Engine = Callable[[Path, Mapping[str, Array], Sequence[str]], Sequence[Array]]
-"""(an ONNX file, its inputs by name, names of outputs) -> those outputs."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,6 @@ class Check:
     detail: str  # what was found, and on failure by how much it is off
 
 
-def onnxruntime_cpu(path: Path, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-    """The engine that this package runs on."""
-    results: list[Array] = open_onnx(path.read_bytes(), str(path)).run(outputs, dict(feeds))
-    return results
-
-
-ENGINES: dict[str, Engine] = {"onnxruntime": onnxruntime_cpu}
-
-
 def verify(folder: Path, engine: str = "onnxruntime") -> list[Check]:
     """All checks of the bundle at ``folder``. Vectors run only if the files are the exported ones.
 
@@ -52,7 +43,10 @@ def verify(folder: Path, engine: str = "onnxruntime") -> list[Check]:
     ------
     BundleError
         Its manifest cannot be read.
+    MissingExtraError
+        The engine is not installed.
     """
+    need(ENGINES[engine].package)
     manifest = Manifest.read(folder)
     checks = check_files(folder, manifest)
     if not all(check.passed for check in checks):
@@ -93,7 +87,11 @@ def _fault(path: Path, record: FileRecord) -> str | None:
 
 
 def check_vectors(folder: Path, manifest: Manifest, engine: Engine) -> list[Check]:
-    """One check for each output of each graph, over all its test vectors."""
+    """One check for each output of each graph, over all its test vectors.
+
+    Rows that hold NaN or infinity are judged only where the engine is said to keep them; the
+    check's detail says so where it is not.
+    """
     checks: list[Check] = []
     for name, graph in manifest.graphs.items():
         sets = sorted((folder / "tests" / name).glob("test_data_set_*"), key=_set_number)
@@ -103,10 +101,17 @@ def check_vectors(folder: Path, manifest: Manifest, engine: Engine) -> list[Chec
         try:
             runs = [_Run.of(folder / graph.files["onnx"], graph, data, engine) for data in sets]
         except Exception as error:  # an engine may raise anything; here that is a finding
-            checks.append(Check(name, False, " ".join(f"fails: {error}".split())))
-            continue
-        checks += [_judge(manifest, name, i, runs) for i in range(len(graph.outputs))]
+            found = [Check(name, False, " ".join(f"fails: {error}".split()))]
+        else:
+            found = [_judge(manifest, name, i, runs) for i in range(len(graph.outputs))]
+        checks += [_advised(check, engine.advice.get(name)) for check in found]
     return checks
+
+
+def _advised(check: Check, advice: str | None) -> Check:
+    if check.passed or advice is None:
+        return check
+    return replace(check, detail=f"{check.detail}. {advice}")
 
 
 @dataclass(frozen=True)
@@ -116,13 +121,26 @@ class _Run:
     name: str
     found: Sequence[Array]
     expected: Sequence[Array]
+    judged: NDArray[np.bool_]  # (n,): the rows that count
 
     @classmethod
     def of(cls, path: Path, graph: Graph, data: Path, engine: Engine) -> "_Run":
         feeds = {spec.name: read(data / f"input_{i}.pb") for i, spec in enumerate(graph.inputs)}
         expected = [read(data / f"output_{i}.pb") for i in range(len(graph.outputs))]
-        found = engine(path, feeds, [spec.name for spec in graph.outputs])
-        return cls(data.name, found, expected)
+        found = engine.run(path, feeds, [spec.name for spec in graph.outputs])
+        judged = np.ones(len(expected[0]), bool)
+        if not engine.keeps_nan:
+            judged &= _finite_rows(feeds, len(judged))
+        return cls(data.name, found, expected, judged)
+
+
+def _finite_rows(feeds: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
+    """Which of ``n`` rows are finite in every input that has rows."""
+    finite = np.ones(n, bool)
+    for values in feeds.values():
+        if values.ndim == 2:
+            finite &= np.isfinite(values).all(axis=1)
+    return finite
 
 
 def _judge(manifest: Manifest, graph: str, i: int, runs: Sequence[_Run]) -> Check:
@@ -133,20 +151,24 @@ def _judge(manifest: Manifest, graph: str, i: int, runs: Sequence[_Run]) -> Chec
     if parity is None:
         return Check(name, False, "the manifest gives no tolerance for it")
     permitted = parity.tolerance * np.array(parity.scale)
-    worst, where, rows = 0.0, "", 0
+    worst, where = 0.0, ""
     for run in runs:
         found, expected = np.asarray(run.found[i]), run.expected[i]
         if found.shape != expected.shape:
             detail = f"{run.name}: shape {found.shape}, expected {expected.shape}"
             return Check(name, False, detail)
-        rows += len(expected)
         excess = _excess(found, expected, permitted)
+        excess[~run.judged] = 0
         if excess.size and excess.max() > worst:
             worst = float(excess.max())
             at = tuple(int(k) for k in np.unravel_index(excess.argmax(), excess.shape))
             where = f"{run.name} {list(at)}: found {found[at]}, expected {expected[at]}"
     if worst <= 1:
-        return Check(name, True, f"{rows:,} rows, at worst {worst:.2g} of the permitted error")
+        rows = sum(int(run.judged.sum()) for run in runs)
+        detail = f"{rows:,} rows, at worst {worst:.2g} of the permitted error"
+        if left_out := sum(len(run.judged) for run in runs) - rows:
+            detail += f"; {left_out} with NaN or infinity not judged, which it does not keep"
+        return Check(name, True, detail)
     return Check(name, False, f"{worst:.3g} times the permitted error: {where}")
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from rnvp_runtime import Manifest
+from rnvp_runtime.engines import Engine, onnxruntime_cpu
 from rnvp_runtime.manifest import Parity
 from rnvp_runtime.tensor_proto import read, serialize
-from rnvp_runtime.verification import Check, check_vectors, onnxruntime_cpu, verify
+from rnvp_runtime.verification import Check, check_vectors, verify
 
 Make = Callable[..., Path]
 
@@ -61,7 +62,7 @@ def test_an_engine_that_strays_is_found(bundle: Path) -> None:
             found[1][2, 1] += 5e-4
         return found
 
-    found = failed(check_vectors(bundle, Manifest.read(bundle), astray))
+    found = failed(check_vectors(bundle, Manifest.read(bundle), Engine(astray)))
     assert len(found) == 1
     assert found[0].startswith(
         "density z 5 times the permitted error: test_data_set_0 [2, 1]: found"
@@ -74,7 +75,7 @@ def test_an_engine_that_fails_is_a_finding(bundle: Path) -> None:
     def broken(path: Path, feeds: Any, outputs: Any) -> list[Any]:
         raise OverflowError("no uint64\nhere")
 
-    found = failed(check_vectors(bundle, Manifest.read(bundle), broken))
+    found = failed(check_vectors(bundle, Manifest.read(bundle), Engine(broken)))
     assert found == [f"{g} fails: no uint64 here" for g in ("density", "inverse", "sampler")]
 
 
