@@ -21,9 +21,9 @@ from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.training_options import TrainingOptions
 from rnvp_deploy.training_rows import read_rows
-from rnvp_deploy.training_run import Epoch, Run
+from rnvp_deploy.training_run import RECORDED, Epoch, Run
 
-__all__ = ["Epoch", "Training", "TrainingOptions", "fit"]
+__all__ = ["Epoch", "Training", "TrainingOptions", "fit", "recorded_options"]
 
 Stopped = Literal["epochs", "patience", "max_seconds", "interrupt"]
 
@@ -70,7 +70,7 @@ def fit(
     """
     began = time.perf_counter()
     if options is None:
-        options = _options_of(resume) if resume else TrainingOptions()
+        options = recorded_options(resume) if resume is not None else TrainingOptions()
     if resume is not None:
         _refuse_other_batches(options, resume)
     run = Run(flow, read_rows(flow, x, context), options)
@@ -122,15 +122,19 @@ def _train(run: Run, began: float, progress: Callable[[Epoch], None] | None) -> 
     return "epochs"
 
 
-def _options_of(record: Mapping[str, Any]) -> TrainingOptions:
+def recorded_options(record: Mapping[str, Any]) -> TrainingOptions:
+    """The options in the record of a training; TrainingError if it is no such record."""
     try:
-        return TrainingOptions(**record["options"])
+        options = TrainingOptions(**record["options"])
     except (KeyError, TypeError):
-        raise TrainingError("this is no record of a training that could be resumed") from None
+        options = None
+    if options is None or not record.keys() >= RECORDED:
+        raise TrainingError("there is no training in it that could be resumed")
+    return options
 
 
 def _refuse_other_batches(options: TrainingOptions, record: Mapping[str, Any]) -> None:
-    before = _options_of(record)
+    before = recorded_options(record)
     for name in ("seed", "held_out", "batch_size"):
         old, new = getattr(before, name), getattr(options, name)
         if old != new:

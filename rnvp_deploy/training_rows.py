@@ -114,7 +114,7 @@ def _matrix(flow: RNVP, values: Any, name: str, columns: Sequence[str]) -> Tenso
     tensor = torch.tensor(wide).to(flow.dtype)
     # Past float32's range is infinity.
     refuse_gaps(tensor.numpy(), f"{name} in {str(flow.dtype).removeprefix('torch.')}", columns)
-    return tensor
+    return tensor.to(next(flow.parameters()).device)
 
 
 def _refuse_constants(values: Tensor, columns: Sequence[str]) -> None:

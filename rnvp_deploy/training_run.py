@@ -13,7 +13,12 @@ from rnvp_deploy.flow import RNVP
 from rnvp_deploy.training_options import TrainingOptions
 from rnvp_deploy.training_rows import Rows, hold_out
 
-__all__ = ["Epoch", "Run", "State"]
+__all__ = ["RECORDED", "Epoch", "Run", "State"]
+
+RECORDED = frozenset(
+    ("options", "rows", "losses", "best", "weights", "averages", "optimizer", "generator")
+)
+"""What the record of a training holds."""
 
 _SCORED = 16_384  # rows scored at once
 

@@ -130,7 +130,7 @@ def train(
     from rnvp_deploy.checkpoint import load, read_training, save
     from rnvp_deploy.commands.epoch_lines import EpochLines
     from rnvp_deploy.errors import TrainingError
-    from rnvp_deploy.training import TrainingOptions, fit
+    from rnvp_deploy.training import TrainingOptions, fit, recorded_options
 
     # One is as fast as two on networks of the default size, and where cores are shared, far faster.
     torch.set_num_threads(threads)
@@ -142,10 +142,12 @@ def train(
         flow = _new_flow(columns, context or (), given, training_options.seed)
     else:
         flow, record = load(resume), read_training(resume)
-        if "options" not in record:
-            raise TrainingError(f"{resume} holds a flow, but no training that could be resumed")
+        try:
+            earlier = recorded_options(record)
+        except TrainingError as error:
+            raise TrainingError(f"{resume}: {error}") from None
         x, c, _ = _read(table, flow.columns, flow.context_columns)
-        training_options = replace(TrainingOptions(**record["options"]), **chosen)
+        training_options = replace(earlier, **chosen)
     # The last line below says it for the terminal.
     logging.getLogger("rnvp_deploy").addHandler(logging.NullHandler())
     lines = EpochLines()

@@ -203,6 +203,17 @@ def test_a_finished_training_is_not_resumed_unless_more_is_asked_for() -> None:
     assert len(more.epochs) == 8
 
 
+@pytest.mark.parametrize("missing", ["options", "rows", "optimizer", "averages"])
+def test_what_is_no_record_is_not_resumed(missing: str) -> None:
+    """A record that lacks a part, or a flow that came without one."""
+    flow = new_flow()
+    record = stopped_after(2, flow, banana(), SHORT).record
+    del record[missing]
+    for bad in (record, {}):
+        with pytest.raises(TrainingError, match="no training in it"):
+            fit(flow, banana(), resume=bad)
+
+
 def test_other_rows_are_not_resumed_on() -> None:
     """Rows held out before would be trained on now: refused."""
     flow = new_flow()
