@@ -1,0 +1,59 @@
+"""``python -m benchmarks``: measure, and write what was found under ``results/``."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.flows import FLOWS
+from benchmarks.measuring import FUNCTIONS, ROWS, Plan, run
+from benchmarks.racing import Pace
+from benchmarks.results import Results
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure, or with --targets look at what was measured."""
+    asked = _arguments()
+    if not asked.targets:
+        _measure(asked)
+    from benchmarks.targets import table
+
+    print(table(Results.read(asked.output / "results.json")))
+
+
+def _measure(asked: argparse.Namespace) -> None:
+    from benchmarks import chart, tables
+
+    plan = Plan(
+        flows=[FLOWS[name] for name in asked.flows],
+        functions=asked.functions,
+        rows=asked.rows or (ROWS[:-1] if asked.quick else ROWS),
+        pace=Pace(rounds=3, turn=0.01) if asked.quick else Pace(),
+        starts=2 if asked.quick else 7,
+    )
+    asked.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        results = run(plan, Path(folder), lambda line: print(line, file=sys.stderr, flush=True))
+    earlier = asked.output / "results.json"
+    if earlier.exists():  # the file that is scored for minutes is measured on its own
+        results.scoring = Results.read(earlier).scoring
+    results.write(earlier)
+    (asked.output / "results.md").write_text(tables.document(results), encoding="utf-8")
+    chart.draw(results, asked.output / "results.png")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="3 short rounds, at most 4,096 rows")
+    parser.add_argument("--targets", action="store_true", help="only compare the last results")
+    parser.add_argument("--flows", nargs="+", choices=FLOWS, default=list(FLOWS))
+    parser.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=FUNCTIONS)
+    parser.add_argument("--rows", nargs="+", type=int, help=f"default: {ROWS}")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

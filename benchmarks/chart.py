@@ -1,0 +1,72 @@
+"""Results as a picture: time a row against rows a call, a panel for each flow."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+
+from benchmarks.competitors import COMPETITORS, OURS
+from benchmarks.flows import FLOWS
+from benchmarks.measuring import contestant_name
+from benchmarks.racing import median
+from benchmarks.results import Results
+
+__all__ = ["draw"]
+
+COLOURS = {
+    "eager PyTorch": "#b2182b",
+    "TorchScript": "#ef8a62",
+    "torch.compile": "#c7a76c",
+    "OpenVINO": "#7b6aa8",
+    "plain ONNX Runtime": "#67a9cf",
+    OURS: "#0b3c5d",
+}
+
+
+def draw(results: Results, path: Path, function: str = "density") -> None:
+    """Write the picture to ``path``; its ending names the format."""
+    flows = list(results.nodes)
+    threads = sorted({1, int(results.machine["cores"])})
+    figure, panels = pyplot.subplots(
+        len(threads), len(flows), sharex=True, squeeze=False,
+        figsize=(4.2 * len(flows), 3.4 * len(threads)), layout="constrained",
+    )  # fmt: skip
+    for i, number in enumerate(threads):
+        for j, flow in enumerate(flows):
+            _panel(panels[i][j], results, flow, function, number)
+            if i == 0:
+                panels[i][j].set_title(str(FLOWS[flow]), fontsize=10, loc="left")
+        panels[i][0].set_ylabel(f"µs a row, {number} thread{'s' * (number > 1)}")
+    for panel in panels[-1]:
+        panel.set_xlabel("rows a call")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def _panel(panel: Axes, results: Results, flow: str, function: str, threads: int) -> None:
+    cells = sorted(results.where(flow=flow, function=function), key=lambda cell: cell.rows)
+    rows = [cell.rows for cell in cells]
+
+    def line(name: str) -> list[float]:
+        return [median(cell.seconds[name]) / cell.rows * 1e6 for cell in cells]
+
+    for competitor in COMPETITORS:
+        own = competitor == OURS
+        panel.loglog(
+            rows, line(contestant_name(competitor, threads)), label=competitor,
+            color=COLOURS[competitor], linewidth=2.6 if own else 1.3, marker="o",
+            markersize=4.5 if own else 3, zorder=3 if own else 2,
+        )  # fmt: skip
+    panel.loglog(
+        rows, [t / threads for t in line("floor")], color="0.5", linestyle=":", linewidth=1.3,
+        label="sgemm alone", zorder=1,
+    )  # fmt: skip
+    panel.grid(True, which="major", color="0.92")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.set_xticks(rows, [f"{n:,}" for n in rows])
+    panel.minorticks_off()
