@@ -1,0 +1,168 @@
+"""``write_page``: a bundle and a page that shows it, as one folder for any static host.
+
+    site/
+      index.html, style.css, *.js        the page (``examples/web``)
+      rnvp-runtime/src/                  the JavaScript runtime (``runtime/js``)
+      onnxruntime-web/dist/              the WebAssembly build of onnxruntime: three files
+      model.rnvp/                        the bundle, whole
+
+The page reads nothing from anywhere else, so it works offline and on an intranet. onnxruntime-web
+is no Python package: it is taken from where npm installed it.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from rnvp_exporters.errors import ExportError
+from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.verification import check_files
+
+__all__ = ["ONNXRUNTIME_WEB", "PageFile", "check_target", "find_onnxruntime_web", "write_page"]
+
+ONNXRUNTIME_WEB = "1.30.0"
+"""The onnxruntime-web that the page is tested with."""
+
+WASM_BUILD = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+BUNDLE = "model.rnvp"
+VARIABLE = "RNVP_ONNXRUNTIME_WEB"
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """One file of a written page."""
+
+    name: str  # POSIX path below the page's folder
+    bytes: int
+
+
+def write_page(
+    bundle: str | PathLike[str],
+    target: str | PathLike[str],
+    *,
+    force: bool = False,
+    onnxruntime_web: str | PathLike[str] | None = None,
+) -> tuple[PageFile, ...]:
+    """Write the folder ``target``: a page that draws from the bundle at ``bundle``.
+
+    Args:
+        force: replace a page that is there already.
+        onnxruntime_web: the npm package's folder; by default as `find_onnxruntime_web` finds it.
+
+    Returns:
+        What was written, the page's own files first, the bundle's last.
+
+    Raises:
+        BundleError: there is no bundle, or its manifest cannot be read.
+        ExportError: a file of the bundle is not as exported, the target is there already,
+            or onnxruntime-web is not installed or is older than the bundle needs.
+    """
+    bundle, target = Path(bundle), Path(target)
+    manifest = Manifest.read(bundle)
+    if faults := [check for check in check_files(bundle, manifest) if not check.passed]:
+        raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
+    check_target(target, force=force)
+    engine = find_onnxruntime_web(onnxruntime_web, least=manifest.min_onnxruntime)
+    page, runtime = _sources()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        work.chmod(0o755)  # mkdtemp's 0700 would follow the page to its host
+        _copy(page, work)
+        _copy(runtime, work / "rnvp-runtime" / "src")
+        (work / "onnxruntime-web" / "dist").mkdir(parents=True)
+        for name in WASM_BUILD:
+            shutil.copyfile(engine / "dist" / name, work / "onnxruntime-web" / "dist" / name)
+        for name in ("manifest.json", *manifest.files):
+            (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle / name, work / BUNDLE / name)
+        if target.exists():
+            os.rename(target, work / ".old")
+        os.rename(work, target)
+    except BaseException:
+        if (work / ".old").exists():
+            os.rename(work / ".old", target)
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(target / ".old", ignore_errors=True)
+    return _listed(target)
+
+
+def check_target(target: Path, *, force: bool) -> None:
+    """Refuse to write a page over anything but, with ``force``, another page.
+
+    Raises:
+        ExportError: the target is there already.
+    """
+    if not target.exists():
+        return
+    if not force:
+        raise ExportError(f"{target} is there already; --force replaces it")
+    if not (target / BUNDLE / "manifest.json").is_file():
+        raise ExportError(f"{target} is there already and is not a page of ours; it is left alone")
+
+
+def find_onnxruntime_web(
+    given: str | PathLike[str] | None = None, *, least: str | None = None
+) -> Path:
+    """The folder of the npm package onnxruntime-web.
+
+    ``given``; or the environment's ``RNVP_ONNXRUNTIME_WEB``; or as Node looks for it, in
+    ``node_modules`` here and in each folder above.
+
+    Raises:
+        ExportError: it is not there, lacks the WebAssembly build, or is older than ``least``.
+    """
+    install = f"npm install onnxruntime-web@{ONNXRUNTIME_WEB}"
+    named = given or os.environ.get(VARIABLE)
+    here = Path.cwd()
+    places = (
+        [Path(named)]
+        if named
+        else [folder / "node_modules" / "onnxruntime-web" for folder in (here, *here.parents)]
+    )
+    for place in places:
+        if all((place / "dist" / name).is_file() for name in WASM_BUILD):
+            found = json.loads((place / "package.json").read_text(encoding="utf-8"))["version"]
+            if least and _numbers(found) < _numbers(least):
+                raise ExportError(
+                    f"onnxruntime-web {found} is too old, this bundle needs {least}: {install}"
+                )
+            return place
+    where = f"{named}" if named else "node_modules, here or above"
+    raise ExportError(f"the page needs onnxruntime-web, which is not in {where}: {install}")
+
+
+def _sources() -> tuple[Path, Path]:
+    """The page's folder and the JavaScript runtime's: in the installed package, or in a clone."""
+    packaged = Path(__file__).with_name("page")
+    if packaged.is_dir():
+        return packaged / "web", packaged / "runtime"
+    clone = Path(__file__).parents[2]
+    return clone / "examples" / "web", clone / "runtime" / "js" / "src"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The files of a flat folder, without what only people and compilers read."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.is_file() and not path.name.endswith((".md", ".d.ts")):
+            shutil.copyfile(path, target / path.name)
+
+
+def _listed(page: Path) -> tuple[PageFile, ...]:
+    files = [path for path in page.rglob("*") if path.is_file()]
+    named = sorted((path.relative_to(page).as_posix(), path.stat().st_size) for path in files)
+    order = ("", "rnvp-runtime", "onnxruntime-web", BUNDLE)
+    named.sort(key=lambda file: order.index(file[0].rpartition("/")[0].partition("/")[0]))
+    return tuple(PageFile(name, size) for name, size in named)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    leading = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, leading.group().split("."))) if leading else ()
