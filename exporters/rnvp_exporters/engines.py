@@ -1,8 +1,6 @@
 """A traced graph's bytes, run: the checks before publishing run what a user will run."""
 
 import io
-import logging
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.parity import Run
 from rnvp_exporters.probes import Arrays
-from rnvp_exporters.tracing import Format, Graph
+from rnvp_exporters.tracing import Format, Graph, quiet
 
 __all__ = ["engine"]
 
@@ -24,17 +22,13 @@ def engine(graph: Graph, content: bytes, format: Format) -> Run:
     Raises:
         ExportError: onnxruntime has no kernel for an operator in this dtype.
     """
-    match format:
-        case "onnx":
-            return _onnxruntime(graph, content)
-        case "torchscript":
-            return _torch(graph, torch.jit.load(io.BytesIO(content)))  # type: ignore[no-untyped-call]
-        case "pt2":
-            logging.disable(logging.WARNING)
-            try:
-                return _torch(graph, torch.export.load(io.BytesIO(content)).module())
-            finally:
-                logging.disable(logging.NOTSET)
+    if format == "onnx":
+        return _onnxruntime(graph, content)
+    with quiet():
+        stream = io.BytesIO(content)
+        if format == "torchscript":
+            return _torch(graph, torch.jit.load(stream))  # type: ignore[no-untyped-call]
+        return _torch(graph, torch.export.load(stream).module())
 
 
 def _onnxruntime(graph: Graph, content: bytes) -> Run:
@@ -62,8 +56,7 @@ def _onnxruntime(graph: Graph, content: bytes) -> Run:
 def _torch(graph: Graph, program: Any) -> Run:
     @torch.no_grad()
     def run(feeds: Arrays) -> Arrays:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             outputs = program(*(torch.from_numpy(np.asarray(feeds[name])) for name in graph.inputs))
         return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
 

@@ -53,7 +53,7 @@ class Probe:
     def cast(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
         """An input or output of the graph in the dtype that the graph has it in."""
         kind = np.int64 if name in INTEGERS else np.dtype(str(self.dtype).removeprefix("torch."))
-        return np.ascontiguousarray(value, kind)
+        return np.array(value, kind, order="C")  # ascontiguousarray would lift a scalar
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from rnvp_deploy import RNVP
 from rnvp_exporters.inference import Density, Inverse, Sampler
 from rnvp_exporters.operators import ONNX, PLAIN, TRANSLATIONS, Operators
 
-__all__ = ["FORMATS", "INTEGERS", "IR_VERSION", "Format", "Graph", "graphs", "trace"]
+__all__ = ["FORMATS", "INTEGERS", "IR_VERSION", "Format", "Graph", "graphs", "quiet", "trace"]
 
 Format: TypeAlias = Literal["onnx", "torchscript", "pt2"]
 FORMATS: dict[Format, str] = {"onnx": ".onnx", "torchscript": ".ts", "pt2": ".pt2"}
@@ -68,7 +68,7 @@ def trace(graph: Graph, flow: RNVP, dtype: torch.dtype, format: Format, opset: i
     operators = ONNX if format == "onnx" else PLAIN
     module = graph.module(flow, operators, dtype).eval().requires_grad_(False)
     example = _example(graph, dtype)
-    with _quiet():
+    with quiet():
         match format:
             case "onnx":
                 return _onnx(graph, module, example, opset)
@@ -196,7 +196,7 @@ def _clean(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without torch's warnings about its own interfaces; what they write is tested after."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

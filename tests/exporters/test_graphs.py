@@ -1,0 +1,126 @@
+"""What the ONNX files hold: few nodes, standard ones, nothing of the machine that wrote them."""
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from lively_flows import CONFIGS, lively
+
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_exporters.tracing import graphs, trace
+
+# density (and inverse) nodes: 4 per coupling and network layers, 2 of standardisation, Split and
+# Concat of the halves, and the 5 of the sum. The stream in the sampler costs 93, temperature in.
+NOISE = 93
+STREAM_OPERATORS = {"Range", "BitShift", "BitwiseXor", "BitwiseAnd", "Log", "Sqrt", "Cos", "Sin"}
+
+
+@cache
+def models_of(name: str) -> dict[str, onnx.ModelProto]:
+    """The three graphs of a configuration, traced once."""
+    return models(lively(CONFIGS[name]))
+
+
+def models(flow: RNVP) -> dict[str, onnx.ModelProto]:
+    """The three graphs of a flow."""
+    return {
+        graph.name: onnx.load_from_string(trace(graph, flow, torch.float32, "onnx", 18))
+        for graph in graphs(flow)
+    }
+
+
+def operators(model: onnx.ModelProto) -> Counter[str]:
+    """How many nodes of each operator."""
+    return Counter(node.op_type for node in model.graph.node)
+
+
+@pytest.mark.parametrize(
+    ("config", "nodes"),
+    [
+        (RNVPConfig(dim=2, hidden=(64, 64), couplings=6, joint=False), 93),
+        (RNVPConfig(dim=8, hidden=(128, 128), couplings=8, joint=False), 121),
+        (RNVPConfig(dim=42, hidden=(100, 100), couplings=10, joint=False), 149),
+        (RNVPConfig(dim=2), 89),
+    ],
+    ids=["d 2", "d 8", "d 42", "default"],
+)
+def test_a_flow_costs_so_many_nodes_and_no_more(config: RNVPConfig, nodes: int) -> None:
+    """The counts that the speed rests on."""
+    found = {name: len(model.graph.node) for name, model in models(lively(config)).items()}
+    assert found == {"density": nodes, "inverse": nodes, "sampler": nodes + NOISE}
+
+
+def test_the_halves_are_split_once_and_joined_once() -> None:
+    """No node inside the stack moves coordinates about."""
+    density = operators(models_of("odd")["density"])
+    assert (density["Split"], density["Concat"], density["Gather"]) == (1, 1, 0)
+
+
+def test_permutations_cost_one_node_together() -> None:
+    """However many there are, one Gather gives z its order."""
+    density = operators(models_of("permuted")["density"])
+    assert (density["Split"], density["Concat"], density["Gather"]) == (0, 0, 1)
+
+
+def test_affines_between_couplings_cost_nothing() -> None:
+    """ActNorm and standardisation are one Add and one Mul at the door."""
+    with_them, without = (
+        RNVPConfig(dim=4, hidden=(8,), couplings=3, actnorm=actnorm) for actnorm in (True, False)
+    )
+    assert operators(models(lively(with_them))["density"]) == operators(
+        models(lively(without))["density"]
+    )
+
+
+def test_there_is_one_sum_over_all_couplings() -> None:
+    """Every Σσ and every constant, in one Sum and one ReduceSum."""
+    density = operators(models_of("separate networks")["density"])
+    assert (density["Sum"], density["ReduceSum"], density["ReduceSumSquare"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["permuted", "linear", "gated"])
+def test_every_graph_is_standard_whole_and_symbolic_in_its_rows(name: str) -> None:
+    """Opset 18, IR 10, no domain but ONNX's, weights inside, rows called n."""
+    for model in models_of(name).values():
+        onnx.checker.check_model(model, full_check=True)
+        assert model.ir_version == 10
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+        assert not model.functions
+        assert all(not value.external_data for value in model.graph.initializer)
+        for value in (*model.graph.input, *model.graph.output):
+            dims = value.type.tensor_type.shape.dim
+            assert not dims or dims[0].dim_param == "n"
+
+
+def test_density_and_inverse_are_float_only() -> None:
+    """They run in engines that have no 64-bit integers."""
+    found = models_of("given")
+    for name in ("density", "inverse"):
+        assert not operators(found[name]).keys() & STREAM_OPERATORS - {"Log"}
+
+
+def test_nothing_of_the_writing_machine_is_in_a_file() -> None:
+    """The exporter notes source lines on each node; they are not shipped."""
+    here = str(Path(__file__).parents[2])
+    for model in models_of("two coordinates").values():
+        content = model.SerializeToString()
+        assert here.encode() not in content
+        assert b"stack_trace" not in content
+        assert not any(node.metadata_props for node in model.graph.node)
+
+
+def test_a_float64_graph_holds_float64_constants() -> None:
+    """A Python number in the flow is not rounded to float32 on its way into the graph."""
+    from rnvp_deploy.scales import Atan
+
+    flow = lively(RNVPConfig(dim=3, scale=Atan(1.1), hidden=(8,), couplings=2))
+    density = onnx.load_from_string(trace(graphs(flow)[0], flow, torch.float64, "onnx", 18))
+    scalars = {
+        float(onnx.numpy_helper.to_array(value))
+        for value in density.graph.initializer
+        if value.data_type == onnx.TensorProto.DOUBLE and not value.dims
+    }
+    assert 0.636 * 1.1 in scalars

@@ -1,0 +1,76 @@
+"""The inference form is the flow, in both directions, whatever the flow is made of."""
+
+import pytest
+import torch
+from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
+
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.networks import ACTIVATIONS
+from rnvp_exporters.inference import Density, Inverse, Sampler, apart
+from rnvp_exporters.operators import ONNX, PLAIN, Operators
+
+DOUBLE = torch.float64
+
+
+def hold_to_eager(flow: RNVP, operators: Operators = PLAIN) -> None:
+    """Compare density and inverse with the eager flow."""
+    x, context = some_data(flow), some_context(flow, 64)
+    z, log_pz, log_jacob = flow(x, context)
+    log_prob, got_z = Density(flow, operators, DOUBLE)(x, context)
+    got_x, got_log_prob = Inverse(flow, operators, DOUBLE)(z, context)
+    torch.testing.assert_close(got_z, z, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(got_x, x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(log_prob, log_pz + log_jacob, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(got_log_prob, log_pz + log_jacob, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_kind_of_flow(name: str) -> None:
+    """Density and inverse give eager's numbers."""
+    hold_to_eager(lively(CONFIGS[name]))
+
+
+@pytest.mark.parametrize("mixing", ["swap", "permute"])
+@pytest.mark.parametrize("name", SCALES)
+def test_each_scale_function(name: str, mixing: str) -> None:
+    """Halves apart or all coordinates together, σ is zero exactly where nothing moves."""
+    hold_to_eager(
+        lively(RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(8,), couplings=3))
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_each_activation(activation: str) -> None:
+    """Between layers anything elementwise may stand."""
+    config = RNVPConfig(dim=3, activation=activation, hidden=(8, 8), couplings=2)
+    hold_to_eager(lively(config, spread=0.02))
+
+
+def test_the_operators_of_ours_do_what_the_plain_ones_do() -> None:
+    """What the ONNX exporter translates is also right when torch runs it."""
+    flow = lively(CONFIGS["odd"])
+    hold_to_eager(flow, ONNX)
+    arguments = [torch.tensor(value) for value in (-3, 2**40, 5)] + [torch.tensor(0.7)]
+    ours, plain = (Sampler(flow, operators, DOUBLE)(*arguments) for operators in (ONNX, PLAIN))
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_sampler_draws_what_eager_draws(name: str) -> None:
+    """Rows of the stream, scaled by the temperature, sent back through the flow."""
+    flow = lively(CONFIGS[name])
+    context = some_context(flow, 6)
+    scalars = [torch.tensor(value) for value in (11, 3, 6)]
+    x, log_prob = Sampler(flow, PLAIN, DOUBLE)(*scalars, torch.tensor(0.6, dtype=DOUBLE), context)
+    want = flow.sample(6, seed=11, start=3, temperature=0.6, context=context)
+    torch.testing.assert_close(x, want, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(log_prob, flow.log_prob(want, context), rtol=1e-9, atol=1e-9)
+
+
+def test_halves_that_take_turns_are_kept_apart() -> None:
+    """Two sets that swap roles need no node to split or join them on the way."""
+    assert apart(lively(CONFIGS["odd"]))
+    assert apart(lively(RNVPConfig(dim=6, standardise=True, hidden=(8,), couplings=3)))
+    assert not apart(lively(CONFIGS["permuted"]))
+    assert not apart(lively(CONFIGS["linear"]))

@@ -1,0 +1,163 @@
+"""What parity lets pass, and what it catches: it must be able to fail."""
+
+import numpy as np
+import pytest
+import torch
+from lively_flows import CONFIGS, lively
+
+from rnvp_deploy import RNVP
+from rnvp_deploy.transforms import Coupling
+from rnvp_exporters.errors import ParityError
+from rnvp_exporters.parity import ALLOWED, BATCHES, check
+from rnvp_exporters.probes import DATA_ROWS, Arrays, Probe, eager, probe
+from rnvp_exporters.tracing import graphs
+
+NAMES = ["two coordinates", "given"]
+
+
+def drawn(flow: RNVP, graph: int, dtype: torch.dtype = torch.float32) -> Probe:
+    """The probe of one graph of a flow: 0 density, 1 inverse, 2 sampler."""
+    return probe(flow, graphs(flow)[graph], dtype, exact=True)
+
+
+def runs_eager(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]
+    """A "graph" that is the eager flow in float32."""
+    single = flow.float()
+
+    def run(feeds: Arrays) -> Arrays:
+        with torch.no_grad():
+            return eager(single, subject.graph, feeds)
+
+    return run
+
+
+@pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
+@pytest.mark.parametrize("name", NAMES)
+def test_eager_itself_has_a_ratio_of_one(name: str, graph: int) -> None:
+    """The yardstick measured by itself."""
+    flow = lively(CONFIGS[name])
+    subject = drawn(flow, graph)
+    for record in check(subject, runs_eager(flow, subject), "onnx"):
+        assert record.ratio.median == pytest.approx(1, abs=1e-6)
+        assert record.ratio.worst == pytest.approx(1, abs=1e-6)
+        assert record.passed
+
+
+@pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
+def test_one_weight_in_a_thousand_off_is_caught(graph: int) -> None:
+    """A single corrupted weight, by one part in a thousand."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, graph)
+    coupling = flow.transforms[3]
+    assert isinstance(coupling, Coupling)
+    assert coupling.joint_net is not None
+    with torch.no_grad():
+        coupling.joint_net.layers[0].weight[0, 0] *= 1.001
+    with pytest.raises(ParityError, match="times eager's"):
+        check(subject, runs_eager(flow, subject), "onnx")
+
+
+def spoiled(factor: float, rows: slice, output: str = "log_prob", at: int | None = None):  # type: ignore[no-untyped-def]
+    """A run that is off by ``factor`` times eager's p99 on some rows, at one batch size or all."""
+
+    def of(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]
+        run = runs_eager(flow, subject)
+
+        def spoil(feeds: Arrays) -> Arrays:
+            outputs = run(feeds)
+            if at is None or len(outputs[output]) == at:
+                outputs[output][rows] += factor * subject.eager[output].p99
+            return outputs
+
+        return spoil
+
+    return of
+
+
+@pytest.mark.parametrize("batch", BATCHES[1:])
+def test_the_error_names_the_output_the_batch_size_and_by_how_much(batch: int) -> None:
+    """A graph that is right but for one batch size is caught there."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, 0)
+    run = spoiled(1e4, slice(0, 1), at=batch)(flow, subject)
+    message = rf"density \(onnx\): log_prob at batch {batch} is off by .* times eager's own error"
+    with pytest.raises(ParityError, match=message):
+        check(subject, run, "onnx")
+
+
+def test_a_bias_that_no_single_row_shows_is_caught_by_the_median() -> None:
+    """Each row may be off by more than this; all of them together may not."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, 0)
+    run = spoiled(1.0, slice(None))(flow, subject)
+    with pytest.raises(ParityError, match="its median error"):
+        check(subject, run, "onnx")
+
+
+def test_a_single_wild_row_is_caught_by_the_worst() -> None:
+    """One row of thousands, seen only when all probes are run."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, 0)
+    size = DATA_ROWS + 1024
+    factor = 20 * subject.eager["log_prob"].worst / subject.eager["log_prob"].p99
+    run = spoiled(factor, slice(2000, 2001), at=size)(flow, subject)
+    with pytest.raises(ParityError, match="its worst error"):
+        check(subject, run, "onnx")
+
+
+def test_a_wrong_shape_is_caught_at_zero_rows() -> None:
+    """An empty batch must come out empty."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, 0)
+    run = runs_eager(flow, subject)
+
+    def padded(feeds: Arrays) -> Arrays:
+        outputs = run(feeds)
+        return {
+            name: value if len(value) else np.zeros((1, *value.shape[1:]))
+            for name, value in outputs.items()
+        }
+
+    with pytest.raises(ParityError, match=r"at batch 0 has shape \(1,\); expected \(0,\)"):
+        check(subject, padded, "onnx")
+
+
+def test_a_graph_that_hides_a_nan_is_caught() -> None:
+    """NaN in, a number out, is worse than any rounding."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, 0)
+    run = runs_eager(flow, subject)
+
+    def hiding(feeds: Arrays) -> Arrays:
+        return {name: np.nan_to_num(value) for name, value in run(feeds).items()}
+
+    with pytest.raises(ParityError, match=r"of an input row with .*nan.*, eager makes"):
+        check(subject, hiding, "onnx")
+
+
+def test_a_float64_graph_is_held_to_float64() -> None:
+    """eager float32 in a float64 graph's place is hundreds of millions of roundings off."""
+    flow = lively(CONFIGS["two coordinates"])
+    subject = drawn(flow, 0, torch.float64)
+    with pytest.raises(ParityError):
+        check(subject, runs_eager(flow, subject), "onnx")
+
+
+def test_probes_are_numbers_that_float32_holds() -> None:
+    """So that no error seen is the input's own rounding."""
+    for graph in (0, 1):
+        for value in drawn(lively(CONFIGS["given"]), graph).inputs.values():
+            assert np.array_equal(value, value.astype(np.float32))
+
+
+def test_probing_is_the_same_every_time() -> None:
+    """The same flow, the same probes, the same verdict."""
+    flow = lively(CONFIGS["given"])
+    first, second = drawn(flow, 0), drawn(flow, 0)
+    assert all(np.array_equal(first.inputs[name], second.inputs[name]) for name in first.inputs)
+    assert first.eager == second.eager
+
+
+def test_the_published_factors_are_close_for_most_rows_and_loose_for_the_worst() -> None:
+    """A factor that is raised until a test passes should be seen here."""
+    assert (ALLOWED.median, ALLOWED.p99, ALLOWED.worst) == (2.0, 2.0, 8.0)
