@@ -1,0 +1,58 @@
+"""A few flows, exported: what every other language and engine is held to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import rnvp_exporters
+import rnvp_runtime
+from rnvp_deploy import RNVP, RNVPConfig
+
+__all__ = ["KINDS", "Bundle", "export"]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "unconditional": {"dim": 2},
+    "conditional": {"dim": 3, "context_dim": 2},
+    "wide": {"dim": 43},
+    "float64": {"dim": 3, "dtype": "float64"},
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle, and what asks for ``n`` samples of it need to be given."""
+
+    path: Path
+    flow: rnvp_runtime.Flow
+
+    def context(self, n: int) -> NDArray[Any] | None:
+        """Some (n, context_dim) float32 numbers; None for an unconditional flow."""
+        if not self.flow.context_dim:
+            return None
+        rows = np.random.default_rng(n).standard_normal((n, self.flow.context_dim))
+        return rows.astype(np.float32)
+
+    def with_context(self, n: int) -> dict[str, Any]:
+        """`context` as keyword or graph input."""
+        context = self.context(n)
+        return {} if context is None else {"context": context}
+
+
+def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> Bundle:
+    """The bundle of a small flow with lively weights, written to ``path``."""
+    generator = torch.Generator().manual_seed(dim)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim, couplings=2, hidden=(32, 32)))
+    flow.initialise(2 * draw(500, dim) + 1, draw(500, context_dim) if context_dim else None)
+    with torch.no_grad():
+        for weights in flow.parameters():
+            weights.add_(0.1 * draw(*weights.shape))
+    rnvp_exporters.export(flow, path, formats=("onnx",), dtype=dtype)
+    return Bundle(path, rnvp_runtime.load(path))
