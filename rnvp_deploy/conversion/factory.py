@@ -96,8 +96,8 @@ def _load(model: Any, path: Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ConversionError(
-            f"{path} holds Python objects, which could run code when opened, so it was not opened; "
-            "save the weights alone: torch.save(flow.state_dict(), path)"
+            f"{path} is nothing that can be opened without running code from it, so it was not "
+            "opened; save the weights alone: torch.save(flow.state_dict(), path)"
         ) from None
     except Exception as error:  # torch.load's errors for a file that is none of its own are many
         raise ConversionError(f"{path} was not saved by torch.save: {_said(error)}") from None

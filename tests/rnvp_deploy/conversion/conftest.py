@@ -1,14 +1,49 @@
-"""The zoo, and one thread: the machine is shared."""
+"""The zoo, one thread (the machine is shared), and a trained model of each library."""
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from zoo import Library, quietly
+from zoo.everything import LIBRARIES
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def crescent(rows: int, seed: int) -> Tensor:
+    """Far from 0, bent, and skew: no symmetry of the normal has it."""
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.rand(rows, generator=generator) ** 2
+    b = 4 * a * a + 0.2 * torch.randn(rows, generator=generator)
+    return torch.stack([1.0 + 2 * a, b - 2.0], 1)
+
+
+@pytest.fixture(scope="session")
+def data() -> Tensor:
+    """10,000 rows of what the models were trained on."""
+    return crescent(10_000, 1000)
+
+
+@pytest.fixture(scope="session", params=LIBRARIES, ids=lambda library: library.name)
+def trained(request: pytest.FixtureRequest) -> tuple[Library, Any]:
+    """A library, and a model of it, trained on the crescent by that library's own loss."""
+    library: Library = request.param
+    torch.manual_seed(0)
+    with quietly():
+        model = library.trainable()
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        for step in range(250):
+            optimizer.zero_grad()
+            library.loss(model, crescent(256, step)).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+    return library, model.eval()

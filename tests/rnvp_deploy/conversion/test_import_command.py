@@ -1,0 +1,140 @@
+"""``rnvp-import``, as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+import rnvp_deploy
+from rnvp_deploy.commands.import_ import import_
+
+FACTORY = """
+import torch
+from beside import HIDDEN
+from torch import nn
+
+class R_NVP(nn.Module):
+    def __init__(self, d, k, hidden):
+        super().__init__()
+        self.k = k
+        self.sig_net = nn.Sequential(nn.Linear(k, hidden), nn.Tanh(), nn.Linear(hidden, d - k))
+        self.mu_net = nn.Sequential(nn.Linear(k, hidden), nn.Tanh(), nn.Linear(hidden, d - k))
+
+    def forward(self, x, flip=False):
+        a, b = x[:, :self.k], x[:, self.k:]
+        sig = self.sig_net(a)
+        z = torch.cat([a, b * sig.exp() + self.mu_net(a)], -1)
+        return z, torch.distributions.Normal(0, 1).log_prob(z).sum(-1), sig.sum(-1)
+
+    def inverse(self, z, flip=False):
+        a, b = z[:, :self.k], z[:, self.k:]
+        return torch.cat([a, (b - self.mu_net(a)) * (-self.sig_net(a)).exp()], -1)
+
+def make_flow():
+    return R_NVP(3, 1, HIDDEN)
+
+def make_other():
+    return R_NVP(4, 1, HIDDEN)
+
+def fail():
+    return {}["data"]
+
+def make_linear():
+    return nn.Linear(2, 2)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "mymodule.py").write_text(FACTORY)
+    (tmp_path / "beside.py").write_text("HIDDEN = 8\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(import_, arguments)
+
+
+def weights(place: Path) -> dict[str, torch.Tensor]:
+    from rnvp_deploy.conversion.factory import _call, _find
+
+    state: dict[str, torch.Tensor] = _call(_find("mymodule.py:make_flow"), "").state_dict()
+    torch.save(state, place / "flow.pt")
+    return state
+
+
+def test_a_factory_and_weights_become_a_checkpoint(place: Path) -> None:
+    state = weights(place)
+    result = run("mymodule.py:make_flow", "--weights", "flow.pt", "-o", "model.pt")
+    assert result.exit_code == 0, result.output
+    assert "Running mymodule.py:make_flow (your code)." in result.stderr
+    assert result.stdout.startswith("model.pt: x0, x1, x2; 1 transforms, ")
+    flow = rnvp_deploy.load("model.pt")
+    assert torch.equal(
+        flow.state_dict()["transforms.0.mu_net.layers.2.bias"], state["mu_net.2.bias"]
+    )
+
+
+def test_columns_are_named_and_the_summary_can_be_json(place: Path) -> None:
+    result = run("mymodule.py:make_flow", "-o", "model.pt", "--columns", "a, b,c", "--json")
+    assert json.loads(result.stdout) == {
+        "output": "model.pt",
+        "dim": 3,
+        "context_dim": 0,
+        "columns": ["a", "b", "c"],
+        "context_columns": [],
+        "transforms": 1,
+        "parameters": 68,
+        "dtype": "float32",
+    }
+    assert rnvp_deploy.load("model.pt").columns == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -> None:
+    torch.save({"epoch": 7, key: weights(place)}, place / "checkpoint.pt")
+    result = run("mymodule.py:make_flow", "--weights", "checkpoint.pt", "-o", "model.pt")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["mymodule.py"], "'mymodule.py' is no factory; write mymodule.py:make_flow"),
+        (["nowhere.py:make_flow"], "there is no file nowhere.py"),
+        (["no_such_module:make_flow"], "no_such_module could not be imported: ModuleNotFound"),
+        (["mymodule.py:nothing"], "mymodule.py has no function 'nothing'"),
+        (["mymodule.py:fail"], "mymodule.py:fail failed: KeyError: 'data' (mymodule.py, line 31)"),
+        (["mymodule.py:make_linear"], "the model: a mymodule.Linear"),
+        (["mymodule.py:make_flow", "--weights", "none.pt"], "there are no weights at none.pt"),
+        (["mymodule.py:make_flow", "--weights", "beside.py"], "beside.py was not saved by torch"),
+        (["mymodule.py:make_flow", "--weights", "code.pt"], "which could run code when opened"),
+        (["mymodule.py:make_flow", "--weights", "list.pt"], "list.pt holds no state dict"),
+        (["mymodule.py:make_other", "--weights", "flow.pt"], "the weights in flow.pt do not fit"),
+        (["mymodule.py:make_flow", "--columns", "a,a,b"], "different column names are needed"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], complaint: str) -> None:
+    weights(place)
+    torch.save([1, 2], place / "list.pt")
+    torch.save(torch.nn.Linear(1, 1), place / "code.pt")
+    result = run(*arguments, "-o", "model.pt")
+    assert result.exit_code == 1
+    assert complaint.replace("mymodule.Linear", "torch.nn.modules.linear.Linear") in result.stderr
+    errors = [line for line in result.stderr.splitlines() if not line.startswith("Running ")]
+    assert len(errors) == 1
+    assert not (place / "model.pt").exists()
+
+
+def test_help_has_an_example_and_does_not_wait_for_pytorch() -> None:
+    program = "import sys; from rnvp_deploy.commands.import_ import import_\n"
+    program += "try: import_(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    result = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "rnvp-import mymodule.py:make_flow --weights flow.pt -o model.pt" in result.stdout

@@ -1,0 +1,85 @@
+"""The whole road, by its commands: rnvp-import, rnvp-export, rnvp-score."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor
+from zoo import Library
+from zoo.everything import LIBRARIES
+
+import rnvp_deploy
+import rnvp_exporters
+from rnvp_deploy.commands.import_ import import_
+from rnvp_exporters.command import export
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+FACTORY = """
+import sys
+sys.path.insert(0, {zoo!r})
+from zoo.everything import LIBRARIES
+
+def make_flow():
+    return LIBRARIES[{index}].trainable()
+"""
+
+
+def run(command: Any, *arguments: object) -> str:
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def script(name: str, *arguments: object) -> None:
+    command = [Path(sys.executable).parent / name, *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@torch.no_grad()
+def test_rnvp_score_says_what_the_library_says(
+    trained: tuple[Library, Any], data: Tensor, tmp_path: Path
+) -> None:
+    """10,000 rows: as far from the library in float64 as the library is in float32 itself."""
+    library, model = trained
+    torch.save(model.state_dict(), tmp_path / "flow.pt")
+    index = LIBRARIES.index(library)
+    factory = tmp_path / f"trained_{index}.py"
+    factory.write_text(FACTORY.format(zoo=str(Path(__file__).parent), index=index))
+    np.save(tmp_path / "data.npy", data.numpy())
+
+    run(import_, f"{factory}:make_flow", "--weights", tmp_path / "flow.pt", "-o", tmp_path / "m.pt")
+    run(export, tmp_path / "m.pt", "-o", tmp_path / "m.rnvp", "--format", "onnx")
+    script("rnvp-score", tmp_path / "m.rnvp", tmp_path / "data.npy", "-o", tmp_path / "scores.npy")
+
+    scores = torch.from_numpy(np.load(tmp_path / "scores.npy")).double()
+    single = library.log_prob(model, data, None).double()
+    truth = library.log_prob(model.double(), data.double(), None)
+    model.float()
+    ours, theirs = (scores - truth).abs(), (single - truth).abs()
+    assert scores.shape == (10_000,)
+    assert ours.median() < 2 * theirs.median() + 1e-7
+    assert ours.quantile(0.99) < 3 * theirs.quantile(0.99) + 1e-6
+
+
+EXPORTED = [
+    pytest.param(library, name, id=f"{library.name}: {name}")
+    for library in LIBRARIES
+    for name in library.supported
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("library", "name"), EXPORTED)
+def test_every_model_of_the_zoo_is_exported_within_parity(
+    library: Library, name: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    flow = getattr(rnvp_deploy, library.converter)(library.supported[name]())
+    manifest = rnvp_exporters.export(flow, tmp_path / "model.rnvp", formats=("onnx",))
+    assert all(parity.passed for parity in manifest.parity)
