@@ -42,9 +42,9 @@ class R_NVP(nn.Module):
 
 
 class stacked_NVP(nn.Module):
-    def __init__(self, d: int, k: int, hidden: int, n: int) -> None:
+    def __init__(self, d: int, k: int, hidden: int, n: int, activation: Any = nn.LeakyReLU) -> None:
         super().__init__()
-        self.bijectors = nn.ModuleList([R_NVP(d, k, hidden) for _ in range(n)])
+        self.bijectors = nn.ModuleList([R_NVP(d, k, hidden, activation) for _ in range(n)])
         self.flips = [i % 2 == 1 for i in range(n)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,6 +116,6 @@ LIBRARY = Library(
     data=lambda model, z, c: model.inverse(z),
     supported=SUPPORTED,
     refused=REFUSED,
-    trainable=lambda: stacked_NVP(2, 1, 32, 6),
+    trainable=lambda: stacked_NVP(2, 1, 32, 6, nn.Tanh),
     loss=lambda model, x: -sum(model(x)[1:]).mean(),
 )
