@@ -35,7 +35,10 @@ function newest(work) {
     try {
       for (let job = 0; job !== wanted; ) {
         job = wanted;
-        await work(() => job !== wanted).then(forgive, complain);
+        await work(() => job !== wanted).then(
+          () => forgive(work),
+          (error) => complain(error, work),
+        );
       }
     } finally {
       running = false;
@@ -222,10 +225,11 @@ async function open(bundle) {
     shown.flow?.close();
     Object.assign(shown, { flow, samples: null });
     pilot = x;
-    forgive();
+    complaints.clear();
+    forgive(open);
   } catch (error) {
     flow?.close();
-    complain(error);
+    complain(error, open);
     return;
   }
   const { flow: about, parameters, id, dtype } = { ...flow.manifest, ...flow.manifest.flow };
@@ -265,17 +269,24 @@ const lookAgain = newest(async (stale) => {
   draw();
 });
 
-function complain(error) {
+const complaints = new Map(); // what failed -> why; each is told until it succeeds
+
+function complain(error, failed) {
   if (!(error instanceof RnvpError)) console.error(error);
-  const message = $("alert");
-  message.textContent = error?.message ?? `${error}`;
-  message.hidden = false;
+  complaints.set(failed, error?.message ?? `${error}`);
+  tell();
   if (!shown.flow) $("facts").textContent = "Drop a .rnvp folder here, or choose one.";
 }
 
-function forgive() {
-  $("alert").hidden = true;
-  $("alert").textContent = "";
+function forgive(failed) {
+  complaints.delete(failed);
+  tell();
+}
+
+function tell() {
+  const text = [...new Set(complaints.values())].join(" · ");
+  if ($("alert").textContent !== text) $("alert").textContent = text;
+  $("alert").hidden = !text;
 }
 
 /** Put the pointer of both plots at [x, y], or nowhere. */

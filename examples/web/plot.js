@@ -120,9 +120,9 @@ export class Plot {
   }
 }
 
-/** Round numbers within a range, about five of them. */
+/** Round numbers within a range, about six of them. */
 export function ticks([low, high]) {
-  const rough = (high - low) / 5;
+  const rough = (high - low) / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((times) => times * power >= rough);
   const first = Math.ceil(low / step);

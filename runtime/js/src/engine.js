@@ -39,21 +39,27 @@ export class Engine {
   #source;
   #manifest;
   #ort;
+  #threads;
   #sessions = new Map();
   #Float;
   #tile;
 
   /**
+   * Onnxruntime starts at once, so that it is ready when the manifest is.
+   *
    * @param {import("./source.js").Source} source
-   * @param {object} manifest
-   * @param {{ort?: string | object, threads?: number}} options
+   * @param {{ort?: string | object, threads: number}} options
    */
-  constructor(source, manifest, options) {
+  constructor(source, options) {
     this.#source = source;
-    this.#manifest = manifest;
+    this.#threads = options.threads;
     this.#ort = onnxruntime(options);
     this.#ort.catch(() => {}); // told by the first run
-    this.threads = options.threads ?? 1;
+  }
+
+  /** Once, before the first run. */
+  open(manifest) {
+    this.#manifest = manifest;
     this.#Float = manifest.dtype === "float64" ? Float64Array : Float32Array;
     this.#tile = rowsInATile(manifest.flow.widths, this.#Float.BYTES_PER_ELEMENT);
   }
@@ -115,7 +121,7 @@ export class Engine {
     checkOnnxruntime(ort, this.#manifest.min_onnxruntime);
     try {
       return await ort.InferenceSession.create(content, {
-        intraOpNumThreads: this.threads,
+        intraOpNumThreads: this.#threads,
         interOpNumThreads: 1,
         logSeverityLevel: 3, // errors are thrown; warnings are not the caller's to mend
       });

@@ -19,15 +19,28 @@ export { Flow } from "./flow.js";
 export { Matrix } from "./matrix.js";
 
 export async function load(bundle, options = {}) {
-  const { ort, threads = 1, worker = IN_PAGE && typeof ort !== "object" } = options;
+  const { threads = 1, worker = IN_PAGE && !isModule(options.ort) } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new InputError(`threads is ${threads}, expected at least 1`);
   }
   const source = sourceOf(bundle);
-  const manifest = await manifestOf(source);
-  const where = ort instanceof URL ? ort.href : ort;
-  const found = typeof where === "string" && IN_PAGE ? new URL(where, document.baseURI).href : where;
-  return new Flow(new (worker ? RemoteEngine : Engine)(source, manifest, { ort: found, threads }), manifest);
+  const engine = new (worker ? RemoteEngine : Engine)(source, { ort: absolute(options.ort), threads });
+  try {
+    const manifest = await manifestOf(source);
+    engine.open(manifest);
+    return new Flow(engine, manifest);
+  } catch (error) {
+    engine.close();
+    throw error;
+  }
+}
+
+const isModule = (ort) => typeof ort === "object" && !(ort instanceof URL);
+
+/** A URL as a worker can follow it, or the module given instead. */
+function absolute(ort) {
+  if (ort instanceof URL) return ort.href;
+  return typeof ort === "string" && IN_PAGE ? new URL(ort, document.baseURI).href : ort;
 }
 
 async function manifestOf(source) {

@@ -13,18 +13,18 @@ const BESIDE = new URL("../../onnxruntime-web/dist/", import.meta.url);
  */
 export async function onnxruntime({ ort, threads = 1 }) {
   if (typeof ort === "object") return ort;
-  const module = IN_NODE && !ort ? await installed() : await served(ort ?? BESIDE.href);
-  if (module.env?.wasm) module.env.wasm.numThreads = threads;
+  const module = IN_NODE && !ort ? await installed(threads) : await served(ort ?? BESIDE.href, threads);
   module.env.logLevel = "error";
   return module;
 }
 
 /** onnxruntime-node, or where that is not installed, the WebAssembly build. */
-async function installed() {
+async function installed(threads) {
   for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
     try {
       const module = await import(/* @vite-ignore */ /* webpackIgnore: true */ name);
-      return module.InferenceSession ? module : module.default;
+      if (name === "onnxruntime-web") module.env.wasm.numThreads = threads;
+      return module;
     } catch (error) {
       if (error.code !== "ERR_MODULE_NOT_FOUND") {
         throw new RnvpError(`${name} does not start: ${reasonOf(error)}`);
@@ -35,13 +35,17 @@ async function installed() {
 }
 
 /** The WebAssembly build from the folder at `url`: the wasm kernels, and nothing for GPUs. */
-async function served(url) {
+async function served(url, threads) {
   const folder = url.endsWith("/") ? url : `${url}/`;
   try {
     const module = await import(
       /* @vite-ignore */ /* webpackIgnore: true */ `${folder}ort.wasm.min.mjs`
     );
     module.env.wasm.wasmPaths = folder;
+    module.env.wasm.numThreads = threads;
+    // The wasm is fetched and compiled when a first session is asked for: ask for one of nothing,
+    // so that this happens while the bundle is still arriving.
+    module.InferenceSession.create(new Uint8Array()).catch(() => {});
     return module;
   } catch (error) {
     throw new RnvpError(

@@ -7,7 +7,7 @@ export class RemoteEngine {
   #next = 0;
 
   /** As `Engine`; `options` must be plain data. */
-  constructor(source, manifest, options) {
+  constructor(source, options) {
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data: { id, result, error } }) => {
       const { resolve, reject } = this.#waiting.get(id);
@@ -16,7 +16,12 @@ export class RemoteEngine {
     };
     this.#worker.onerror = ({ message }) =>
       this.#fail(`the worker stopped: ${message || "its script cannot be loaded"}`);
-    this.#worker.postMessage({ open: [source, manifest, options] });
+    this.#worker.postMessage({ start: [source, options] });
+  }
+
+  /** As `Engine.open`. */
+  open(manifest) {
+    this.#worker.postMessage({ manifest });
   }
 
   /** As `Engine.run`. */
