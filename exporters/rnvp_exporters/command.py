@@ -1,5 +1,6 @@
 """``rnvp-export``: from a checkpoint to a bundle, on the command line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,8 @@ import click
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
+    from rnvp_deploy import RNVP
+    from rnvp_exporters.web import PageFile
     from rnvp_runtime.manifest import Manifest
 
 __all__ = ["export"]
@@ -16,12 +19,17 @@ FORMATS = ("onnx", "torchscript", "pt2")
 
 
 @click.command(cls=OneLineCommand)
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="The bundle to write. By default model.pt becomes model.rnvp beside it.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="With mymodule.py:make_flow for MODEL: the state dict to load into what it makes.",
 )
 @click.option(
     "--format",
@@ -36,19 +44,31 @@ FORMATS = ("onnx", "torchscript", "pt2")
     "--dtype", type=click.Choice(("float32", "float64")), default="float32", show_default=True
 )
 @click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True)
-@click.option("--force", is_flag=True, help="Replace a bundle that is there already.")
+@click.option(
+    "--web",
+    "page",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Also write DIR, a page that shows the flow, ready for any static host.",
+)
+@click.option("--force", is_flag=True, help="Replace what is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON, nothing else.")
 @click.version_option(package_name="rnvp-deploy")
 def export(
-    model: Path,
+    model: str,
     output: Path | None,
+    weights: Path | None,
     formats: tuple[str, ...],
     dtype: str,
     opset: int,
+    page: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Trace the flow in the checkpoint MODEL to a bundle, and prove that it is the same function.
+
+    MODEL may also be mymodule.py:make_flow, a function of yours that returns another library's
+    flow (see rnvp-import); that runs your code.
 
     Every graph is held to eager PyTorch's own rounding error before anything is published; one
     that fails says which output, at which batch size and by how much, and nothing is written.
@@ -56,15 +76,20 @@ def export(
     \b
     Example:
       rnvp-export model.pt
-      rnvp-export model.pt -o fast.rnvp --dtype float32 --format pt2
+      rnvp-export model.pt -o double.rnvp --dtype float64
+      rnvp-export mymodule.py:make_flow --weights flow.pt -o model.rnvp
+      rnvp-export model.pt --web site
     """
-    from rnvp_exporters import bundle
+    from rnvp_exporters import bundle, web
     from rnvp_runtime.progress import telling
 
-    target = output or model.with_suffix(".rnvp")
+    source, target = _source(model, weights, output)
+    if page:  # an export takes a while: first see that its page can be written
+        web.check_target(page, force=force)
+        web.find_onnxruntime_web()
     with telling() as tell:
         manifest = bundle.export(
-            model,
+            source,
             target,
             formats=formats,  # type: ignore[arg-type]
             dtype=dtype,
@@ -72,7 +97,24 @@ def export(
             force=force,
             progress=tell,
         )
+    written = web.write_page(target, page, force=force) if page else ()
     click.echo(manifest.to_json(), nl=False) if as_json else _tell(manifest, target)
+    if page and not as_json:
+        _tell_page(page, written)
+
+
+def _source(model: str, weights: Path | None, output: Path | None) -> "tuple[RNVP | Path, Path]":
+    """What to export, and where to."""
+    if ":" not in model or Path(model).exists():
+        if weights is not None:
+            raise click.UsageError("--weights goes with mymodule.py:make_flow, not a checkpoint")
+        return Path(model), output or Path(model).with_suffix(".rnvp")
+    if output is None:
+        raise click.UsageError(f"-o must say where the bundle of {model} goes")
+    click.echo(f"Running {model} (your code).", err=True)
+    from rnvp_deploy.conversion.factory import convert_factory
+
+    return convert_factory(model, weights), output
 
 
 def _tell(manifest: "Manifest", target: Path) -> None:
@@ -96,6 +138,17 @@ def _tell(manifest: "Manifest", target: Path) -> None:
         f"rnvp-score {target} table.csv -o scored.csv",
     ):
         click.echo(f"  {line}")
+
+
+def _tell_page(page: Path, written: "Sequence[PageFile]") -> None:
+    click.echo(f"\nPage, {sum(file.bytes for file in written) / 2**20:.1f} MiB:")
+    vectors = "model.rnvp/tests/"
+    for file in written:
+        if not file.name.startswith(vectors):
+            click.echo(f"  {page / file.name}  {file.bytes / 1024:.1f} KiB")
+    tests = [file.bytes for file in written if file.name.startswith(vectors)]
+    click.echo(f"  {page / vectors}  {sum(tests) / 1024:.1f} KiB in {len(tests)} files")
+    click.echo(f"\nSee it: python -m http.server --directory {page}")
 
 
 def _row(parity: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Coupling, DiagonalAffine, Linear, Permutation, Transform
 from rnvp_exporters.lowering import lower
-from rnvp_exporters.operators import Operators
+from rnvp_exporters.operators import PLAIN, Operators
 from rnvp_exporters.steps import (
     Affine,
     AffineStep,
@@ -77,7 +77,10 @@ class Sampler(nn.Module):
         temperature: Tensor,
         context: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        noise = self.operators.normals(seed, start, count, self.dim, self.in_double)
+        rows: Tensor | int = count
+        if context is not None and self.operators is PLAIN and torch.compiler.is_exporting():
+            rows = context.shape[0]  # a symbol; torch.export takes an equal count to be 2 or more
+        noise = self.operators.normals(seed, start, rows, self.dim, self.in_double)
         if context is not None and torch.compiler.is_exporting():
             torch._check(noise.shape[0] == context.shape[0])  # type: ignore[no-untyped-call]
         x, log_prob = self.flow(noise * temperature, context)

@@ -35,7 +35,7 @@ WORDS = ("philox_even", "philox_odd")
 """The graph's names for the raw words: [w2; w0] and [w3; w1], each (2, blocks, n), as uint64."""
 
 
-def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) -> Tensor:
+def normals(seed: Tensor, start: Tensor, count: Tensor | int, dim: int, double: bool) -> Tensor:
     """Rows start … start + count − 1 of the stream ``seed``, as (count, dim) standard normals.
 
     seed, start, count: int64 scalars; a seed is 64 bits in two's complement. float32, or with
@@ -67,8 +67,10 @@ def normals(seed: Tensor, start: Tensor, count: Tensor, dim: int, double: bool) 
     return pairs.reshape(-1, 4 * blocks)[:, :dim]
 
 
-def _range(count: Tensor) -> Tensor:
+def _range(count: Tensor | int) -> Tensor:
     """0 … count − 1, where count stays an input of whatever is being traced."""
+    if not isinstance(count, Tensor):
+        return torch.arange(count, dtype=torch.int64)
     if torch.compiler.is_exporting():
         symbol = count.item()
         torch._check(symbol >= 0)  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ class Operators:
     """normals(seed, start, count, dim, double): (count, dim). total(terms): the sum over all terms
     and their last axis, (n,). squares(z): Σ z² over the last axis, (n,)."""
 
-    normals: Callable[[Tensor, Tensor, Tensor, int, bool], Tensor]
+    normals: Callable[[Tensor, Tensor, Tensor | int, int, bool], Tensor]
     total: Callable[[list[Tensor]], Tensor]
     squares: Callable[[Tensor], Tensor]
 

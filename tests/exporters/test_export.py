@@ -1,0 +1,191 @@
+"""A bundle is published whole or not at all, and holds what the runtime needs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from lively_flows import CONFIGS, lively, some_context, some_data
+
+import rnvp_deploy
+import rnvp_exporters
+import rnvp_runtime
+from rnvp_exporters import bundle
+from rnvp_exporters.errors import ExportError, ParityError
+from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.tensor_proto import read
+from rnvp_runtime.verification import verify
+
+CONFIG = "given"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One conditional flow, from a checkpoint to every format."""
+    folder = tmp_path_factory.mktemp("exported")
+    flow = lively(CONFIGS[CONFIG]).float()
+    rnvp_deploy.save(flow, folder / "model.pt")
+    rnvp_exporters.export(
+        folder / "model.pt", folder / "model.rnvp", formats=("onnx", "torchscript", "pt2")
+    )
+    return folder / "model.rnvp"
+
+
+def test_every_promised_file_is_there(exported: Path) -> None:
+    """Graphs, vectors, report, card and manifest; no part or temporary file beside them."""
+    names = {path.name for path in exported.iterdir()}
+    graphs = {
+        f"{graph}.{ending}"
+        for graph in ("density", "inverse", "sampler")
+        for ending in ("onnx", "ts", "pt2")
+    }
+    assert names == graphs | {"tests", "report.html", "README.md", "manifest.json"}
+    assert {path.name for path in exported.parent.iterdir()} == {"model.pt", "model.rnvp"}
+
+
+def test_the_runtime_verifies_it(exported: Path) -> None:
+    """Hashes and test vectors, as rnvp-verify checks them."""
+    assert all(check.passed for check in verify(exported))
+
+
+def test_the_runtime_agrees_with_the_eager_flow(exported: Path) -> None:
+    """log_prob, both directions and samples, within the published tolerance."""
+    flow = lively(CONFIGS[CONFIG])
+    loaded = rnvp_runtime.load(exported)
+    x, context = some_data(flow), some_context(flow, 64)
+    assert context is not None
+    z, log_pz, log_jacob = flow(x, context)
+
+    def near(got: Any, want: torch.Tensor, graph: str, output: str) -> None:
+        parity = loaded.manifest.parity_of(graph, output)
+        assert parity is not None
+        strayed = np.abs(got - want.numpy()).reshape(len(want), -1) / np.array(parity.scale)
+        assert strayed.max() <= parity.tolerance
+
+    near(loaded.log_prob(x, context), log_pz + log_jacob, "density", "log_prob")
+    near(loaded.forward(x, context), z, "density", "z")
+    near(loaded.inverse(z, context), x, "inverse", "x")
+    drawn = loaded.sample(64, seed=-5, start=10, temperature=0.5, context=context)
+    want = flow.sample(64, seed=-5, start=10, temperature=0.5, context=context)
+    near(drawn, want, "sampler", "x")
+
+
+def test_its_torchscript_runs_alone(exported: Path) -> None:
+    """torch.jit.load needs nothing of ours."""
+    flow = lively(CONFIGS[CONFIG])
+    x, context = some_data(flow).float(), some_context(flow, 64)
+    assert context is not None
+    from rnvp_exporters.tracing import quiet
+
+    with quiet():
+        log_prob, _ = torch.jit.load(exported / "density.ts")(x, context.float())
+    torch.testing.assert_close(
+        log_prob.double(), flow.log_prob(x.double(), context), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_file_that_left_its_folder_says_what_it_is(exported: Path) -> None:
+    """Bundle id, graph, dims and columns are in the ONNX metadata."""
+    session = onnxruntime.InferenceSession(exported / "sampler.onnx")
+    metadata = session.get_modelmeta().custom_metadata_map
+    manifest = Manifest.read(exported)
+    assert metadata["rnvp.bundle"] == manifest.id
+    assert metadata["rnvp.graph"] == "sampler"
+    assert json.loads(metadata["rnvp.columns"]) == list(manifest.columns)
+    assert (metadata["rnvp.dim"], metadata["rnvp.context_dim"]) == ("3", "2")
+
+
+def test_the_vectors_are_the_backend_tests_layout(exported: Path) -> None:
+    """Any engine finds inputs and outputs in the graph's own order, and onnx reads them."""
+    model = onnx.load(exported / "density.onnx")
+    for folder in sorted((exported / "tests" / "density").iterdir()):
+        names = []
+        for i in range(len(model.graph.input)):
+            tensor = onnx.TensorProto.FromString((folder / f"input_{i}.pb").read_bytes())
+            assert np.array_equal(
+                onnx.numpy_helper.to_array(tensor), read(folder / f"input_{i}.pb"), equal_nan=True
+            )
+            names.append(tensor.name)
+        assert names == [value.name for value in model.graph.input]
+    scalar = onnx.TensorProto.FromString(
+        (exported / "tests/sampler/test_data_set_0/input_0.pb").read_bytes()
+    )
+    assert list(scalar.dims) == []
+
+
+def test_the_same_flow_makes_the_same_bundle(tmp_path: Path) -> None:
+    """Bytes of the ONNX files and the id follow from the flow alone."""
+    flow = lively(CONFIGS["two coordinates"])
+    first = rnvp_exporters.export(flow, tmp_path / "a.rnvp", formats=("onnx",))
+    second = rnvp_exporters.export(flow, tmp_path / "b.rnvp", formats=("onnx",))
+    assert first.id == second.id
+    for name in ("density.onnx", "inverse.onnx", "sampler.onnx"):
+        assert first.files[name] == second.files[name]
+
+
+def test_a_corrupted_weight_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is traced is not what was trained: the export stops, and leaves nothing."""
+    flow = lively(CONFIGS["two coordinates"])
+    honest = bundle.trace
+
+    def corrupting(graph: Any, traced: Any, *rest: Any) -> bytes:
+        damaged = lively(CONFIGS["two coordinates"])
+        with torch.no_grad():
+            damaged.transforms[2].joint_net.layers[2].weight[0, 3] += 0.05
+        return honest(graph, damaged, *rest)
+
+    monkeypatch.setattr(bundle, "trace", corrupting)
+    with pytest.raises(ParityError, match=r"density \(onnx\): log_prob at batch \d+ is off by"):
+        rnvp_exporters.export(flow, tmp_path / "model.rnvp")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
+    """Without force nothing is replaced; and a folder that is no bundle never is."""
+    flow = lively(CONFIGS["two coordinates"])
+    target = tmp_path / "model.rnvp"
+    target.mkdir()
+    (target / "thesis.txt").write_text("years of work")
+    for force in (False, True):
+        with pytest.raises(ExportError, match="is there already"):
+            rnvp_exporters.export(flow, target, force=force)
+    assert [path.name for path in target.iterdir()] == ["thesis.txt"]
+
+
+def test_force_replaces_a_bundle(exported: Path) -> None:
+    """The new one takes the old one's place in one rename."""
+    before = Manifest.read(exported)
+    written = rnvp_exporters.export(
+        lively(CONFIGS[CONFIG], seed=1), exported, formats=("onnx",), force=True
+    )
+    assert Manifest.read(exported) == written != before
+    assert not (exported / "density.ts").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"formats": ("onnx", "caffe")}, "there is no format 'caffe'; there are onnx"),
+        ({"dtype": "float16"}, "dtype is 'float16'; it must be float32 or float64"),
+        ({"opset": 17}, "opset is 17; it must be 18"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(
+    tmp_path: Path, options: dict[str, Any], complaint: str
+) -> None:
+    """In one line, before any work."""
+    with pytest.raises(ExportError, match=complaint):
+        rnvp_exporters.export(lively(CONFIGS["two coordinates"]), tmp_path / "m.rnvp", **options)
+
+
+def test_an_activation_without_a_float64_kernel_is_refused(tmp_path: Path) -> None:
+    """onnxruntime has no float64 Erf; the error says so and what to do."""
+    config = rnvp_deploy.RNVPConfig(dim=2, couplings=1, hidden=(4,), activation="gelu")
+    with pytest.raises(ExportError, match=r"onnxruntime cannot run density .* --dtype float32"):
+        rnvp_exporters.export(lively(config), tmp_path / "m.rnvp", dtype="float64")
