@@ -44,15 +44,13 @@ class Bundle:
 
 def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> Bundle:
     """The bundle of a small flow with lively weights, written to ``path``."""
-    generator = torch.Generator().manual_seed(dim)
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim, couplings=2, hidden=(32, 32)))
-    flow.initialise(2 * draw(500, dim) + 1, draw(500, context_dim) if context_dim else None)
-    with torch.no_grad():
-        for weights in flow.parameters():
-            weights.add_(0.1 * draw(*weights.shape))
+    with torch.random.fork_rng():
+        torch.manual_seed(dim)
+        flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim, couplings=2, hidden=(32, 32)))
+        context = torch.randn(500, context_dim) if context_dim else None
+        flow.initialise(2 * torch.randn(500, dim) + 1, context)
+        with torch.no_grad():
+            for weights in flow.parameters():
+                weights.add_(0.1 * torch.randn_like(weights))
     rnvp_exporters.export(flow, path, formats=("onnx",), dtype=dtype)
     return Bundle(path, rnvp_runtime.load(path))
