@@ -1,0 +1,100 @@
+"""The main job on real input: a real table, trained, exported, and run where no PyTorch is.
+
+The environment is a real one, made by ``pip install .`` with its three dependencies.
+"""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import plotnine.data
+import pytest
+import torch
+
+import rnvp_deploy
+from rnvp_runtime.manifest import Manifest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = ["carat", "depth", "table", "price", "x", "y", "z"]
+ROWS = 100_000
+
+
+def run(*command: object, cwd: Path) -> str:
+    """Standard output of a command that must succeed."""
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of executables of an environment with the plain install."""
+    folder = tmp_path_factory.mktemp("plain")
+    venv.create(folder / "env", with_pip=True)
+    bin_folder = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
+    python = bin_folder / "python"
+    constraints = ROOT / "constraints.txt"
+    run(python, "-m", "pip", "install", "-q", "-c", constraints, ROOT, cwd=folder)
+    return bin_folder
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with diamonds.csv, model.pt and model.rnvp, made by the commands."""
+    folder = tmp_path_factory.mktemp("road")
+    plotnine.data.diamonds.to_csv(folder / "diamonds.csv", index=False)
+    here = Path(sys.executable).parent
+    options = ("--columns", ",".join(COLUMNS), "--epochs", "3", "--seed", "7")
+    run(here / "rnvp-train", "diamonds.csv", "-o", "model.pt", *options, cwd=folder)
+    run(here / "rnvp-export", "model.pt", cwd=folder)
+    return folder
+
+
+def test_the_plain_install_has_neither_torch_nor_onnx(plain: Path, tmp_path: Path) -> None:
+    """Three dependencies and theirs."""
+    code = "import importlib.util as u; print([n for n in ('torch', 'onnx') if u.find_spec(n)])"
+    assert run(plain / "python", "-c", code, cwd=tmp_path).strip() == "[]"
+
+
+def test_samples_drawn_there_are_eagers(plain: Path, road: Path) -> None:
+    """rnvp-sample -n 100000 --seed 7, each within the manifest's tolerance of eager float64."""
+    run(plain / "rnvp-sample", "model.rnvp", "-n", ROWS, "--seed", 7, "-o", "s.npy", cwd=road)
+    x = np.load(road / "s.npy")
+    flow = rnvp_deploy.load(road / "model.pt").double()
+    want = flow.sample(ROWS, seed=7).numpy()
+    parity = Manifest.read(road / "model.rnvp").parity_of("sampler", "x")
+    assert parity is not None
+    assert x.shape == (ROWS, len(COLUMNS))
+    strayed = (np.abs(x - want) / np.array(parity.scale)).max(1)
+    assert np.quantile(strayed, 0.99) <= 2 * parity.eager.p99
+    assert (strayed <= parity.tolerance).mean() > 0.9999
+
+
+@torch.no_grad()
+def test_scores_given_there_are_eagers(plain: Path, road: Path) -> None:
+    """rnvp-score keeps the table and adds log_prob, as eager float64 has it."""
+    run(plain / "rnvp-score", "model.rnvp", "diamonds.csv", "-o", "scored.csv", cwd=road)
+    lines = (road / "scored.csv").read_text().splitlines()
+    table = (road / "diamonds.csv").read_text().splitlines()
+    assert [line.rpartition(",")[0] for line in lines] == table
+    log_prob = np.array([float(line.rpartition(",")[2]) for line in lines[1:]])
+
+    flow = rnvp_deploy.load(road / "model.pt").double()
+    x = plotnine.data.diamonds[COLUMNS].to_numpy(np.float64)
+    want = flow.log_prob(torch.from_numpy(x)).numpy()
+    single = rnvp_deploy.load(road / "model.pt").log_prob(torch.from_numpy(x).float()).numpy()
+    ours, eager = np.abs(log_prob - want), np.abs(single - want)
+    assert np.median(ours) <= 2 * np.median(eager)
+    assert np.quantile(ours, 0.99) <= 2 * np.quantile(eager, 0.99)
+
+
+def test_the_bundle_verifies_there(plain: Path, road: Path) -> None:
+    """Hashes and test vectors, on the other environment's onnxruntime."""
+    assert "✗" not in run(plain / "rnvp-verify", "model.rnvp", cwd=road)
