@@ -1,0 +1,148 @@
+"""Three bundles as pages on a static server, and Node and Chromium to look at them with.
+
+``setup.sh`` installs what is needed. Without it these tests are skipped, but where ``CI`` is set
+they fail.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from driving import Driver, Place
+
+import rnvp_exporters
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_exporters.web import write_page
+
+PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
+KINDS: dict[str, dict[str, Any]] = {
+    "unconditional": {"dim": 2},
+    "conditional": {"dim": 3, "context_dim": 2},
+    "wide": {"dim": 43},
+    "double": {"dim": 3, "dtype": "float64"},
+}
+
+torch.set_num_threads(1)
+
+
+def needed(what: str, there: bool) -> None:
+    """Go on only if a tool is there."""
+    if there:
+        return
+    sentence = f"{what} is not installed: run tests/js/setup.sh"
+    if os.environ.get("CI"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """The npm packages of ``runtime/js``."""
+    folder = PACKAGE / "node_modules"
+    needed("Node", shutil.which("node") is not None)
+    for name in ("axe-core", "onnxruntime-node", "onnxruntime-web", "playwright-core"):
+        needed(f"npm's {name}", (folder / name).is_dir())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def driver(packages: Path) -> Iterator[Driver]:
+    chromium = os.environ.get("RNVP_CHROMIUM") or shutil.which("chromium")
+    needed("Chromium", chromium is not None)
+    driver = Driver({**os.environ, "RNVP_CHROMIUM": str(chromium)})
+    yield driver
+    driver.close()
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """A static host, without a log; ``server.rate`` limits its bytes a second."""
+
+    extensions_map = {  # noqa: RUF012 - as the class above has it
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A browser that goes away in the middle of an answer is no fault of ours."""
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("host")
+
+
+@pytest.fixture(scope="session")
+def server(root: Path) -> Iterator[str]:
+    """The URL of a static host that serves ``root``."""
+    with Server(("127.0.0.1", 0), partial(Handler, directory=str(root))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def site(
+    root: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The page of a kind of bundle, made when first asked for; not to be changed."""
+    bundles = tmp_path_factory.mktemp("bundles")
+
+    def make(kind: str) -> Path:
+        target = root / kind
+        if not target.exists():
+            export(bundles / f"{kind}.rnvp", **KINDS[kind])
+            ort = packages / "onnxruntime-web"
+            write_page(bundles / f"{kind}.rnvp", target, onnxruntime_web=ort)
+        return target
+
+    return make
+
+
+@pytest.fixture(params=["node", "chromium"])
+def place(request: pytest.FixtureRequest, driver: Driver, server: str) -> Place:
+    """Node, then Chromium."""
+    return Place(driver, server, request.param)
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> Path:
+    """Where screenshots are kept: the folder that ``RNVP_ARTIFACTS`` names."""
+    folder = Path(os.environ.get("RNVP_ARTIFACTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> None:
+    """The bundle of a flow of default size whose weights are lively."""
+    generator = torch.Generator().manual_seed(dim)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim))
+    flow.initialise(2 * draw(500, dim) + 1, draw(500, context_dim) if context_dim else None)
+    with torch.no_grad():
+        for weights in flow.parameters():
+            weights.add_(0.04 * draw(*weights.shape))
+    rnvp_exporters.export(flow, path, formats=("onnx",), dtype=dtype)

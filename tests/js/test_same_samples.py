@@ -1,0 +1,113 @@
+"""Node and Chromium draw the samples that Python draws: the same words, floats within tolerance."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import rnvp_runtime
+from rnvp_runtime.stream import words
+
+N, SEED = 10_000, 2**63 + 12_345  # a seed that needs all 64 bits
+
+WORDS = """
+const engine = args.wasm ? await import(args.wasm + "ort.wasm.min.mjs") : ort;
+if (args.wasm) engine.env.wasm.wasmPaths = args.wasm;
+const bytes = Uint8Array.from(atob(args.graph), (c) => c.charCodeAt(0));
+const session = await engine.InferenceSession.create(bytes);
+const whole = (v) => new engine.Tensor("int64", BigInt64Array.of(BigInt.asIntN(64, BigInt(v))), []);
+const feeds = {
+  seed: whole(args.seed), start: whole(args.start), count: whole(args.n),
+  temperature: new engine.Tensor("float32", Float32Array.of(1), []),
+};
+if (args.width) {
+  feeds.context = new engine.Tensor("float32", new Float32Array(args.n * args.width), [args.n, args.width]);
+}
+const results = await session.run(feeds, ["philox_even", "philox_odd"]);
+return { even: results.philox_even.data, odd: results.philox_odd.data };
+"""
+
+SAMPLES = """
+const flow = await load(args.source);
+const { x, logProb } = await flow.sample(args.n, {
+  seed: BigInt(args.seed), temperature: args.temperature, context: args.context ?? undefined,
+});
+const scored = await flow.logProb(x, { context: args.context ?? undefined });
+await flow.close();
+return { x: x.data, shape: [...x.shape], logProb, scored };
+"""
+
+
+@pytest.fixture(params=["unconditional", "conditional", "wide"])
+def page(request, site) -> Path:
+    return site(request.param)
+
+
+def test_the_random_words_are_the_same_bit_for_bit(place, page, server) -> None:
+    flow = rnvp_runtime.load(page / "model.rnvp")
+    start = 2**32 - 5000  # the row's high word changes on the way
+    found = place.run(
+        WORDS,
+        page,
+        graph=with_words(page / "model.rnvp" / "sampler.onnx"),
+        wasm=f"{server}/{page.name}/onnxruntime-web/dist/" if place.kind == "chromium" else None,
+        seed=str(SEED),
+        start=str(start),
+        n=N,
+        width=flow.context_dim,
+    )
+    even, odd = (found[k].reshape(2, -1, N).transpose(2, 1, 0) for k in ("even", "odd"))
+    # [w2; w0] and [w3; w1], as the graph keeps them
+    drawn = np.stack([even[..., 1], odd[..., 1], even[..., 0], odd[..., 0]], axis=-1)
+    np.testing.assert_array_equal(drawn, words(SEED, start, N, flow.dim))
+
+
+def test_samples_and_their_log_prob_agree_with_python(place, page) -> None:
+    flow = rnvp_runtime.load(page / "model.rnvp")
+    context = np.random.default_rng(1).standard_normal((N, flow.context_dim)).astype(np.float32)
+    given = {"context": context} if flow.context_dim else {}
+    x, log_prob = flow.sample(N, seed=SEED, temperature=0.9, return_log_prob=True, **given)
+    found = place.run(
+        SAMPLES,
+        page,
+        seed=str(SEED),
+        n=N,
+        temperature=0.9,
+        context=context.tolist() if flow.context_dim else None,
+    )
+    assert found["shape"] == [N, flow.dim]
+    agree(flow, "sampler", "x", found["x"].reshape(N, flow.dim), x)
+    agree(flow, "sampler", "log_prob", found["logProb"], log_prob)
+    agree(flow, "density", "log_prob", found["scored"], flow.log_prob(x, **given))
+
+
+def test_a_float64_bundle_agrees_in_float64(place, site) -> None:
+    page = site("double")
+    flow = rnvp_runtime.load(page / "model.rnvp")
+    x, log_prob = flow.sample(500, seed=7, return_log_prob=True)
+    found = place.run(SAMPLES, page, seed="7", n=500, temperature=1)
+    assert found["x"].dtype == np.float64
+    agree(flow, "sampler", "x", found["x"].reshape(500, 3), x)
+    agree(flow, "sampler", "log_prob", found["logProb"], log_prob)
+
+
+def agree(flow, graph: str, output: str, found, expected) -> None:
+    """``found`` is within the tolerance that the manifest publishes."""
+    parity = flow.manifest.parity_of(graph, output)
+    permitted = parity.tolerance * np.array(parity.scale)
+    error = np.abs(found.astype(np.float64) - expected) / permitted
+    print(f"{graph} {output}: at worst {error.max():.2g} of the tolerance, {permitted.max():.1e}")
+    assert error.max() <= 1, f"{error.max():.3g} times the tolerance of {graph} {output}"
+
+
+def with_words(path: Path) -> str:
+    """The graph at ``path`` with its random words as outputs too, in base64."""
+    import base64
+
+    model = onnx.load(path)
+    for name in ("philox_even", "philox_odd"):
+        model.graph.output.append(
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT64, [2, "blocks", "n"])
+        )
+    return base64.b64encode(model.SerializeToString()).decode()
