@@ -106,19 +106,22 @@ def onnx_normals(seed: Any, start: Any, count: Any, dim: int, double: bool) -> A
     row = op.Cast(op.Range(start, op.Add(start, count), _constant(np.int64(1))), to=unsigned)
     low, high = op.BitwiseAnd(row, mask), op.BitShift(row, half, direction="RIGHT")
     block = np.stack([np.zeros(blocks, np.uint64), np.arange(blocks, dtype=np.uint64)])
-    even = op.Add(op.Mul(low, _uint64([1, 0], (2, 1, 1))), _uint64(block, (2, blocks, 1)))
     odd = op.Mul(high, _uint64([0, 1], (2, 1, 1)))
 
     # All round keys at once, [k1; k0] for each round.
-    key = op.BitShift(op.Cast(seed, to=unsigned), _uint64([32, 0], (1, 2, 1, 1)), direction="RIGHT")
+    shifts = _uint64([32, 0] * ROUNDS, (2 * ROUNDS, 1, 1))
+    key = op.BitShift(op.Cast(seed, to=unsigned), shifts, direction="RIGHT")
     steps = np.arange(ROUNDS, dtype=np.uint64)[:, None] * np.array(WEYL[::-1], np.uint64)
-    key = op.Add(op.BitwiseAnd(key, mask), _uint64(steps, (ROUNDS, 2, 1, 1)))
-    flat = op.Reshape(op.BitwiseAnd(key, mask), _constant(np.array([2 * ROUNDS, 1, 1])))
-    keys = op.Split(flat, axis=0, num_outputs=ROUNDS)
+    key = op.BitwiseAnd(op.Add(key, _uint64(steps, (2 * ROUNDS, 1, 1))), mask)
+    keys = op.Split(key, axis=0, num_outputs=ROUNDS)
 
     multiplier, swap = _uint64(MULTIPLIERS, (2, 1, 1)), _constant(np.array([1, 0]))
+    # The first product needs no E: of the row's low word and, known now, of the block.
+    product = op.Mul(low, _uint64([MULTIPLIERS[0], 0], (2, 1, 1)))
+    product = op.Add(product, _uint64(block * MULTIPLIERS[1], (2, blocks, 1)))
     for i in range(ROUNDS):
-        product = op.Mul(even, multiplier)
+        if i:
+            product = op.Mul(even, multiplier)
         shifted = op.BitShift(product, half, direction="RIGHT")
         even = op.BitwiseXor(shifted, op.BitwiseXor(odd, keys[i]))
         odd = op.BitwiseAnd(product, mask)
@@ -127,7 +130,10 @@ def onnx_normals(seed: Any, start: Any, count: Any, dim: int, double: bool) -> A
 
     even.name, odd.name = WORDS
     radius = op.Sqrt(op.Mul(op.Log(_uniform(even, double)), _constant(real(-2))))
-    angle = op.Mul(_uniform(odd, double), _constant(real(2 * math.pi)))
+    if double:
+        angle = op.Mul(_uniform(odd, double), _constant(real(2 * math.pi)))
+    else:  # 2π · u at once, to the bit: powers of two scale exactly
+        angle = op.Mul(_plus_half(odd), _constant(real(2 * math.pi) * real(2.0**-32)))
     lanes = op.Concat(op.Mul(radius, op.Cos(angle)), op.Mul(radius, op.Sin(angle)), axis=0)
     lanes = op.Reshape(lanes, _constant(np.array([4 * blocks, -1])))
     return op.Transpose(op.Gather(lanes, _constant(_order(dim)), axis=0), perm=[1, 0])
@@ -148,9 +154,12 @@ def _uniform(words: Any, double: bool) -> Any:
     (w + ½) · 2⁻³² has the bits of w · 2⁻³² + 2⁻³³, since powers of two scale exactly, and no
     constant in it that an optimizer takes for zero.
     """
-    u = op.Add(op.Cast(words, to=onnx.TensorProto.FLOAT), _constant(np.float32(0.5)))
-    u = op.Mul(u, _constant(np.float32(2.0**-32)))
+    u = op.Mul(_plus_half(words), _constant(np.float32(2.0**-32)))
     return op.Cast(u, to=onnx.TensorProto.DOUBLE) if double else u
+
+
+def _plus_half(words: Any) -> Any:
+    return op.Add(op.Cast(words, to=onnx.TensorProto.FLOAT), _constant(np.float32(0.5)))
 
 
 def _uint64(values: Any, shape: tuple[int, ...] = ()) -> Any:
