@@ -4,6 +4,7 @@ Its ``forward`` goes data → noise. The network of a coupling gives the shifts,
 unconstrained scales; which function makes scales of them depends on the version, so it is asked.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,6 +153,7 @@ def _coupling(module: Any, path: str, context_dim: int, additive: bool) -> Trans
 
 def _base(distribution: Any, path: str, context_dim: int) -> tuple[Piece, ...]:
     """What turns the base into a standard normal."""
+    _settle(distribution)
     for kind in kinds(distribution):
         if kind == "nflows.StandardNormal":
             return ()
@@ -169,6 +171,15 @@ def _base(distribution: Any, path: str, context_dim: int) -> tuple[Piece, ...]:
         "StandardNormal, DiagonalNormal, ConditionalDiagonalNormal with a network, and nessai's "
         "MultivariateNormal",
     )
+
+
+def _settle(distribution: Any) -> None:
+    """Its constant ½ d log 2π, which model.float() has rounded, as float64 has it."""
+    if isinstance(stored := getattr(distribution, "_log_z", None), Tensor):
+        variance = getattr(distribution, "_var", 1.0)
+        exact = 0.5 * math.prod(distribution._shape) * math.log(2 * math.pi * variance)
+        if math.isclose(float(stored), exact, rel_tol=1e-6):
+            stored.fill_(exact)
 
 
 def _conditional_base(distribution: Any, path: str, context_dim: int) -> Piece:

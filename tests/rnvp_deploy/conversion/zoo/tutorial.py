@@ -4,11 +4,14 @@ z_a = a,  z_b = b ⊙ exp(σ(a)) + μ(a);  b = (z_b − μ(a)) ⊙ exp(−σ(a))
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
+
+from rnvp_deploy.conversion.precision import exactly
 
 from . import Library, Maker, lively
 
@@ -92,18 +95,19 @@ REFUSED: dict[str, Maker] = {
 }
 
 
-def log_prob(model: Any, x: Tensor, c: Tensor | None) -> Tensor:
-    from rnvp_deploy.conversion.precision import exactly
+def in_its_dtype(x: Tensor) -> AbstractContextManager[None]:
+    """BASES are in float32, and take no float64 rows."""
+    return exactly() if x.dtype == torch.float64 else nullcontext()
 
-    with exactly():  # MultivariateNormal takes no float64 rows when it is in float32
+
+def log_prob(model: Any, x: Tensor, c: Tensor | None) -> Tensor:
+    with in_its_dtype(x):
         _, log_pz, log_jacob = model(x)
     return log_pz + log_jacob
 
 
 def noise(model: Any, x: Tensor, c: Tensor | None) -> Tensor:
-    from rnvp_deploy.conversion.precision import exactly
-
-    with exactly():
+    with in_its_dtype(x):
         return model(x)[0]
 
 

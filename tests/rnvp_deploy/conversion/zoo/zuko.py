@@ -15,7 +15,7 @@ with quietly():
     from zuko.flows import NICE, RealNVP
     from zuko.flows.coupling import GeneralCouplingTransform
     from zuko.flows.gaussianization import ElementWiseTransform
-    from zuko.lazy import Flow, UnconditionalDistribution, UnconditionalTransform
+    from zuko.lazy import Flow, Unconditional, UnconditionalDistribution, UnconditionalTransform
 
 D = 5
 
@@ -69,6 +69,9 @@ SUPPORTED: dict[str, Maker] = {
     "RotationTransform": of(lambda: fixed(T.RotationTransform, torch.randn(D, D), buffer=False)),
     "LULinearTransform": of(lu),
     "inverse of a transform": of(lambda: coupling().inv, lambda: lu().inv),
+    "DiagNormal in an Unconditional, as up to 1.5.0": of(
+        base=lambda: Unconditional(DiagNormal, torch.full((D,), 0.5), torch.ones(D), buffer=True)
+    ),
     "DiagNormal, trained": of(base=partial(base, trained=True)),
 }
 

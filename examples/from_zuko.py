@@ -1,0 +1,55 @@
+"""A RealNVP of zuko, trained on two moons: converted, exported, sampled without PyTorch.
+
+    python examples/from_zuko.py [FOLDER]
+
+Needs zuko and scikit-learn besides rnvp-deploy[export].
+TRAIN_SECONDS=5 in the environment trains for a shorter time.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import zuko
+from sklearn.datasets import make_moons
+
+import rnvp_deploy
+import rnvp_exporters
+
+SECONDS = float(os.environ.get("TRAIN_SECONDS", 20))
+
+
+def moons(rows: int) -> torch.Tensor:
+    points, _ = make_moons(rows, noise=0.05)
+    return torch.tensor(points, dtype=torch.float32)
+
+
+def train() -> zuko.flows.Flow:
+    flow = zuko.flows.RealNVP(features=2, transforms=8, hidden_features=(64, 64))
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-3)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        optimizer.zero_grad()
+        loss = -flow().log_prob(moons(512)).mean()
+        loss.backward()
+        optimizer.step()
+    print(f"after {SECONDS:.0f} s of training: {loss.item():.2f} nats a row")
+    return flow
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    flow = rnvp_deploy.convert(train().eval(), columns=["x", "y"])
+    rnvp_deploy.save(flow, folder / "model.pt")
+    rnvp_exporters.export(folder / "model.pt", folder / "moons.rnvp", force=True)
+    # From here on, nothing needs PyTorch, nor zuko.
+    bundle, samples = str(folder / "moons.rnvp"), str(folder / "samples.csv")
+    subprocess.run(["rnvp-sample", bundle, "-n", "1000", "--seed", "7", "-o", samples], check=True)
+    print(Path(samples).read_text()[:100])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
