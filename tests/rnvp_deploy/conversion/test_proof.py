@@ -96,6 +96,13 @@ def test_a_model_whose_log_prob_is_its_own_idea_is_caught() -> None:
         rnvp_deploy.convert(their_nflows.lively(Tempered(5, 16, 2, 1)))
 
 
+def test_a_constant_that_float_has_rounded_is_no_other_density() -> None:
+    """nflows keeps ½ d log 2π in float64, until somebody calls float()."""
+    model = their_nflows.SUPPORTED["SimpleRealNVP"]().double().float()
+    assert model._distribution._log_z.dtype == torch.float32
+    rnvp_deploy.convert(model)
+
+
 def test_a_source_that_gives_nan_is_refused() -> None:
     model = their_nflows.SUPPORTED["SimpleRealNVP"]()
     next(model.parameters()).data[:] = torch.nan

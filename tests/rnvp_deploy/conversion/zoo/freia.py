@@ -185,6 +185,6 @@ LIBRARY = Library(
     data=lambda model, z, c: model(z, c=conditions(model, c), rev=True)[0],
     supported=SUPPORTED,
     refused=REFUSED,
-    trainable=lambda: sequence(*[with_subnet(Fm.AllInOneBlock)] * 8, dim=2),
+    trainable=lambda: sequence(*[with_subnet(Fm.GLOWCouplingBlock)] * 5, dim=2),
     loss=lambda model, x: -log_prob(model, x, None).mean(),
 )

@@ -151,7 +151,6 @@ SUPPORTED: dict[str, Maker] = {
         )
     ),
     "float64 weights": lambda: simple()().double(),
-    "a model that has been through float()": lambda: simple()().double().float(),
 }
 
 REFUSED: dict[str, Maker] = {
