@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+
 from rnvp_runtime.one_line import OneLineCommand
 
 __all__ = ["import_"]
