@@ -5,19 +5,28 @@ the list of them, each (n, width), replaces one, and gives back the log-scales t
 by, (n, width), or None where they are constant. Weights are float64 until the whole is cast.
 """
 
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from rnvp_deploy.networks import Network, ResidualBlock
-from rnvp_deploy.scales import Atan, Centred, LogSigmoid, LogSigmoidPlus, Scale, Sigmoid, Tanh
+from rnvp_deploy.networks import Network
 from rnvp_deploy.transforms import Coupling, DiagonalAffine, Linear
+from rnvp_exporters.emitted import DenseLayer, Emitted
+from rnvp_exporters.folded_scales import Confined, fold_scale
 from rnvp_exporters.surgery import ending_dense, heads, place, starting_dense
 
-__all__ = ["Affine", "Direction", "Join", "LinearStep", "LoweredCoupling", "Parts", "Split"]
+__all__ = [
+    "Affine",
+    "AffineStep",
+    "Direction",
+    "Join",
+    "LinearStep",
+    "LoweredCoupling",
+    "Parts",
+    "Split",
+]
 
 Parts: TypeAlias = tuple[tuple[int, ...], ...]
 """Which coordinates each part holds, in its own order."""
@@ -83,150 +92,6 @@ class LoweredCoupling(nn.Module):
             b = b if s is None else b * torch.exp(s)
         parts[self.writes] = b
         return s
-
-
-def fold_scale(scale: Scale, network: Network, positive: bool) -> tuple[Scale, Network]:
-    """A scale function and the network before it as a cheaper pair, giving ±σ.
-
-    What a scale function does to its argument first (÷ width, + shift) and, where it is odd, its
-    sign go into the network's last layer.
-    """
-    last = network.layers[-1]
-    assert isinstance(last, nn.Linear)
-    match scale:
-        case Tanh():
-            scale, gain = replace(scale, width=1.0), 1 / scale.width
-        case Sigmoid():
-            scale, gain = Tanh(scale.bound), 0.5
-        case LogSigmoid() | LogSigmoidPlus():
-            last.bias.add_(scale.shift)
-            scale, gain = replace(scale, shift=0.0), 1.0
-        case _:
-            gain = 1.0
-    if isinstance(scale, Atan) and last.weight.dtype == torch.float64:
-        scale = RefinedAtan(scale.bound)
-    if not positive:
-        if scale.odd:
-            gain = -gain
-        elif isinstance(scale, LogSigmoid):
-            scale = replace(scale, sign=-scale.sign)
-        else:
-            scale = Negated(scale)
-    if gain != 1.0:
-        last.weight.mul_(gain)
-        last.bias.mul_(gain)
-    return scale, network
-
-
-@dataclass(frozen=True)
-class Negated(Scale):
-    """−σ of a scale function that is not odd."""
-
-    inner: Scale
-
-    def __call__(self, u: Tensor) -> Tensor:
-        return -self.inner(u)
-
-
-@dataclass(frozen=True)
-class RefinedAtan(Atan):
-    """``Atan``, in float64 by a float32 atan and one Newton step.
-
-    onnxruntime has no float64 Atan. With y ≈ atan u, atan u = y + (u cos y − sin y) /
-    (cos y + u sin y) + O(δ³), where δ ≈ 10⁻⁷ is what y is wrong by.
-    """
-
-    def __call__(self, u: Tensor) -> Tensor:
-        if u.dtype != torch.float64:
-            return super().__call__(u)
-        y = torch.atan(u.float()).double()
-        sin, cos = torch.sin(y), torch.cos(y)
-        return (y + (u * cos - sin) / (cos + u * sin)) * (0.636 * self.bound)
-
-
-class Confined(nn.Module):
-    """A scale function on some of a part's coordinates; σ = 0 on the others, exactly."""
-
-    def __init__(self, scale: Scale, rows: list[int], width: int) -> None:
-        super().__init__()
-        self.scale = scale
-        mask = torch.zeros(width, dtype=torch.float64)
-        mask[rows] = 1
-        centred = isinstance(scale, Centred) or isinstance(getattr(scale, "inner", None), Centred)
-        self.matrix: Tensor | None
-        self.mask: Tensor | None
-        # Zero weights give u = 0 there. A mean must be over the coordinates that move alone, so
-        # that σ − mean(σ) is a matrix: 1 − 1/k among them, 0 elsewhere.
-        matrix = torch.diag(mask) - torch.outer(mask, mask) / len(rows)
-        self.register_buffer("matrix", matrix if centred else None)
-        self.register_buffer("mask", None if scale.zero_at_zero or centred else mask)
-
-    def forward(self, u: Tensor) -> Tensor:
-        if self.matrix is not None:
-            return _uncentred(self.scale)(u) @ self.matrix
-        sigma = self.scale(u)
-        return sigma if self.mask is None else sigma * self.mask
-
-
-def _uncentred(scale: Scale) -> Scale:
-    match scale:
-        case Centred():
-            return scale.inner
-        case Negated():
-            return Negated(_uncentred(scale.inner))
-    return scale
-
-
-class Emitted(nn.Module):
-    """A network as a graph holds it: each dense layer one addmm, its weights (inputs, outputs)."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([_emitted(layer) for layer in network.layers])
-
-    def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
-        for layer in self.layers:
-            h = layer(h, context) if isinstance(layer, EmittedResidual) else layer(h)
-        return h
-
-
-class EmittedResidual(nn.Module):
-    """A residual block, gated by the context or not."""
-
-    def __init__(self, block: ResidualBlock) -> None:
-        super().__init__()
-        self.body = Emitted(block.body)
-        self.gate = None if block.gate is None else DenseLayer(block.gate.weight, block.gate.bias)
-
-    def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
-        change: Tensor = self.body(h, context)
-        if self.gate is not None and context is not None:
-            change = change * torch.sigmoid(self.gate(context))
-        return h + change
-
-
-class DenseLayer(nn.Module):
-    """h ↦ h · weightᵀ + bias as one addmm."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight.detach().T.contiguous())
-        self.register_buffer("bias", bias.detach().clone())
-
-    def forward(self, h: Tensor) -> Tensor:
-        return torch.addmm(self.bias, h, self.weight)
-
-
-def _emitted(layer: nn.Module) -> nn.Module:
-    match layer:
-        case nn.Linear():
-            return DenseLayer(layer.weight, layer.bias)
-        case ResidualBlock():
-            return EmittedResidual(layer)
-    return layer
 
 
 class LinearStep(nn.Module):
