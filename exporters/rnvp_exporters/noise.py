@@ -120,13 +120,11 @@ def onnx_normals(seed: Any, start: Any, count: Any, dim: int, double: bool) -> A
     product = op.Mul(low, _uint64([MULTIPLIERS[0], 0], (2, 1, 1)))
     product = op.Add(product, _uint64(block * MULTIPLIERS[1], (2, blocks, 1)))
     for i in range(ROUNDS):
-        if i:
-            product = op.Mul(even, multiplier)
         shifted = op.BitShift(product, half, direction="RIGHT")
         even = op.BitwiseXor(shifted, op.BitwiseXor(odd, keys[i]))
         odd = op.BitwiseAnd(product, mask)
         if i < ROUNDS - 1:
-            even = op.Gather(even, swap, axis=0)
+            product = op.Mul(op.Gather(even, swap, axis=0), multiplier)
 
     even.name, odd.name = WORDS
     radius = op.Sqrt(op.Mul(op.Log(_uniform(even, double)), _constant(real(-2))))
