@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,16 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from rnvp_runtime.errors import InputError
 from rnvp_runtime.inputs import Rows, is_frame, rows_of
 from rnvp_runtime.manifest import Manifest
-from rnvp_runtime.session import open_graph
+from rnvp_runtime.session import Run, open_graph
 from rnvp_runtime.stream import fresh_seed, signed_seed
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 __all__ = ["Flow", "load"]
 
 Array = NDArray[Any]  # float, of the bundle's dtype
+
+_FEW = 16  # rows for which latency is everything; see `open_graph`
 
 
 def load(path: str | PathLike[str], *, threads: int = 1) -> "Flow":
@@ -75,7 +74,7 @@ class Flow:
         self.context_columns: tuple[str, ...] = self.manifest.context_columns
         self._dtype = np.dtype(self.manifest.dtype)
         self._tile = rows_in_a_tile(self.manifest.flow.widths, self._dtype.itemsize)
-        self._sessions: dict[str, InferenceSession] = {}
+        self._graphs: dict[tuple[str, bool], Run] = {}
         self._opening = Lock()
 
     def __repr__(self) -> str:
@@ -259,26 +258,27 @@ class Flow:
         feeds: Callable[[int, int], dict[str, Array]],
     ) -> list[Array]:
         """``outputs`` of ``graph`` over ``rows`` rows; ``feeds`` gives the inputs of a tile."""
-        session = self._sessions.get(graph) or self._open(graph)
+        few = rows <= _FEW and graph != "sampler"  # whose shapes are not known beforehand
+        run = self._graphs.get((graph, few)) or self._open(graph, few)
         if rows <= self._tile:
-            results: list[Array] = session.run(outputs, feeds(0, rows))
-            return results
+            return run(outputs, feeds(0, rows))
         results = [
             np.empty((rows, self.dim)[: 1 if o == "log_prob" else 2], self._dtype) for o in outputs
         ]
 
         def one_tile(low: int, high: int) -> None:
-            for whole, part in zip(results, session.run(outputs, feeds(low, high)), strict=True):
+            for whole, part in zip(results, run(outputs, feeds(low, high)), strict=True):
                 whole[low:high] = part
 
         over_tiles(one_tile, rows, self._tile, self.threads)
         return results
 
-    def _open(self, graph: str) -> "InferenceSession":
+    def _open(self, graph: str, few: bool) -> Run:
         with self._opening:
-            if graph not in self._sessions:
-                self._sessions[graph] = open_graph(self.path, self.manifest, graph)
-            return self._sessions[graph]
+            if (graph, few) not in self._graphs:
+                opened = open_graph(self.path, self.manifest, graph, few_rows=few)
+                self._graphs[graph, few] = opened
+            return self._graphs[graph, few]
 
 
 def _load_again(path: str, threads: int) -> Flow:

