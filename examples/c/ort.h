@@ -32,30 +32,31 @@
 #define ORT_LEAST 18 /* API version 18 came with onnxruntime 1.18, the first to read a bundle */
 
 /* (place in the table, function) */
-#define ORT_SLOTS(SLOT)                     \
-    SLOT(2, GetErrorMessage)                \
-    SLOT(3, CreateEnv)                      \
-    SLOT(8, CreateSessionFromArray)         \
-    SLOT(9, Run)                            \
-    SLOT(10, CreateSessionOptions)          \
-    SLOT(24, SetIntraOpNumThreads)          \
-    SLOT(30, SessionGetInputCount)          \
-    SLOT(33, SessionGetInputTypeInfo)       \
+#define ORT_SLOTS(SLOT)                      \
+    SLOT(2, GetErrorMessage)                 \
+    SLOT(3, CreateEnv)                       \
+    SLOT(7, CreateSession)                   \
+    SLOT(8, CreateSessionFromArray)          \
+    SLOT(9, Run)                             \
+    SLOT(10, CreateSessionOptions)           \
+    SLOT(24, SetIntraOpNumThreads)           \
+    SLOT(30, SessionGetInputCount)           \
+    SLOT(33, SessionGetInputTypeInfo)        \
     SLOT(49, CreateTensorWithDataAsOrtValue) \
-    SLOT(51, GetTensorMutableData)          \
-    SLOT(55, CastTypeInfoToTensorInfo)      \
-    SLOT(60, GetTensorElementType)          \
-    SLOT(61, GetDimensionsCount)            \
-    SLOT(62, GetDimensions)                 \
-    SLOT(65, GetTensorTypeAndShape)         \
-    SLOT(69, CreateCpuMemoryInfo)           \
-    SLOT(92, ReleaseEnv)                    \
-    SLOT(93, ReleaseStatus)                 \
-    SLOT(94, ReleaseMemoryInfo)             \
-    SLOT(95, ReleaseSession)                \
-    SLOT(96, ReleaseValue)                  \
-    SLOT(98, ReleaseTypeInfo)               \
-    SLOT(99, ReleaseTensorTypeAndShapeInfo) \
+    SLOT(51, GetTensorMutableData)           \
+    SLOT(55, CastTypeInfoToTensorInfo)       \
+    SLOT(60, GetTensorElementType)           \
+    SLOT(61, GetDimensionsCount)             \
+    SLOT(62, GetDimensions)                  \
+    SLOT(65, GetTensorTypeAndShape)          \
+    SLOT(69, CreateCpuMemoryInfo)            \
+    SLOT(92, ReleaseEnv)                     \
+    SLOT(93, ReleaseStatus)                  \
+    SLOT(94, ReleaseMemoryInfo)              \
+    SLOT(95, ReleaseSession)                 \
+    SLOT(96, ReleaseValue)                   \
+    SLOT(98, ReleaseTypeInfo)                \
+    SLOT(99, ReleaseTensorTypeAndShapeInfo)  \
     SLOT(100, ReleaseSessionOptions)
 
 #ifdef __cplusplus
@@ -66,8 +67,12 @@ extern "C" {
 
 #ifdef _WIN32
 #define ORT_API_CALL __stdcall
+#define ORT_TSTR(text) L##text
+typedef wchar_t ORTCHAR_T;
 #else
 #define ORT_API_CALL
+#define ORT_TSTR(text) text
+typedef char ORTCHAR_T;
 #endif
 
 typedef struct OrtStatus OrtStatus; /* NULL: all went well */
@@ -98,7 +103,10 @@ typedef struct OrtApi {
     ORT_SKIP(0, 1);
     const char *(ORT_API_CALL *GetErrorMessage)(const OrtStatus *status);
     ORT_FALLIBLE(CreateEnv)(OrtLoggingLevel level, const char *name, OrtEnv **env);
-    ORT_SKIP(4, 7);
+    ORT_SKIP(4, 6);
+    ORT_FALLIBLE(CreateSession)
+    (const OrtEnv *env, const ORTCHAR_T *path, const OrtSessionOptions *options,
+     OrtSession **session);
     ORT_FALLIBLE(CreateSessionFromArray)
     (const OrtEnv *env, const void *model, size_t bytes, const OrtSessionOptions *options,
      OrtSession **session);

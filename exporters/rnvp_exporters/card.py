@@ -1,13 +1,18 @@
-"""The model card: ``README.md`` in the bundle, with code to copy."""
+"""The model card: ``README.md`` in the bundle, with a complete program to copy in each language."""
 
 from rnvp_exporters.templates import environment
 from rnvp_runtime.manifest import Manifest
 
-__all__ = ["write"]
+__all__ = ["programs", "write"]
 
 
 def write(manifest: Manifest, name: str) -> str:
     """The card of a bundle whose folder is called ``name``, as Markdown."""
-    template = environment().get_template("card.md")
-    context_argument = ", context=c" if manifest.context_dim else ""
-    return template.render(m=manifest, name=name, context_argument=context_argument)
+    shown = programs(name, manifest.dim, manifest.context_dim, manifest.dtype)
+    return environment().get_template("card.md").render(m=manifest, programs=shown)
+
+
+def programs(name: str, dim: int, context_dim: int = 0, dtype: str = "float32") -> str:
+    """How to use the bundle ``name``: a part of the card, and of ``docs/embedding.md``."""
+    template = environment().get_template("programs.md")
+    return template.render(name=name, d=dim, c=context_dim, dtype=dtype)

@@ -18,7 +18,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "unconditional": {"dim": 2},
     "conditional": {"dim": 3, "context_dim": 2},
     "wide": {"dim": 43},
-    "float64": {"dim": 3, "dtype": "float64"},
+    "float64": {"dim": 4, "dtype": "float64"},
 }
 
 

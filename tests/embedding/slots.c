@@ -59,6 +59,11 @@ int main(int argc, char **argv) {
     SEEN(status && strstr(ort->GetErrorMessage(status), "protobuf"), GetErrorMessage);
     RELEASE(Status, status);
 
+    /* One that is a file, and not there. */
+    status = ort->CreateSession(env, ORT_TSTR("none.onnx"), options, &session);
+    SEEN(status && strstr(ort->GetErrorMessage(status), "none.onnx"), CreateSession);
+    RELEASE(Status, status);
+
     /* A pool of 3 threads is the caller and 2 more. */
     int before = threads();
     int set = !ort->SetIntraOpNumThreads(options, 3);
