@@ -27,8 +27,7 @@ class _Exactly(TorchFunctionMode):
 
 def _widen(value: Any) -> Any:
     if isinstance(value, Tensor) and value.dtype == torch.float32:
-        with torch._C.DisableTorchFunction():
-            return value.double()
+        return value.double()
     if type(value) in (list, tuple):
         return type(value)(_widen(part) for part in value)
     if type(value) is dict:

@@ -87,6 +87,8 @@ def bring(
     Raises:
         ConversionError: a layer has no counterpart, or ours does not compute what theirs does.
     """
+    if not isinstance(model, nn.Module):
+        raise refusal("", f"a {type(model).__name__} is no model; give the flow itself")
     dtype = _dtype(model)
     _refuse_training(model)
     with torch.random.fork_rng(devices=[]):
@@ -148,4 +150,10 @@ def _twin(model: nn.Module) -> nn.Module:
                 if isinstance(tensor, Tensor) and not tensor.is_leaf:
                     memo[id(tensor)] = tensor.detach().clone()
     twin = copy.deepcopy(model, memo)
-    return nn.Module.to(twin, device="cpu", dtype=torch.float64).train().eval()
+    twin = nn.Module.to(twin, device="cpu", dtype=torch.float64).train().eval()
+    for module in twin.modules():
+        for hook in module._forward_pre_hooks.values():
+            # Weight norm, spectral norm and pruning make a layer's weight when it is called.
+            if type(hook).__module__.startswith("torch.nn.utils."):
+                hook(module, None)
+    return twin

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zoo
 from click.testing import CliRunner
 from torch import Tensor
 from zoo import Library
@@ -77,8 +78,9 @@ EXPORTED = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("library", "name"), EXPORTED)
 def test_every_model_of_the_zoo_is_exported_within_parity(
-    library: Library, name: str, tmp_path: Path
+    library: Library, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(zoo, "LIVELINESS", 0.3)
     torch.manual_seed(0)
     flow = getattr(rnvp_deploy, library.converter)(library.supported[name]())
     manifest = rnvp_exporters.export(flow, tmp_path / "model.rnvp", formats=("onnx",))

@@ -42,8 +42,13 @@ def quietly() -> Iterator[None]:
         yield
 
 
+LIVELINESS = 1.0
+"""At 1, layers squeeze some directions by e^10: more than float32 can follow back."""
+
+
 def lively(model: nn.Module, amount: float = 0.15, seed: int = 0) -> Any:
     """``model`` with weights as if trained: none is zero or one, statistics are somebody's."""
+    amount *= LIVELINESS
     generator = torch.Generator().manual_seed(seed)
 
     def noise(like: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune  # noqa: F401
 
 from . import Library, Maker, lively, quietly
 from .freia_history import ActNorm, AllInOneBlock, InReleaseStyle, SoftlyClamped
@@ -19,6 +20,15 @@ TWO_SIDED = (Fm.RNVPCouplingBlock, Fm.GLOWCouplingBlock, Fm.GINCouplingBlock)
 
 def subnet(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(inputs, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, outputs))
+
+
+def normed(inputs: int, outputs: int) -> nn.Module:
+    with quietly():
+        first = nn.utils.weight_norm(nn.Linear(inputs, 16))  # as a hook
+    middle = nn.utils.parametrizations.spectral_norm(nn.Linear(16, 16))
+    last = nn.Linear(16, outputs)
+    nn.utils.prune.random_unstructured(last, "weight", amount=0.3)
+    return nn.Sequential(first, nn.Tanh(), middle, nn.Tanh(), last)
 
 
 class Residual(nn.Module):
@@ -113,6 +123,9 @@ SUPPORTED: dict[str, Maker] = {
         for block in TWO_SIDED
         for clamp in ("ATAN", "TANH", "SIGMOID")
     },
+    "subnets with weight_norm, spectral_norm, pruning": of(
+        with_subnet(Fm.GLOWCouplingBlock, normed)
+    ),
     "NICECouplingBlock": of(with_subnet(Fm.NICECouplingBlock)),
     "AffineCouplingOneSided": of(with_subnet(Fm.AffineCouplingOneSided)),
     "AllInOneBlock": all_in_one(),
