@@ -21,7 +21,7 @@ const $ = (id) => document.getElementById(id);
 const cloud = new Cloud();
 const heat = new Heat();
 const plots = [new Plot($("cloud")), new Plot($("heat"))];
-const shown = (window.rnvp = { flow: null, samples: null, view: null, middle: null, done: false });
+const shown = (window.rnvp = { flow: null, samples: null, view: null, middle: null, grid: null, done: false });
 let pilot; // {data} of FIRST samples at temperature 1: they say where to look
 
 /** Work that is only worth doing for the newest wishes: `again()` makes whatever runs stop early. */
@@ -82,12 +82,14 @@ const draw = newest(async (stale) => {
 const survey = newest(async (stale) => {
   const { flow, view, middle } = shown;
   heat.clear();
+  shown.grid = null;
   if (!flow || !view || !$("show-density").checked) return;
   for (const side of SIDES) {
     const points = grid(side, view, middle, ...axes());
     const values = await flow.logProb(points, { context: contextFor(side * side) });
     if (stale() || flow !== shown.flow) return;
     heat.set(values, side);
+    shown.grid = { side, values };
     $("lowest").textContent = `≤ ${label(Math.round(heat.lowest))}`;
     $("highest").textContent = `${label(Math.round(heat.highest * 10) / 10)} nats`;
     paint();
@@ -329,7 +331,10 @@ $("axes").addEventListener("change", () => {
   look();
   if (shown.done) describe(0);
 });
-$("context").addEventListener("input", lookAgain);
+$("context").addEventListener("input", () => {
+  shown.done = false;
+  lookAgain();
+});
 $("show-density").addEventListener("change", ({ target }) => {
   $("density").hidden = !target.checked;
   survey();

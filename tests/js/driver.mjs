@@ -44,7 +44,7 @@ function packed(value) {
     for (let i = 0; i < bytes.length; i += 8192) {
       text += String.fromCharCode(...bytes.subarray(i, i + 8192));
     }
-    const dtype = value.constructor.name.replace("Array", "").replace("Big", "").toLowerCase();
+    const dtype = value.constructor.name.replace("Array", "").replace(/Big|Clamped/, "").toLowerCase();
     return { dtype, base64: btoa(text) };
   }
   if (typeof value === "bigint") return `${value}`;

@@ -1,0 +1,210 @@
+"""What `load` and a flow's methods do, in Node; what could differ in a page is asked there too."""
+
+import json
+
+import numpy as np
+import pytest
+
+import rnvp_runtime
+
+ROWS = [[0.5, 1.0], [-1.0, 2.5], [3.0, float("inf")]]
+
+
+@pytest.fixture
+def page(site):
+    return site("unconditional")
+
+
+@pytest.fixture
+def flow(page) -> rnvp_runtime.Flow:
+    return rnvp_runtime.load(page / "model.rnvp")
+
+
+@pytest.fixture
+def node(driver, page):
+    """Runs code in Node with a loaded ``flow``."""
+
+    def run(code: str, **args):
+        code = f"const flow = await load(args.source); {code}"
+        return driver.run(code, source=str(page / "model.rnvp"), **args)
+
+    return run
+
+
+def test_forward_and_inverse_are_pythons(place, page, flow) -> None:
+    found = place.run(
+        """
+        const flow = await load(args.source);
+        const { z, logProb } = await flow.forward(args.x);
+        const back = await flow.inverse(z);
+        return { z: z.data, logProb, x: back.x.data, again: back.logProb };
+        """,
+        page,
+        x=ROWS[:2],
+    )
+    z, log_prob = flow.forward(ROWS[:2], return_log_prob=True)
+    np.testing.assert_allclose(found["z"].reshape(2, 2), z, atol=1e-5)
+    np.testing.assert_allclose(found["logProb"], log_prob, atol=1e-4)
+    np.testing.assert_allclose(found["x"].reshape(2, 2), ROWS[:2], atol=1e-4)
+    np.testing.assert_allclose(found["again"], log_prob, atol=1e-4)
+
+
+def test_any_part_of_a_large_sample_is_the_same_rows(place, page) -> None:
+    """20,000 rows are several tiles, and the part begins in the middle of one."""
+    found = place.run(
+        """
+        const flow = await load(args.source);
+        const whole = await flow.sample(20000, { seed: 3 });
+        const part = await flow.sample(5000, { seed: 3, start: 12345n });
+        return { whole: whole.x.data, part: part.x.data };
+        """,
+        page,
+    )
+    whole = found["whole"].reshape(-1, 2)
+    np.testing.assert_allclose(found["part"].reshape(-1, 2), whole[12345:17345], atol=1e-5)
+
+
+def test_calls_may_run_side_by_side(place, page) -> None:
+    found = place.run(
+        """
+        const flow = await load(args.source);
+        const seeds = [1, 2, 3, 4];
+        const together = await Promise.all(seeds.map((seed) => flow.sample(5000, { seed })));
+        const alone = [];
+        for (const seed of seeds) alone.push(await flow.sample(5000, { seed }));
+        return seeds.map((_, i) => [together[i].x.data, alone[i].x.data]);
+        """,
+        page,
+    )
+    for together, alone in found:
+        np.testing.assert_array_equal(together, alone)
+
+
+def test_nothing_is_drawn_or_scored_as_nothing(place, page) -> None:
+    found = place.run(
+        """
+        const flow = await load(args.source);
+        const { x, logProb } = await flow.sample(0);
+        return [x.shape, logProb.length, (await flow.logProb([])).length];
+        """,
+        page,
+    )
+    assert found == [[0, 2], 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("seed", "same"), [("7", "7n"), ("-1", "2n ** 64n - 1n"), ("-(2n ** 63n)", "2n ** 63n")]
+)
+def test_a_seed_is_64_bits_in_twos_complement(node, seed: str, same: str) -> None:
+    one, other = node(f"""
+        return [(await flow.sample(5, {{ seed: {seed} }})).x.data,
+                (await flow.sample(5, {{ seed: {same} }})).x.data];""")
+    np.testing.assert_array_equal(one, other)
+
+
+def test_without_a_seed_each_call_draws_anew(node) -> None:
+    one, other = node("return [(await flow.sample(5)).x.data, (await flow.sample(5)).x.data];")
+    assert (one != other).all()
+
+
+def test_infinity_and_nan_pass_through(node, flow) -> None:
+    found = node("return flow.logProb([[0.5, 1], [3, Infinity], [NaN, 0]]);")
+    expected = flow.log_prob([[0.5, 1.0], [3.0, np.inf], [np.nan, 0.0]])
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+
+
+def test_rows_come_as_lists_as_typed_arrays_and_as_a_matrix(node) -> None:
+    found = node("""
+        const { x, logProb } = await flow.sample(4, { seed: 1 });
+        const forms = [x, [...x.rows()], Array.from(x.rows(), (row) => [...row]),
+          { data: Float64Array.from(x.data), shape: [4, 2] }, { data: [...x.data], shape: [4, 2] }];
+        return [logProb, ...await Promise.all(forms.map((form) => flow.logProb(form)))];""")
+    for scored in found[1:]:
+        np.testing.assert_allclose(scored, found[0], atol=1e-4)
+
+
+def test_a_matrix_knows_its_rows_and_columns(node) -> None:
+    assert node("""
+        const x = new Matrix(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]);
+        return [[...x.row(1)], [...x.column(1)], Array.from(x.rows(), (row) => row[0])];""") == [
+        [3, 4],
+        [2, 4, 6],
+        [1, 3, 5],
+    ]
+
+
+def test_a_context_is_one_row_for_all_or_one_for_each(driver, site) -> None:
+    source = site("conditional") / "model.rnvp"
+    found = driver.run(
+        """
+        const flow = await load(args.source);
+        const row = [0.5, -1];
+        const forms = [row, [row], Float32Array.from(row), [row, row, row]];
+        return Promise.all(forms.map(async (context) =>
+          (await flow.sample(3, { seed: 1, context })).x.data));""",
+        source=str(source),
+    )
+    expected = rnvp_runtime.load(source).sample(3, seed=1, context=[0.5, -1])
+    for x in found:
+        np.testing.assert_array_equal(x.reshape(3, 3), expected)
+
+
+def test_the_manifest_and_the_columns_are_as_in_python(node, page, flow) -> None:
+    found = node("return { ...flow, frozen: Object.isFrozen(flow.manifest.files) };")
+    assert found["manifest"] == json.loads((page / "model.rnvp" / "manifest.json").read_text())
+    assert tuple(found["columns"]) == flow.columns
+    assert (found["dim"], found["contextDim"], found["contextColumns"]) == (2, 0, [])
+    assert found["frozen"]
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        "args.source",
+        "args.source + '/'",
+        "(await import('node:url')).pathToFileURL(args.source)",
+        "args.url",
+        "new URL(args.url)",
+        "await files()",
+        "Object.fromEntries(await files())",
+        "new Map(Array.from(await files(), ([name, bytes]) => [`a/${name}`, new Blob([bytes])]))",
+        "Array.from(await files(), ([name, bytes]) => new File([bytes], name))",
+    ],
+)
+def test_a_bundle_is_a_path_a_url_or_files(driver, page, server, bundle: str) -> None:
+    code = f"""
+        const {{ readFile }} = await import("node:fs/promises");
+        const files = async () => new Map(await Promise.all(["manifest.json", "sampler.onnx"].map(
+          async (name) => [name, new Uint8Array(await readFile(`${{args.source}}/${{name}}`))])));
+        const flow = await load({bundle});
+        return (await flow.sample(2, {{ seed: 1 }})).x.shape;"""
+    url = f"{server}/{page.name}/model.rnvp"
+    assert driver.run(code, source=str(page / "model.rnvp"), url=url) == [2, 2]
+
+
+def test_onnxruntime_may_be_given_and_web_runs_in_node_too(driver, page) -> None:
+    code = """
+        const { pathToFileURL } = await import("node:url");
+        const web = await import(pathToFileURL(packages.resolve("onnxruntime-web")));
+        web.env.wasm.numThreads = 1;
+        const one = await load(args.source, { ort: web });
+        const other = await load(args.source);
+        return [(await one.sample(5, { seed: 1 })).x.data, (await other.sample(5, { seed: 1 })).x.data];
+    """
+    one, other = driver.run(code, source=str(page / "model.rnvp"))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_closed_flow_in_a_page_says_so(driver, server, page) -> None:
+    from driving import JavaScriptError, Place
+
+    with pytest.raises(JavaScriptError, match="RnvpError: the flow was closed"):
+        Place(driver, server, "chromium").run(
+            """
+            const flow = await load(args.source);
+            const drawing = flow.sample(100000);
+            await flow.close();
+            return drawing;
+            """,
+            page,
+        )
