@@ -167,7 +167,7 @@ REFUSED: dict[str, Maker] = {
     "GraphINN that branches": lambda: graph(branches=True),
     "IResNetLayer": lambda: sequence((Fm.IResNetLayer, {"internal_size": 8})).eval(),
     "InvertibleSigmoid": lambda: sequence((Fm.InvertibleSigmoid, {})).eval(),
-    "GaussianMixtureModel": lambda: sequence((Fm.InvAutoAct, {})).eval(),
+    "InvAutoAct": lambda: sequence((Fm.InvAutoAct, {})).eval(),
     "subnet with a forward of its own": lambda: lively(
         sequence(with_subnet(Fm.GLOWCouplingBlock, Residual))
     ),

@@ -36,7 +36,8 @@ SUPPORTED: dict[str, Maker] = {
     "RealNVP (lu, batch norm between layers)": used(real_nvp()),
     "RealNVP, net mlp": real_nvp(net="mlp"),
     "RealNVP, actnorm": real_nvp(actnorm=True, batch_norm_between_layers=False),
-    "RealNVP, linear_transform permutation, svd, None": real_nvp(linear_transform="svd"),
+    "RealNVP, linear_transform permutation": real_nvp(linear_transform="permutation"),
+    "RealNVP, linear_transform svd": real_nvp(linear_transform="svd"),
     "RealNVP, linear_transform None, mask": real_nvp(
         linear_transform=None, mask=[[1, 1, -1, -1], [-1, 1, -1, 1], [-1, -1, 1, 1]]
     ),
