@@ -8,9 +8,7 @@ from pathlib import Path
 from benchmarks.flows import FLOWS
 from benchmarks.measuring import FUNCTIONS, ROWS, Plan, run
 from benchmarks.racing import Pace
-from benchmarks.results import Results
-
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.results import RESULTS, Results
 
 
 def main() -> None:

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Cell", "Results"]
+__all__ = ["RESULTS", "Cell", "Results"]
+
+RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)

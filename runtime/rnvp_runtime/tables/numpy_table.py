@@ -1,5 +1,6 @@
 """``.npy``, one matrix, mapped into memory; and ``.npz``, a matrix or one array a column."""
 
+import mmap
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,17 @@ class MatrixTable:
     def __iter__(self) -> Iterator["MatrixBatch"]:
         for low in range(0, len(self._matrix), self._batch_rows):
             yield MatrixBatch(self.path, low + 1, self._matrix[low : low + self._batch_rows])
+            _let_go(self._matrix)
+
+
+def _let_go(matrix: NDArray[Any]) -> None:
+    """Give back the pages read so far, where there is a way to: a process else grows by its file.
+
+    What is read again comes from the file again.
+    """
+    mapping = matrix.base
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 class MatrixBatch:
