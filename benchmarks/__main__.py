@@ -28,7 +28,7 @@ def _measure(asked: argparse.Namespace) -> None:
         flows=[FLOWS[name] for name in asked.flows],
         functions=asked.functions,
         rows=asked.rows or (ROWS[:-1] if asked.quick else ROWS),
-        pace=Pace(rounds=3, turn=0.01) if asked.quick else Pace(),
+        pace=Pace(3, 0.01) if asked.quick else Pace(asked.rounds, asked.turn),
         starts=2 if asked.quick else 7,
     )
     asked.output.mkdir(parents=True, exist_ok=True)
@@ -49,6 +49,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--flows", nargs="+", choices=FLOWS, default=list(FLOWS))
     parser.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=FUNCTIONS)
     parser.add_argument("--rows", nargs="+", type=int, help=f"default: {ROWS}")
+    parser.add_argument(
+        "--rounds", type=int, default=Pace.rounds, help="turns of each (%(default)s)"
+    )
+    parser.add_argument(
+        "--turn", type=float, default=Pace.turn, help="seconds a turn (%(default)s)"
+    )
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     return parser.parse_args()
 

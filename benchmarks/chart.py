@@ -62,9 +62,10 @@ def _panel(panel: Axes, results: Results, flow: str, function: str, threads: int
             color=COLOURS[competitor], linewidth=2.6 if own else 1.3, marker="o",
             markersize=4.5 if own else 3, zorder=3 if own else 2,
         )  # fmt: skip
+    cells = [cell for cell in cells if "floor" in cell.seconds]
     panel.loglog(
-        rows, [t / threads for t in line("floor")], color="0.5", linestyle=":", linewidth=1.3,
-        label="sgemm alone", zorder=1,
+        [cell.rows for cell in cells], [t / threads for t in line("floor")],
+        color="0.5", linestyle=":", linewidth=1.3, label="sgemm alone", zorder=1,
     )  # fmt: skip
     panel.grid(True, which="major", color="0.92")
     panel.spines[["top", "right"]].set_visible(False)

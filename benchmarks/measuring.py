@@ -21,6 +21,7 @@ __all__ = ["FUNCTIONS", "ROWS", "Plan", "contestant_name", "run"]
 
 ROWS = (1, 16, 256, 4096, 65_536)
 FUNCTIONS = ("density", "inverse", "sampler")
+FLOOR_ROWS = 256  # with fewer, numpy's own calls take longer than the products
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def _contestants(
     contestants = {
         name: Contestant(calls[function](engine), engine.ready) for name, engine in engines.items()
     }
-    tile = rows_in_a_tile(size.hidden, 4)
-    contestants["floor"] = Contestant(floor.products(size, rows, tile))
+    if rows >= FLOOR_ROWS:
+        tile = rows_in_a_tile(size.hidden, 4)
+        contestants["floor"] = Contestant(floor.products(size, rows, tile))
     if function == "sampler":  # what drawing adds to it
         own = engines[contestant_name(OURS, 1)]
         contestants["inverse alone"] = Contestant(partial(own.inverse, z), own.ready)

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 import rnvp_exporters
 import rnvp_runtime
-
 from benchmarks import machine
 from benchmarks.flows import FLOWS, data, make
 from benchmarks.racing import Contestant, Pace, median, race

@@ -55,15 +55,16 @@ def _races(cells: Sequence[Cell], threads: int) -> str:
             row.append(text)
         body.append(row)
     if threads == 1:
-        body.append(
-            ["*sgemm alone; its share of our time*"]
-            + [
-                f"{duration(median(cell.seconds['floor']))} "
-                f"[{ratio(cell.seconds['floor'], cell.seconds[own])}]"
-                for cell in cells
-            ]
-        )
-    return markdown(["", *(f"{cell.rows:,} rows" for cell in cells)], body)
+        body.append(["*the floor: sgemm alone*", *(_floor(cell, own) for cell in cells)])
+    head = [f"{cell.rows:,} row{'s' * (cell.rows > 1)}" for cell in cells]
+    return markdown(["", *head], body)
+
+
+def _floor(cell: Cell, own: str) -> str:
+    if "floor" not in cell.seconds:
+        return ""
+    share = ratio(cell.seconds["floor"], cell.seconds[own])
+    return f"{duration(median(cell.seconds['floor']))} [{share}]"
 
 
 def _rest(results: Results, flow: str) -> str:
