@@ -36,9 +36,9 @@ __all__ = ["absorb", "fold", "lower", "rename"]
 
 Pair = Callable[[Transform, Transform], list[Transform] | None]
 
-FARTHEST_FOLD = 16.0
+FARTHEST_FOLD = 2.0
 """An affine whose |loc| exceeds this many of its scales stays where it is. A shift that is folded
-away makes the state carry it, which costs log2 of this ratio in bits of every later sum."""
+away makes the state carry it, and every later sum rounds that many times coarser."""
 
 
 def lower(flow: RNVP) -> list[Transform]:

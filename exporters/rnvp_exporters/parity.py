@@ -3,8 +3,8 @@
 The truth is the eager flow in float64. An exported float32 graph may stray from it as far as the
 eager float32 flow does, times a small published factor: closely for the median and the 99th
 percentile over thousands of rows, loosely for the worst row. No tolerance is picked; rounding
-itself is the yardstick. For a float64 graph there is no finer truth to hold eager to, so its
-yardstick is eager float32's error times 2⁻²⁹, the ratio of the two roundings.
+itself is the yardstick. For a float64 graph there is no finer truth to hold eager to: its yardstick
+is eager float32's error times 2⁻²⁹, the ratio of the two roundings, twice: the truth rounds too.
 """
 
 from collections.abc import Callable
@@ -52,10 +52,11 @@ def _check_batch(probe: Probe, format: Format, name: str, got: NDArray[Any], bat
     where = f"{probe.graph.name} ({format}): {name} at batch {batch}"
     if got.shape != expected.shape:
         raise ParityError(f"{where} has shape {got.shape}; expected {expected.shape}")
-    # A hard row is hard for eager too; any other is held to the 99th percentile.
-    yardstick = np.maximum(probe.rows[name][:batch], probe.eager[name].p99)
     strayed = errors(got, expected, probe.scale[name])
-    times = strayed / np.maximum(yardstick, probe.floor[name])
+    usable = np.isfinite(probe.rows[name][:batch])
+    times = np.divide(
+        strayed, _yardstick(probe, name)[:batch], out=np.zeros_like(strayed), where=usable
+    )
     if not (times <= ALLOWED.worst).all():
         row = int(np.argmax(times))
         raise ParityError(
@@ -69,10 +70,9 @@ def _judge(probe: Probe, format: Format, name: str, got: NDArray[Any]) -> Parity
     usable = np.isfinite(probe.rows[name])  # beyond float32, eager too has nothing to say
     exported, own, floor = spread(strayed[usable]), probe.eager[name], probe.floor[name]
     ratio = Spread(
-        *(
-            float(getattr(exported, part) / max(getattr(own, part), floor))
-            for part in ("median", "p99", "worst")
-        )
+        median=exported.median / max(own.median, floor),
+        p99=exported.p99 / max(own.p99, floor),
+        worst=float((strayed[usable] / _yardstick(probe, name)[usable]).max(initial=0.0)),
     )
     for part in ("median", "p99", "worst"):
         times, allowed = getattr(ratio, part), getattr(ALLOWED, part)
@@ -91,9 +91,15 @@ def _judge(probe: Probe, format: Format, name: str, got: NDArray[Any]) -> Parity
         eager=own,
         exported=exported,
         ratio=ratio,
-        tolerance=ALLOWED.worst * max(own.worst, floor),
+        tolerance=ALLOWED.worst * float(_yardstick(probe, name)[usable].max(initial=floor)),
         passed=True,
     )
+
+
+def _yardstick(probe: Probe, name: str) -> NDArray[np.float64]:
+    """(n,): eager's error on each row, or its 99th percentile where that is larger."""
+    least = max(probe.eager[name].p99, probe.floor[name])
+    return np.asarray(np.maximum(probe.rows[name], least))
 
 
 def _check_broken(probe: Probe, run: Run, format: Format) -> None:

@@ -22,7 +22,7 @@ __all__ = ["DATA_ROWS", "Arrays", "Probe", "eager", "errors", "probe", "spread"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
-DATA_ROWS, TAIL_ROWS, BROKEN_COLUMNS = 4096, 1024, 8
+DATA_ROWS, TAIL_ROWS, BROKEN_COLUMNS, JITTERS = 4096, 1024, 8, 3
 SEED = 20170516
 STREAM = {"seed": -SEED, "start": 2**33 + 5}  # both halves of every 64-bit word in use
 
@@ -33,10 +33,11 @@ class Probe:
 
     Of the rows, the first DATA_ROWS are like data, the others lie in the tails. ``scale`` is the
     unit of each output's columns: 1 for log_prob (nats) and z, for x the column's standard
-    deviation. ``eager``: eager's own error in those units, ``rows`` the same row by row;
-    ``floor``: what one rounding of the output costs, below which no error is told from another.
-    ``broken``: rows with NaN and infinities among whole ones, with eager's outputs; ``exact``:
-    whether the graph must give NaN for NaN and infinity for infinity in every element.
+    deviation. ``eager``: eager's own error in those units; ``rows``: the largest that eager makes
+    on each row in a few runs, its weights and inputs each jittered by one rounding; ``floor``:
+    what one rounding of the output costs, below which no error is told from another. ``broken``:
+    rows with NaN and infinities among whole ones, with eager's outputs; ``exact``: whether the
+    graph must give NaN for NaN and infinity for infinity in every element.
     """
 
     graph: Graph
@@ -62,22 +63,46 @@ def probe(flow: RNVP, graph: Graph, dtype: torch.dtype, *, exact: bool) -> Probe
     truth_flow, eager_flow = copy.deepcopy(flow).double(), copy.deepcopy(flow).float()
     inputs = _inputs(truth_flow, graph)
     truth, rough = eager(truth_flow, graph, inputs), eager(eager_flow, graph, inputs)
+    jittered = [eager(*_jitter(truth_flow, graph, inputs, seed)) for seed in range(JITTERS)]
     eps = torch.finfo(dtype).eps
-    coarser = 1.0 if dtype == torch.float32 else eps / torch.finfo(torch.float32).eps
+    # float32's error in float64's roundings, of which there are two: the truth rounds as well.
+    finer = 1.0 if dtype == torch.float32 else 2 * eps / torch.finfo(torch.float32).eps
+    rounding = 0.25 * eps if dtype == torch.float32 else 0.5 * eps
     scale, spreads, rows, floor = {}, {}, {}, {}
     for name, true in truth.items():
         columns = true.reshape(len(true), -1)
         finite = columns[:DATA_ROWS][np.isfinite(columns[:DATA_ROWS]).all(1)]
         scale[name] = finite.std(0) if name == "x" else np.ones(columns.shape[1])
         scale[name] = np.maximum(scale[name], np.finfo(np.float32).tiny)
-        rows[name] = errors(rough[name], true, scale[name]) * coarser
-        spreads[name] = spread(rows[name][np.isfinite(rows[name])])
-        floor[name] = float(0.25 * eps * np.sqrt(np.mean((finite / scale[name]) ** 2)))
+        own = errors(rough[name], true, scale[name]) * finer
+        others = [errors(outputs[name], true, scale[name]) * finer for outputs in jittered]
+        rows[name] = np.max([own, *others], axis=0)
+        spreads[name] = spread(own[np.isfinite(rows[name])])
+        floor[name] = float(rounding * np.sqrt(np.mean((finite / scale[name]) ** 2)))
     broken = None
     if graph.name != "sampler":
         sick = _break(graph, inputs)
         broken = sick, eager(copy.deepcopy(flow).to(dtype), graph, sick)
     return Probe(graph, dtype, inputs, truth, scale, spreads, rows, floor, broken, exact)
+
+
+def _jitter(flow: RNVP, graph: Graph, inputs: Arrays, seed: int) -> tuple[RNVP, Graph, Arrays]:
+    """``flow`` and its inputs, each number off by one float32 rounding, up or down."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def off(values: torch.Tensor) -> torch.Tensor:
+        signs = torch.randint(0, 2, values.shape, generator=draw) * 2 - 1
+        return values * (1 + signs * 2.0**-24)
+
+    flow = copy.deepcopy(flow)
+    for tensor in (*flow.parameters(), *flow.buffers()):
+        if tensor.is_floating_point():
+            tensor.copy_(off(tensor))
+    moved = {
+        name: off(torch.from_numpy(value)).numpy() if graph.inputs[name] else value
+        for name, value in inputs.items()
+    }
+    return flow, graph, moved
 
 
 def _inputs(flow: RNVP, graph: Graph) -> Arrays:

@@ -8,6 +8,7 @@ machine, can be held to the tolerance in the manifest. Sets 0–2 are rows like 
 rows of the tails; set 3, where an engine must match it, holds NaN and infinity.
 """
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -61,4 +62,4 @@ def _draw(
     inputs = {name: np.array(value) for name, value in scalars.items()}
     if "context" in probe.inputs:
         inputs["context"] = probe.inputs["context"][:count]
-    return inputs, eager(flow, probe.graph, inputs)
+    return inputs, eager(copy.deepcopy(flow).double(), probe.graph, inputs)

@@ -51,9 +51,9 @@ def test_python(bundle: Bundle, which: int, tmp_path: Path) -> None:
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_shell(float32_bundle: Bundle, tmp_path: Path) -> None:
+def test_shell(bundle: Bundle, tmp_path: Path) -> None:
     """Verify, sample, score: every line exits 0 and leaves what it says."""
-    bundle, flow = float32_bundle, float32_bundle.flow
+    flow = bundle.flow
     shutil.copytree(bundle.path, tmp_path / bundle.path.name)
     columns = [*flow.columns, *flow.context_columns]
     table = np.zeros((5, len(columns)))

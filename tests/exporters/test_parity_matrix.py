@@ -1,0 +1,56 @@
+"""Parity over flows of every kind: each graph, format, dtype and direction, at every batch size.
+
+``parity.check`` runs each graph at all batch sizes of the design, on rows like data, on tails, and
+on NaN and infinities, and raises unless every error is within its published factor.
+"""
+
+import pytest
+import torch
+from lively_flows import CONFIGS, SCALES, lively
+
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_exporters.engines import engine
+from rnvp_exporters.inference import apart
+from rnvp_exporters.parity import check
+from rnvp_exporters.probes import probe
+from rnvp_exporters.tracing import FORMATS, Format, graphs, trace
+
+pytestmark = pytest.mark.slow
+
+DTYPES = [torch.float32, torch.float64]
+
+
+def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) -> None:
+    """Trace and judge all three graphs."""
+    for graph in graphs(flow):
+        drawn = probe(flow, graph, dtype, exact=apart(flow))
+        for format in formats:
+            content = trace(graph, flow, dtype, format, 18)
+            records = check(drawn, engine(graph, content, format), format)
+            assert {record.output for record in records} == set(graph.outputs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> None:
+    """ONNX, TorchScript and torch.export."""
+    hold_to_parity(lively(CONFIGS[name]), dtype, tuple(FORMATS))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("mixing", ["swap", "permute"])
+@pytest.mark.parametrize("name", SCALES)
+def test_every_scale_function(name: str, mixing: str, dtype: torch.dtype) -> None:
+    """Where the scale is steep, eager's own error grows with ours."""
+    config = RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(16, 16), couplings=4)
+    hold_to_parity(lively(config), dtype, ("onnx",))
+
+
+@pytest.mark.parametrize("opset", [18, 19, 20, 21, 22, 23])
+def test_every_opset(opset: int) -> None:
+    """What --opset offers."""
+    flow = lively(CONFIGS["gated"])
+    for graph in graphs(flow):
+        drawn = probe(flow, graph, torch.float32, exact=apart(flow))
+        content = trace(graph, flow, torch.float32, "onnx", opset)
+        check(drawn, engine(graph, content, "onnx"), "onnx")
