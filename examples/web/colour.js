@@ -7,14 +7,14 @@ const LIGHT = {
   ink: "#1b1f24",
   quiet: "#5a6068",
   line: "#d9dad5",
-  pointer: "#b3261e",
+  pointer: "#d3301f",
 };
 const DARK = {
   ramp: ["#171b21", "#16365c", "#1f5c9c", "#2f8ac4", "#5bbcd6", "#a5e3d8", "#f7fbe6"],
   ink: "#e8eaed",
   quiet: "#a0a8b3",
   line: "#2c333c",
-  pointer: "#ffb4ab",
+  pointer: "#ff6b5b",
 };
 
 /** The scheme that the person prefers now. */

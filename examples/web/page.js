@@ -199,7 +199,7 @@ function describe(seconds) {
     `Mean log p ${label(spread(samples.logProb).mean)} nats.${outside}`;
   const given = samples.context ? `, context=[${samples.context.join(", ")}]` : "";
   $("python").textContent =
-    'import rnvp_runtime\nflow = rnvp_runtime.load("model.rnvp")\n' +
+    'import rnvp_runtime as rnvp\nflow = rnvp.load("model.rnvp")\n' +
     `flow.sample(${rows}, seed=${samples.seed},\n    temperature=${samples.temperature}${given})`;
   const names = ["row", ...flow.columns.slice(0, 4), ...(dim > 4 ? ["…"] : []), "log_prob"];
   const cells = [0, 1, 2].map((i) => [

@@ -8,10 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import Driver, Place
+from hosting import serving
 
 import rnvp_exporters
 from rnvp_deploy import RNVP, RNVPConfig
@@ -65,26 +63,6 @@ def driver(packages: Path) -> Iterator[Driver]:
     driver.close()
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """A static host, without a log; ``server.rate`` limits its bytes a second."""
-
-    extensions_map = {  # noqa: RUF012 - as the class above has it
-        **SimpleHTTPRequestHandler.extensions_map,
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        """A browser that goes away in the middle of an answer is no fault of ours."""
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("host")
@@ -93,12 +71,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(root: Path) -> Iterator[str]:
     """The URL of a static host that serves ``root``."""
-    with Server(("127.0.0.1", 0), partial(Handler, directory=str(root))) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(root) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,8 @@ class Driver:
         JavaScriptError
             It threw.
         """
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps({"code": code, "args": args}) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline(), object_hook=_unpacked)

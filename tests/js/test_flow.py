@@ -187,9 +187,8 @@ def test_onnxruntime_may_be_given_and_web_runs_in_node_too(driver, page) -> None
         const { pathToFileURL } = await import("node:url");
         const web = await import(pathToFileURL(packages.resolve("onnxruntime-web")));
         web.env.wasm.numThreads = 1;
-        const one = await load(args.source, { ort: web });
-        const other = await load(args.source);
-        return [(await one.sample(5, { seed: 1 })).x.data, (await other.sample(5, { seed: 1 })).x.data];
+        const flows = [await load(args.source, { ort: web }), await load(args.source)];
+        return Promise.all(flows.map(async (flow) => (await flow.sample(5, { seed: 1 })).x.data));
     """
     one, other = driver.run(code, source=str(page / "model.rnvp"))
     np.testing.assert_allclose(one, other, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The page that ``rnvp-export --web`` writes, as a person meets it: in Chromium, from a static host."""
+"""The page that ``rnvp-export --web`` writes, as a person meets it in Chromium."""
 
 import csv
 import io
@@ -7,8 +7,8 @@ import shutil
 
 import numpy as np
 import pytest
+from agreement import agree
 from driving import JavaScriptError
-from test_same_samples import agree
 
 import rnvp_runtime
 
@@ -19,7 +19,8 @@ VISIT = """
 const page = await newPage({ viewport: { width: 1280, height: 900 }, ...args.options });
 const drawn = () => page.waitForFunction(() => window.rnvp.done);
 const surveyed = () => page.waitForFunction(() => window.rnvp.grid?.side === 128);
-const samples = () => page.evaluate(() => packed({ ...window.rnvp.samples, view: window.rnvp.view }));
+const samples = () =>
+  page.evaluate(() => packed({ ...window.rnvp.samples, view: window.rnvp.view }));
 try {
   await page.goto(args.url);
   if (args.wait ?? true) await drawn();
@@ -46,7 +47,9 @@ def test_the_seed_the_button_and_the_sliders_draw_pythons_samples(visit, site, k
         site(kind),
         """
         await page.selectOption("#count", "10000");
-        for (const [i, value] of args.context.entries()) await page.fill(`#context-${i}`, `${value}`);
+        for (const [i, value] of args.context.entries()) {
+          await page.fill(`#context-${i}`, `${value}`);
+        }
         await page.locator("#temperature").fill("0.8");
         await page.fill("#seed", args.seed);
         await page.click("#draw");
@@ -171,7 +174,9 @@ def test_the_samples_are_downloaded_as_csv(visit, site) -> None:
         """
         await page.selectOption("#count", "1000");
         await drawn();
-        const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+        const downloading = page.waitForEvent("download");
+        await page.click("#download");
+        const download = await downloading;
         const { readFile } = await import("node:fs/promises");
         return {
           ...await samples(), name: download.suggestedFilename(),
@@ -193,7 +198,8 @@ def test_ones_own_bundle_is_opened(visit, site, way: str) -> None:
     found = visit(
         site("unconditional"),
         """
-        const files = ["manifest.json", "sampler.onnx", "density.onnx"].map((f) => `${args.folder}/${f}`);
+        const names = ["manifest.json", "sampler.onnx", "density.onnx"];
+        const files = names.map((name) => `${args.folder}/${name}`);
         if (args.way === "folder") await page.setInputFiles("#folder", args.folder);
         if (args.way === "files") await page.setInputFiles("#files", files);
         if (args.way === "drop") {
@@ -204,12 +210,13 @@ def test_ones_own_bundle_is_opened(visit, site, way: str) -> None:
               transfer.items.add(new File([await answer.blob()], name));
             }
             dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
-          }, files.map((file) => file.split("/").pop()));
+          }, names);
         }
         await page.waitForFunction(() => window.rnvp.flow.dim === 43);
         await drawn();
         await surveyed();
-        return { ...await samples(), title: await page.title(), alert: await page.textContent("#alert") };
+        const alert = await page.textContent("#alert");
+        return { ...await samples(), title: await page.title(), alert };
         """,
         folder=str(folder),
         way=way,
@@ -228,7 +235,8 @@ def test_an_altered_bundle_is_refused_and_the_last_one_stays(visit, site, tmp_pa
         """
         await page.setInputFiles("#folder", args.folder);
         await page.waitForSelector("#alert:not([hidden])");
-        return { alert: await page.textContent("#alert"), dim: await page.evaluate(() => rnvp.flow.dim) };
+        const dim = await page.evaluate(() => window.rnvp.flow.dim);
+        return { alert: await page.textContent("#alert"), dim };
         """,
         folder=str(tmp_path / "model.rnvp"),
     )
@@ -286,7 +294,9 @@ def test_a_page_without_a_bundle_invites_one(visit, site, root) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("kind", "width"), [("unconditional", 1280), ("wide", 900), ("conditional", 390)])
+@pytest.mark.parametrize(
+    ("kind", "width"), [("unconditional", 1280), ("wide", 900), ("conditional", 390)]
+)
 def test_the_page_is_accessible_in_every_guise(
     visit, site, artefacts, kind: str, width: int, scheme: str
 ) -> None:
@@ -303,7 +313,7 @@ def test_the_page_is_accessible_in_every_guise(
         await page.addScriptTag({ path: packages.resolve("axe-core/axe.min.js") });
         const { violations } = await page.evaluate(() => axe.run());
         return {
-          faults: violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`),
+          faults: violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)]),
           overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
           summary: await page.textContent("#summary"),
         };

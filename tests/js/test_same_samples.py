@@ -1,10 +1,12 @@
 """Node and Chromium draw the samples that Python draws: the same words, floats within tolerance."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from agreement import agree
 
 import rnvp_runtime
 from rnvp_runtime.stream import words
@@ -22,7 +24,8 @@ const feeds = {
   temperature: new engine.Tensor("float32", Float32Array.of(1), []),
 };
 if (args.width) {
-  feeds.context = new engine.Tensor("float32", new Float32Array(args.n * args.width), [args.n, args.width]);
+  const zeros = new Float32Array(args.n * args.width);
+  feeds.context = new engine.Tensor("float32", zeros, [args.n, args.width]);
 }
 const results = await session.run(feeds, ["philox_even", "philox_odd"]);
 return { even: results.philox_even.data, odd: results.philox_odd.data };
@@ -92,19 +95,8 @@ def test_a_float64_bundle_agrees_in_float64(place, site) -> None:
     agree(flow, "sampler", "log_prob", found["logProb"], log_prob)
 
 
-def agree(flow, graph: str, output: str, found, expected) -> None:
-    """``found`` is within the tolerance that the manifest publishes."""
-    parity = flow.manifest.parity_of(graph, output)
-    permitted = parity.tolerance * np.array(parity.scale)
-    error = np.abs(found.astype(np.float64) - expected) / permitted
-    print(f"{graph} {output}: at worst {error.max():.2g} of the tolerance, {permitted.max():.1e}")
-    assert error.max() <= 1, f"{error.max():.3g} times the tolerance of {graph} {output}"
-
-
 def with_words(path: Path) -> str:
     """The graph at ``path`` with its random words as outputs too, in base64."""
-    import base64
-
     model = onnx.load(path)
     for name in ("philox_even", "philox_odd"):
         model.graph.output.append(

@@ -1,0 +1,157 @@
+"""``write_page`` and ``rnvp-export --web``: a folder for any static host, whole or not at all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import rnvp_deploy
+import rnvp_exporters
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_exporters import command
+from rnvp_exporters.errors import ExportError
+from rnvp_exporters.web import ONNXRUNTIME_WEB, WASM_BUILD, find_onnxruntime_web, write_page
+from rnvp_runtime import BundleError
+
+PACKAGE = Path(__file__).parents[2] / "runtime" / "js" / "package.json"
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    flow = RNVP(RNVPConfig(dim=2, couplings=2, hidden=(8,)))
+    flow.initialise(torch.randn(100, 2))
+    rnvp_deploy.save(flow, folder / "model.pt")
+    rnvp_exporters.export(flow, folder / "model.rnvp", formats=("onnx",))
+    return folder
+
+
+@pytest.fixture
+def bundle(exported, tmp_path) -> Path:
+    return Path(shutil.copytree(exported / "model.rnvp", tmp_path / "small.rnvp"))
+
+
+@pytest.fixture
+def ort(tmp_path, monkeypatch) -> Path:
+    """What stands for npm's onnxruntime-web, where npm puts it, seen from a folder below."""
+    monkeypatch.delenv("RNVP_ONNXRUNTIME_WEB", raising=False)
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "deeper")
+    return engine(tmp_path / "node_modules" / "onnxruntime-web")
+
+
+def engine(folder: Path, version: str = ONNXRUNTIME_WEB) -> Path:
+    (folder / "dist").mkdir(parents=True)
+    (folder / "package.json").write_text(json.dumps({"version": version}))
+    for name in (*WASM_BUILD, "ort.webgpu.min.mjs"):
+        (folder / "dist" / name).write_text(name)
+    return folder
+
+
+def test_a_page_is_its_files_the_runtime_the_wasm_build_and_the_bundle(
+    bundle, ort, tmp_path
+) -> None:
+    written = write_page(bundle, tmp_path / "site")
+    names = [file.name for file in written]
+    assert "index.html" in names
+    assert "rnvp-runtime/src/worker.js" in names
+    assert {n for n in names if n.startswith("onnx")} == {
+        f"onnxruntime-web/dist/{n}" for n in WASM_BUILD
+    }
+    inside = {
+        f"model.rnvp/{path.relative_to(bundle)}" for path in bundle.rglob("*") if path.is_file()
+    }
+    assert {name for name in names if name.startswith("model.rnvp/")} == inside
+    assert not [name for name in names if name.endswith((".d.ts", ".map"))]
+    assert sum(file.bytes for file in written) == sum(
+        path.stat().st_size for path in (tmp_path / "site").rglob("*") if path.is_file()
+    )
+    assert (tmp_path / "site").stat().st_mode & 0o777 == 0o755
+
+
+def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
+    write_page(bundle, tmp_path / "site")
+    (tmp_path / "site" / "stale.js").write_text("")
+    with pytest.raises(ExportError, match="is there already; --force replaces it"):
+        write_page(bundle, tmp_path / "site")
+    write_page(bundle, tmp_path / "site", force=True)
+    assert not (tmp_path / "site" / "stale.js").exists()
+
+
+def test_what_is_no_page_is_left_alone(bundle, ort, tmp_path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "thesis.tex").write_text("")
+    with pytest.raises(ExportError, match="is not a page of ours; it is left alone"):
+        write_page(bundle, tmp_path / "site", force=True)
+    assert (tmp_path / "site" / "thesis.tex").exists()
+
+
+def test_an_altered_bundle_gets_no_page(bundle, ort, tmp_path) -> None:
+    (bundle / "sampler.onnx").write_bytes(b"")
+    with pytest.raises(ExportError, match=r"sampler.onnx is altered: 0 bytes"):
+        write_page(bundle, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_what_is_no_bundle_gets_no_page(ort, tmp_path) -> None:
+    with pytest.raises(BundleError, match="does not exist"):
+        write_page(tmp_path / "none.rnvp", tmp_path / "site")
+
+
+def test_a_failure_leaves_nothing_behind(bundle, ort, tmp_path, monkeypatch) -> None:
+    before = set(tmp_path.iterdir())
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space"):
+        write_page(bundle, tmp_path / "site")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_onnxruntime_web_is_named_or_found_as_node_finds_it(ort, tmp_path, monkeypatch) -> None:
+    assert find_onnxruntime_web() == ort
+    other = engine(tmp_path / "other")
+    monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(other))
+    assert find_onnxruntime_web() == other
+    assert find_onnxruntime_web(ort) == ort
+
+
+def test_a_missing_onnxruntime_web_is_one_sentence(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
+    with pytest.raises(ExportError) as caught:
+        find_onnxruntime_web()
+    assert str(caught.value).endswith(f": npm install onnxruntime-web@{ONNXRUNTIME_WEB}")
+
+
+def test_an_onnxruntime_web_that_is_too_old_is_refused(ort) -> None:
+    with pytest.raises(ExportError, match=r"is too old, this bundle needs 99\.0: npm install"):
+        find_onnxruntime_web(least="99.0")
+
+
+def test_the_version_named_is_the_one_tested() -> None:
+    assert json.loads(PACKAGE.read_text())["devDependencies"]["onnxruntime-web"] == ONNXRUNTIME_WEB
+
+
+def test_rnvp_export_writes_the_page_and_prints_its_files(exported, ort, tmp_path) -> None:
+    arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--format", "onnx"]
+    told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
+    assert told.exit_code == 0, told.output
+    for name in ("index.html", "onnxruntime-web/dist/ort.wasm.min.mjs", "model.rnvp/sampler.onnx"):
+        assert f"{tmp_path / 'site' / name}  " in told.output
+    assert f"python -m http.server --directory {tmp_path / 'site'}" in told.output
+
+
+def test_rnvp_export_sees_at_once_that_a_page_cannot_be_written(
+    exported, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
+    arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp")]
+    told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
+    assert told.exit_code == 1
+    assert "npm install onnxruntime-web@" in told.output
+    assert not (tmp_path / "out.rnvp").exists()
