@@ -43,7 +43,8 @@ def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> No
 def test_every_scale_function(name: str, mixing: str, dtype: torch.dtype) -> None:
     """Where the scale is steep, eager's own error grows with ours."""
     config = RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(16, 16), couplings=4)
-    hold_to_parity(lively(config), dtype, ("onnx",))
+    # Unbounded exp at the full spread sends a wide latent 10¹³ away; nothing is left to compare.
+    hold_to_parity(lively(config, spread=0.04 if name == "exp" else 0.08), dtype, ("onnx",))
 
 
 @pytest.mark.parametrize("opset", [18, 19, 20, 21, 22, 23])
