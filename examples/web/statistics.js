@@ -1,8 +1,11 @@
 /** What a person may want to know of some rows: their middle, their spread, where most of them are. */
 
 /** Column `j` of rows of `stride` numbers. */
-export const column = (data, stride, j) =>
-  Float64Array.from({ length: data.length / stride }, (_, i) => data[i * stride + j]);
+export function column(data, stride, j) {
+  const values = new Float64Array(data.length / stride);
+  for (let i = 0; i < values.length; i++) values[i] = data[i * stride + j];
+  return values;
+}
 
 /** The quantile `q` of sorted numbers. */
 const quantile = (sorted, q) => sorted[Math.round(q * (sorted.length - 1))];
@@ -20,7 +23,9 @@ export function range(values) {
 
 /** Mean and standard deviation. */
 export function spread(values) {
-  const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
-  const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length;
-  return { mean, deviation: Math.sqrt(variance) };
+  let [sum, squares] = [0, 0];
+  for (const value of values) sum += value;
+  const mean = sum / values.length;
+  for (const value of values) squares += (value - mean) ** 2;
+  return { mean, deviation: Math.sqrt(squares / values.length) };
 }

@@ -1,6 +1,7 @@
 """The npm package: what is in it, that its types hold, and that its API is the documented one."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -127,3 +128,49 @@ def test_without_onnxruntime_node_says_what_to_install(here, site, tmp_path) -> 
     )
     said = "RnvpError: onnxruntime-node is not installed: npm install onnxruntime-node\n"
     assert (told.stdout, told.stderr) == (said, "")
+
+
+@pytest.fixture(params=["unconditional", "conditional"])
+def project(request, here, packages, site, root):
+    """A user's folder: the packages where npm puts them, a bundle, and its card's programs."""
+    bundle = site(request.param) / "model.rnvp"
+    folder = root / "project"
+    (folder / "node_modules").mkdir(parents=True)
+    (folder / "node_modules" / "rnvp-runtime").mkdir()
+    shutil.copytree(here / "src", folder / "node_modules" / "rnvp-runtime" / "src")
+    shutil.copy(here / "package.json", folder / "node_modules" / "rnvp-runtime")
+    for name in ("onnxruntime-node", "onnxruntime-common", "onnxruntime-web"):
+        (folder / "node_modules" / name).symlink_to(packages / name)
+    shutil.copytree(bundle, folder / f"{request.param}.rnvp")  # the name that the card gives it
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_cards_browser_program_runs(project, driver, server) -> None:
+    (project / "index.html").write_text(program(project, "html"))
+    rows = driver.run(
+        """
+        const page = await newPage();
+        await page.goto(args.url);
+        await page.waitForFunction(() => document.querySelector("pre").textContent);
+        const text = await page.textContent("pre");
+        await page.context().close();
+        return text.split("\\n").length;
+        """,
+        url=f"{server}/{project.name}/index.html",
+    )
+    assert rows == 1000
+
+
+def test_the_cards_node_program_runs(project) -> None:
+    (project / "program.mjs").write_text(program(project, "js"))
+    told = subprocess.run(
+        ["node", "program.mjs"], cwd=project, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.startswith("[ 1000, ")
+
+
+def program(project: Path, language: str) -> str:
+    """The first block of ``language`` in the card of the project's bundle."""
+    (card,) = project.glob("*.rnvp/README.md")
+    return re.search(rf"^```{language}\n(.*?)^```", card.read_text(), re.M | re.S).group(1)
