@@ -1,5 +1,6 @@
 """Results as a picture: time a row against rows a call, a panel for each flow."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,7 @@ from benchmarks.competitors import COMPETITORS, OURS
 from benchmarks.flows import FLOWS
 from benchmarks.measuring import contestant_name
 from benchmarks.racing import median
-from benchmarks.results import Results
+from benchmarks.results import Cell, Results
 
 __all__ = ["draw"]
 
@@ -43,31 +44,32 @@ def draw(results: Results, path: Path, function: str = "density") -> None:
     for panel in panels[-1]:
         panel.set_xlabel("rows a call")
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3 * len(flows), frameon=False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
 
 def _panel(panel: Axes, results: Results, flow: str, function: str, threads: int) -> None:
     cells = sorted(results.where(flow=flow, function=function), key=lambda cell: cell.rows)
-    rows = [cell.rows for cell in cells]
-
-    def line(name: str) -> list[float]:
-        return [median(cell.seconds[name]) / cell.rows * 1e6 for cell in cells]
-
     for competitor in COMPETITORS:
         own = competitor == OURS
         panel.loglog(
-            rows, line(contestant_name(competitor, threads)), label=competitor,
+            *_line(cells, contestant_name(competitor, threads)), label=competitor,
             color=COLOURS[competitor], linewidth=2.6 if own else 1.3, marker="o",
             markersize=4.5 if own else 3, zorder=3 if own else 2,
         )  # fmt: skip
-    cells = [cell for cell in cells if "floor" in cell.seconds]
+    rows, floor = _line(cells, "floor")
     panel.loglog(
-        [cell.rows for cell in cells], [t / threads for t in line("floor")],
-        color="0.5", linestyle=":", linewidth=1.3, label="sgemm alone", zorder=1,
+        rows, [time / threads for time in floor], color="0.5", linestyle=":", linewidth=1.3,
+        label="sgemm alone", zorder=1,
     )  # fmt: skip
     panel.grid(True, which="major", color="0.92")
     panel.spines[["top", "right"]].set_visible(False)
-    panel.set_xticks(rows, [f"{n:,}" for n in rows])
+    panel.set_xticks([cell.rows for cell in cells], [f"{cell.rows:,}" for cell in cells])
     panel.minorticks_off()
+
+
+def _line(cells: Iterable[Cell], name: str) -> tuple[list[int], list[float]]:
+    """Rows a call, and µs a row."""
+    taken = [(cell.rows, cell.seconds[name]) for cell in cells if name in cell.seconds]
+    return [rows for rows, _ in taken], [median(times) / rows * 1e6 for rows, times in taken]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -59,6 +58,8 @@ def plain_onnxruntime(artifacts: Artifacts, threads: int) -> Engine:
 
 
 def openvino_float32(artifacts: Artifacts, threads: int) -> Engine:
+    import openvino  # of no extra: pip install openvino
+
     core = openvino.Core()
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.networks import Network
 from rnvp_deploy.transforms import Coupling
 
 __all__ = ["FLOWS", "FlowSize", "data", "make"]
@@ -51,15 +52,19 @@ def make(size: FlowSize) -> RNVP:
     for transform in flow.transforms:
         if isinstance(transform, Coupling):
             for network in (transform.sig_net, transform.mu_net):
-                for layer in network.layers:
-                    if isinstance(layer, nn.Linear):
-                        nn.init.normal_(layer.weight, std=(1.5 / layer.in_features) ** 0.5)
-                        nn.init.normal_(layer.bias, std=0.1)
-                last = network.layers[-1]
-                last.weight *= 0.2
-                last.bias *= 0.2
+                assert network is not None
+                _fill(network)
     flow.initialise(torch.from_numpy(data(size, 4096)))
     return flow.eval().requires_grad_(False)
+
+
+def _fill(network: Network) -> None:
+    layers = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=(1.5 / layer.in_features) ** 0.5)
+        nn.init.normal_(layer.bias, std=0.1)
+    layers[-1].weight *= 0.2
+    layers[-1].bias *= 0.2  # type: ignore[misc]
 
 
 def data(size: FlowSize, rows: int) -> NDArray[np.float32]:
@@ -67,4 +72,5 @@ def data(size: FlowSize, rows: int) -> NDArray[np.float32]:
     draw = np.random.default_rng(size.dim)
     mixing = draw.normal(size=(size.dim, size.dim)) / size.dim**0.5 + np.eye(size.dim)
     loc, scale = draw.normal(size=size.dim), np.exp(draw.normal(size=size.dim))
-    return ((draw.normal(size=(rows, size.dim)) @ mixing) * scale + loc).astype(np.float32)
+    rows_of_x = (draw.normal(size=(rows, size.dim)) @ mixing) * scale + loc
+    return np.asarray(rows_of_x, np.float32)

@@ -164,8 +164,8 @@ def line(rewrite: Rewrite, pace: Pace) -> list[str]:
     sessions = {"with": open_onnx(with_it, "with"), "without": open_onnx(without, "without")}
     x = data(rewrite.size, MANY)
     tile = rows_in_a_tile(rewrite.size.hidden, 4)
-    both = [session.run(["log_prob"], {name: x[:512]})[0] for session in sessions.values()]
-    np.testing.assert_allclose(*both, rtol=1e-3, atol=1e-2)
+    found, expected = (run.run(["log_prob"], {name: x[:512]})[0] for run in sessions.values())
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
 
     def contestant(session: Any, rows: int) -> Contestant:
         def one(low: int, high: int) -> None:

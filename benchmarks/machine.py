@@ -37,11 +37,8 @@ def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or platform.machine()
-    fields = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in info.read_text().split("\n\n")[0].splitlines()
-        if ":" in line
-    )
+    lines = (line.partition(":") for line in info.read_text().split("\n\n")[0].splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in lines}
     name = fields.get("model name", platform.machine())
     family, model = fields.get("cpu family"), fields.get("model")
     return f"{name} (family {family}, model {model})" if family else name

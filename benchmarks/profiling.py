@@ -60,8 +60,7 @@ def profile(size: FlowSize, rows: int, name: str) -> dict[tuple[str, str], list[
     flow = make(size)
     graph = next(graph for graph in graphs(flow) if graph.name == name)
     feeds: dict[str, Any] = {key: data(size, rows) for key in ("x", "z") if key in graph.inputs}
-    scalars = {"seed": np.int64(7), "start": np.int64(0), "count": np.int64(rows)}
-    scalars["temperature"] = np.float32(1)
+    scalars: dict[str, Any] = {"seed": 7, "start": 0, "count": rows, "temperature": np.float32(1)}
     feeds |= {key: np.array(value) for key, value in scalars.items() if key in graph.inputs}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

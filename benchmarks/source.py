@@ -73,14 +73,15 @@ class StackedNVP(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = (x - self.loc) / self.scale
-        log_jacobs = []
+        total = -torch.log(self.scale).sum()
         for bijector in self.bijectors:
             z, log_pz, log_jacob = bijector(z)
-            log_jacobs.append(log_jacob)
-        return z, log_pz, sum(log_jacobs) - torch.log(self.scale).sum()
+            total = total + log_jacob
+        return z, log_pz, total
 
     def inverse(self, z: Tensor) -> Tensor:
         for bijector in reversed(self.bijectors):
+            assert isinstance(bijector, R_NVP)
             z = bijector.inverse(z)
         return z * self.scale + self.loc
 
@@ -94,7 +95,8 @@ class Density(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         _, log_pz, log_jacob = self.flow(x)
-        return log_pz + log_jacob
+        log_prob: Tensor = log_pz + log_jacob
+        return log_prob
 
 
 class Inverse(nn.Module):
