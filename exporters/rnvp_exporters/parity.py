@@ -113,6 +113,8 @@ def _check_broken(probe: Probe, run: Run, format: Format) -> None:
         if not probe.exact:  # zero weights turn infinity into NaN: a broken row is just broken
             lost = np.isfinite(got) & ~np.isfinite(want)
             same = not lost.any() and np.array_equal(_broken_rows(got), _broken_rows(want))
+        elif name == "log_prob":  # eager may meet inf − inf where the graph adds no infinity
+            same = np.array_equal(_broken_rows(got), _broken_rows(want))
         if not same:
             row = int(np.argmax((_kind(got) != _kind(want)).reshape(len(got), -1).any(1)))
             raise ParityError(

@@ -33,11 +33,11 @@ class Probe:
 
     Of the rows, the first DATA_ROWS are like data, the others lie in the tails. ``scale`` is the
     unit of each output's columns: 1 for log_prob (nats) and z, for x the column's standard
-    deviation. ``eager``: eager's own error in those units; ``rows``: the largest that eager makes
-    on each row in a few runs, its weights and inputs each jittered by one rounding; ``floor``:
-    what one rounding of the output costs, below which no error is told from another. ``broken``:
-    rows with NaN and infinities among whole ones, with eager's outputs; ``exact``: whether the
-    graph must give NaN for NaN and infinity for infinity in every element.
+    deviation. ``eager``: eager's own error in those units, the upper two numbers over a few runs
+    with its weights and inputs each jittered by one rounding; ``rows``: the largest of these runs
+    on each row; ``floor``: what one rounding of the output costs, below which no error is told
+    from another. ``broken``: rows with NaN and infinities among whole ones, with eager's outputs;
+    ``exact``: whether the graph must give NaN for NaN and infinity for infinity in every element.
     """
 
     graph: Graph
@@ -77,7 +77,13 @@ def probe(flow: RNVP, graph: Graph, dtype: torch.dtype, *, exact: bool) -> Probe
         own = errors(rough[name], true, scale[name]) * finer
         others = [errors(outputs[name], true, scale[name]) * finer for outputs in jittered]
         rows[name] = np.max([own, *others], axis=0)
-        spreads[name] = spread(own[np.isfinite(rows[name])])
+        usable = np.isfinite(rows[name])
+        runs = [spread(run[usable]) for run in (own, *others)]
+        spreads[name] = Spread(
+            median=runs[0].median,
+            p99=max(run.p99 for run in runs),
+            worst=max(run.worst for run in runs),
+        )
         floor[name] = float(rounding * np.sqrt(np.mean((finite / scale[name]) ** 2)))
     broken = None
     if graph.name != "sampler":

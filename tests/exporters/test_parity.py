@@ -39,7 +39,8 @@ def test_eager_itself_has_a_ratio_of_one(name: str, graph: int) -> None:
     subject = drawn(flow, graph)
     for record in check(subject, runs_eager(flow, subject), "onnx"):
         assert record.ratio.median == pytest.approx(1, abs=1e-6)
-        assert record.ratio.worst == pytest.approx(1, abs=1e-6)
+        assert record.ratio.p99 <= 1 + 1e-6
+        assert record.ratio.worst <= 1 + 1e-6
         assert record.passed
 
 
