@@ -42,7 +42,8 @@ export class Cloud {
         continue;
       }
       for (let row = y; row < y + size; row++) {
-        for (let cell = row * width + x; cell < row * width + x + size; cell++) this.#counts[cell]++;
+        for (let cell = row * width + x; cell < row * width + x + size; cell++)
+          this.#counts[cell]++;
       }
     }
     this.#points += data.length / stride;
@@ -63,7 +64,7 @@ export class Cloud {
     return this.#canvas;
   }
 
-  /** A colour a count: fewer points stand out more each, so that the picture settles as it fills. */
+  /** A colour a count: the fewer points, the more each stands out. */
   #colours() {
     const ramp = table(scheme().ramp, STEPS);
     const weight = Math.min(0.5, Math.max(0.06, 0.5 * (2000 / this.#points) ** 0.4));

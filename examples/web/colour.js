@@ -29,7 +29,9 @@ export function table(ramp, steps) {
   return Uint32Array.from({ length: steps }, (_, i) => {
     const place = (i / (steps - 1)) * (stops.length - 1);
     const low = Math.min(Math.floor(place), stops.length - 2);
-    const [r, g, b] = stops[low].map((from, k) => from + (stops[low + 1][k] - from) * (place - low));
+    const [r, g, b] = stops[low].map(
+      (from, k) => from + (stops[low + 1][k] - from) * (place - low),
+    );
     return ((255 << 24) | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r)) >>> 0;
   });
 }

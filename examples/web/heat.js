@@ -1,4 +1,4 @@
-/** Log-density over the view, as a picture: the highest at the top of the ramp, 12 nats below at its foot. */
+/** Log-density as a picture: the highest at the top of the ramp, 12 nats below at its foot. */
 import { scheme, table } from "./colour.js";
 
 const STEPS = 256;
@@ -43,12 +43,12 @@ export class Heat {
 /** The points of that grid as rows: `middle` with columns i and j replaced; [n, d] row by row. */
 export function grid(side, view, middle, i, j) {
   const [[left, right], [bottom, top]] = view;
-  const data = new Float64Array(side * side * middle.length);
-  for (let cell = 0; cell < side * side; cell++) {
-    const row = data.subarray(cell * middle.length, (cell + 1) * middle.length);
-    row.set(middle);
-    row[i] = left + ((right - left) * ((cell % side) + 0.5)) / side;
-    row[j] = top - ((top - bottom) * (Math.floor(cell / side) + 0.5)) / side;
+  const width = middle.length;
+  const data = new Float64Array(side * side * width);
+  for (let cell = 0, at = 0; cell < side * side; cell++, at += width) {
+    for (let k = 0; k < width; k++) data[at + k] = middle[k];
+    data[at + i] = left + ((right - left) * ((cell % side) + 0.5)) / side;
+    data[at + j] = top - ((top - bottom) * (Math.floor(cell / side) + 0.5)) / side;
   }
-  return { data, shape: [side * side, middle.length] };
+  return { data, shape: [side * side, width] };
 }

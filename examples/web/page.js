@@ -21,10 +21,11 @@ const $ = (id) => document.getElementById(id);
 const cloud = new Cloud();
 const heat = new Heat();
 const plots = [new Plot($("cloud")), new Plot($("heat"))];
-const shown = (window.rnvp = { flow: null, samples: null, view: null, middle: null, grid: null, done: false });
+const shown = { flow: null, samples: null, view: null, middle: null, grid: null, done: false };
+window.rnvp = shown;
 let pilot; // {data} of FIRST samples at temperature 1: they say where to look
 
-/** Work that is only worth doing for the newest wishes: `again()` makes whatever runs stop early. */
+/** Work worth doing for the newest wishes only: calling it again makes what runs stop early. */
 function newest(work) {
   let wanted = 0;
   let running = false;
@@ -33,11 +34,12 @@ function newest(work) {
     if (running) return;
     running = true;
     try {
-      for (let job = 0; job !== wanted; ) {
+      for (let job = 0; job !== wanted;) {
         job = wanted;
-        await work(() => job !== wanted).then(
+        const { flow } = shown;
+        await work(() => job !== wanted || flow !== shown.flow).then(
           () => forgive(work),
-          (error) => complain(error, work),
+          (error) => flow === shown.flow && complain(error, work),
         );
       }
     } finally {
@@ -59,9 +61,9 @@ const draw = newest(async (stale) => {
     part.catch(() => {}); // told where it is awaited, or nobody waits any more
     return part;
   };
-  for (let low = 0, part = ask(0); part; ) {
+  for (let low = 0, part = ask(0); part;) {
     const { x, logProb: found } = await part;
-    if (stale() || flow !== shown.flow) return;
+    if (stale()) return;
     part = ask(low + found.length);
     data.set(x.data, low * flow.dim);
     logProb.set(found, low);
@@ -72,11 +74,12 @@ const draw = newest(async (stale) => {
     else cloud.add(x.data, flow.dim, ...axes());
     $("progress").value = low / rows;
     paint();
-    if (low === found.length) performance.mark("rnvp-first-samples");
+    if (low === found.length) markFrame("rnvp-first-samples");
   }
-  performance.mark("rnvp-drawn");
+  markFrame("rnvp-drawn");
+  shown.samples.seconds = (performance.now() - began) / 1000;
   shown.done = true;
-  describe((performance.now() - began) / 1000);
+  describe();
 });
 
 const survey = newest(async (stale) => {
@@ -87,7 +90,7 @@ const survey = newest(async (stale) => {
   for (const side of SIDES) {
     const points = grid(side, view, middle, ...axes());
     const values = await flow.logProb(points, { context: contextFor(side * side) });
-    if (stale() || flow !== shown.flow) return;
+    if (stale()) return;
     heat.set(values, side);
     shown.grid = { side, values };
     $("lowest").textContent = `≤ ${label(Math.round(heat.lowest))}`;
@@ -107,7 +110,7 @@ const read = newest(async (stale) => {
   const row = [...middle];
   [row[i], row[j]] = pointer;
   const [value] = await flow.logProb([row], { context: contextFor(1) });
-  if (stale() || flow !== shown.flow) return;
+  if (stale()) return;
   const place = `${flow.columns[i]} ${label(pointer[0])}, ${flow.columns[j]} ${label(pointer[1])}`;
   $("readout").textContent = `log p = ${label(value)} nats at ${place}${inSlice()}`;
 });
@@ -139,7 +142,10 @@ function contextFor(rows) {
 
 const inSlice = () => {
   const others = shown.flow.dim - 2;
-  return others > 0 ? `, the other ${others > 1 ? `${others} columns at their medians` : "column at its median"}` : "";
+  if (others < 1) return "";
+  return others > 1
+    ? `, the other ${others} columns at their medians`
+    : ", the other column at its median";
 };
 
 /** Draw the counted samples into the plot anew: after a resize, other columns, other colours. */
@@ -164,6 +170,9 @@ function paint() {
   });
 }
 
+/** Note in the page's performance timeline when what was painted is seen. */
+const markFrame = (name) => requestAnimationFrame(() => performance.mark(name));
+
 /** Choose the part of the plane to show, and the middle of all other columns. */
 function look() {
   const { flow } = shown;
@@ -184,7 +193,7 @@ function look() {
 }
 
 /** Say in words what is drawn. */
-function describe(seconds) {
+function describe() {
   const { flow, samples } = shown;
   const [rows, dim] = samples.shape;
   const count = (n) => n.toLocaleString("en");
@@ -195,7 +204,7 @@ function describe(seconds) {
   const outside = cloud.outside ? ` ${count(cloud.outside)} lie outside the view.` : "";
   $("summary").textContent =
     `${count(rows)} samples of seed ${samples.seed} at temperature ${samples.temperature}, in ` +
-    `${seconds.toFixed(1)} s. Mean ± standard deviation: ${each.join(", ")}. ` +
+    `${samples.seconds.toFixed(1)} s. Mean ± standard deviation: ${each.join(", ")}. ` +
     `Mean log p ${label(spread(samples.logProb).mean)} nats.${outside}`;
   const given = samples.context ? `, context=[${samples.context.join(", ")}]` : "";
   $("python").textContent =
@@ -211,9 +220,11 @@ function describe(seconds) {
   $("first-rows").replaceChildren(line("th", names), ...cells.map((row) => line("td", row)));
 }
 
+const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
+
 function line(tag, texts) {
   const row = document.createElement("tr");
-  row.append(...texts.map((text) => Object.assign(document.createElement(tag), { textContent: text })));
+  row.append(...texts.map((text) => element(tag, { textContent: text })));
   return row;
 }
 
@@ -237,26 +248,33 @@ async function open(bundle) {
   const { flow: about, parameters, id, dtype } = { ...flow.manifest, ...flow.manifest.flow };
   $("title").textContent = document.title = about.description;
   $("facts").textContent =
-    `${parameters.toLocaleString("en")} parameters, ${dtype}, bundle ${id}; computed in this browser.`;
+    `${parameters.toLocaleString("en")} parameters, ${dtype}, bundle ${id}; ` +
+    "computed in this browser.";
   $("temperature").value = 1;
   $("temperature-value").textContent = "1";
-  for (const [select, chosen] of [[$("across"), 0], [$("up"), Math.min(1, flow.dim - 1)]]) {
+  for (const [select, chosen] of [
+    [$("across"), 0],
+    [$("up"), Math.min(1, flow.dim - 1)],
+  ]) {
     select.replaceChildren(...flow.columns.map((name) => new Option(name)));
     select.selectedIndex = chosen;
   }
   $("axes").hidden = flow.dim < 3;
   $("context").hidden = !flow.contextDim;
-  $("context").replaceChildren($("context").firstElementChild, ...flow.contextColumns.map(contextField));
+  $("context").replaceChildren(
+    $("context").firstElementChild,
+    ...flow.contextColumns.map(contextField),
+  );
   look();
   draw();
 }
 
 function contextField(name, i) {
-  const field = Object.assign(document.createElement("div"), { className: "field inline" });
+  const field = element("div", { className: "field inline" });
   const id = `context-${i}`;
   field.append(
-    Object.assign(document.createElement("label"), { htmlFor: id, textContent: name }),
-    Object.assign(document.createElement("input"), { id, type: "number", step: "any", value: "0" }),
+    element("label", { htmlFor: id, textContent: name }),
+    element("input", { id, type: "number", step: "any", value: "0" }),
   );
   return field;
 }
@@ -265,7 +283,7 @@ function contextField(name, i) {
 const lookAgain = newest(async (stale) => {
   const { flow } = shown;
   const { x } = await flow.sample(FIRST, { seed: 7, ...contextOption(contextRow()) });
-  if (stale() || flow !== shown.flow) return;
+  if (stale()) return;
   pilot = x;
   look();
   draw();
@@ -307,8 +325,11 @@ function step(event) {
   event.preventDefault();
   const from = plots[0].pointer ?? shown.view.map(([low, high]) => (low + high) / 2);
   const size = event.shiftKey ? 0.1 : 0.02;
-  point(shown.view.map(([low, high], k) =>
-    Math.min(high, Math.max(low, from[k] + moves[event.key][k] * size * (high - low)))));
+  point(
+    shown.view.map(([low, high], k) =>
+      Math.min(high, Math.max(low, from[k] + moves[event.key][k] * size * (high - low))),
+    ),
+  );
 }
 
 for (const [i, id] of ["cloud", "heat"].entries()) {
@@ -329,7 +350,7 @@ $("seed-slider").addEventListener("input", ({ target }) => {
 $("count").addEventListener("change", draw);
 $("axes").addEventListener("change", () => {
   look();
-  if (shown.done) describe(0);
+  if (shown.done) describe();
 });
 $("context").addEventListener("input", () => {
   shown.done = false;
@@ -345,7 +366,10 @@ $("download").addEventListener("click", async () => {
   save(await csv(shown.flow.columns, data, logProb), `samples-seed-${seed}.csv`);
 });
 for (const id of ["folder", "files"]) {
-  $(id).addEventListener("change", ({ target }) => target.files.length && open([...target.files]));
+  $(id).addEventListener("change", ({ target }) => {
+    if (target.files.length) open([...target.files]);
+    target.value = ""; // so that the same choice counts again
+  });
 }
 addEventListener("dragover", (event) => {
   event.preventDefault();

@@ -22,7 +22,10 @@ export class Plot {
       Object.assign(this.#canvas, { width, height });
     }
     const inner = this.#inner();
-    return [Math.max(1, Math.round(inner.width * ratio)), Math.max(1, Math.round(inner.height * ratio))];
+    return [
+      Math.max(1, Math.round(inner.width * ratio)),
+      Math.max(1, Math.round(inner.height * ratio)),
+    ];
   }
 
   /** Draw `image`, or only the axes. */
@@ -35,7 +38,13 @@ export class Plot {
     const { left, top, width, height } = this.#inner();
     if (image) {
       context.imageSmoothingQuality = "high";
-      context.drawImage(image, Math.round(left * ratio), Math.round(top * ratio), Math.round(width * ratio), Math.round(height * ratio));
+      context.drawImage(
+        image,
+        Math.round(left * ratio),
+        Math.round(top * ratio),
+        Math.round(width * ratio),
+        Math.round(height * ratio),
+      );
     }
     if (!this.view) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -70,7 +79,10 @@ export class Plot {
   #place([x, y]) {
     const { left, top, width, height } = this.#inner();
     const [[west, east], [south, north]] = this.view;
-    return [left + ((x - west) / (east - west)) * width, top + ((north - y) / (north - south)) * height];
+    return [
+      left + ((x - west) / (east - west)) * width,
+      top + ((north - y) / (north - south)) * height,
+    ];
   }
 
   #ticks(context, colours) {

@@ -1,4 +1,4 @@
-/** What a person may want to know of some rows: their middle, their spread, where most of them are. */
+/** What a person may want to know of numbers: their middle, their spread, where most are. */
 
 /** Column `j` of rows of `stride` numbers. */
 export function column(data, stride, j) {

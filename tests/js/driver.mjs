@@ -18,8 +18,15 @@ async function newPage(options = {}) {
   browser ??= await chromium.launch({
     executablePath: process.env.RNVP_CHROMIUM || "chromium",
     headless: true,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
   });
   const page = await (await browser.newContext(options)).newPage();
   page.complaints = [];
@@ -44,7 +51,10 @@ function packed(value) {
     for (let i = 0; i < bytes.length; i += 8192) {
       text += String.fromCharCode(...bytes.subarray(i, i + 8192));
     }
-    const dtype = value.constructor.name.replace("Array", "").replace(/Big|Clamped/, "").toLowerCase();
+    const dtype = value.constructor.name
+      .replace("Array", "")
+      .replace(/Big|Clamped/, "")
+      .toLowerCase();
     return { dtype, base64: btoa(text) };
   }
   if (typeof value === "bigint") return `${value}`;

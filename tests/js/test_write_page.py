@@ -22,8 +22,9 @@ PACKAGE = Path(__file__).parents[2] / "runtime" / "js" / "package.json"
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
-    flow = RNVP(RNVPConfig(dim=2, couplings=2, hidden=(8,)))
-    flow.initialise(torch.randn(100, 2))
+    torch.manual_seed(0)
+    flow = RNVP(RNVPConfig(dim=2, couplings=2))
+    flow.initialise(torch.randn(100, 2, generator=torch.Generator().manual_seed(0)))
     rnvp_deploy.save(flow, folder / "model.pt")
     rnvp_exporters.export(flow, folder / "model.rnvp", formats=("onnx",))
     return folder

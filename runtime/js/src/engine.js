@@ -14,8 +14,8 @@ import { read } from "./source.js";
  * @property {"density" | "inverse" | "sampler"} graph
  * @property {number} rows n
  * @property {string} output name of the (n, dim) output: "z" or "x"
- * @property {Record<string, {data: Float, width: number, repeat?: boolean}>} matrices by input name;
- *   with `repeat`, one row stands for all
+ * @property {Record<string, {data: Float, width: number, repeat: boolean}>} matrices by input's
+ *   name; with `repeat`, one row stands for all
  * @property {{seed: bigint, start: bigint, temperature: number}} [draw] of the sampler
  *
  * @typedef {Float32Array | Float64Array} Float of the bundle's dtype
@@ -30,7 +30,11 @@ const MULTIPLE = 64;
 /** Rows whose activations fit the cache: `rnvp_runtime.tiles.rows_in_a_tile`. */
 export function rowsInATile(widths, itemsize) {
   const widest = [...widths].sort((one, other) => other - one).slice(0, 2);
-  const rowBytes = Math.max(1, widest.reduce((sum, width) => sum + width, 0)) * itemsize;
+  const rowBytes =
+    Math.max(
+      1,
+      widest.reduce((sum, width) => sum + width, 0),
+    ) * itemsize;
   const rows = Math.floor(Math.floor(BUDGET / rowBytes) / MULTIPLE) * MULTIPLE;
   return Math.min(Math.max(rows, FEWEST), MOST);
 }

@@ -46,7 +46,13 @@ export class Flow {
       );
     }
     const repeat = given?.shape[0] !== rows;
-    const { values, logProb } = await this.#run("sampler", "x", rows, { context: given }, { draw, repeat });
+    const { values, logProb } = await this.#run(
+      "sampler",
+      "x",
+      rows,
+      { context: given },
+      { draw, repeat },
+    );
     return { x: values, logProb };
   }
 

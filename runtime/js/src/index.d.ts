@@ -70,7 +70,7 @@ export interface SampleOptions {
   start?: number | bigint;
   /** Scales the latents: 1, the default, samples the flow; 0 gives the image of the origin. */
   temperature?: number;
-  /** For a conditional flow: (n, contextDim), or one row, (1, contextDim) or (contextDim,), for all. */
+  /** For a conditional flow: (n, contextDim); or one row for all, (contextDim,) or [row]. */
   context?: Rows | readonly number[] | Float;
 }
 

@@ -24,7 +24,10 @@ export async function load(bundle, options = {}) {
     throw new InputError(`threads is ${threads}, expected at least 1`);
   }
   const source = sourceOf(bundle);
-  const engine = new (worker ? RemoteEngine : Engine)(source, { ort: absolute(options.ort), threads });
+  const engine = new (worker ? RemoteEngine : Engine)(source, {
+    ort: absolute(options.ort),
+    threads,
+  });
   try {
     const manifest = await manifestOf(source);
     engine.open(manifest);
@@ -52,7 +55,9 @@ async function manifestOf(source) {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch {
-    throw new BundleError(`${source.name}: manifest.json is not UTF-8 text; export the bundle again`);
+    throw new BundleError(
+      `${source.name}: manifest.json is not UTF-8 text; export the bundle again`,
+    );
   }
   try {
     return parseManifest(text);

@@ -159,8 +159,7 @@ function record(decoders) {
   };
 }
 
-const isObject = (value) =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const inside = (where, key) => (where ? `${where}.${key}` : key);
 const mistyped = (where, words, value) =>
   new BundleError(`${where || "the whole"} should be ${words}, found ${shown(value)}`);

@@ -81,11 +81,12 @@ function fromData({ data, shape }, name, columns, Float) {
   if (data instanceof Float) return new Matrix(data, [...shape]);
   if (!ArrayBuffer.isView(data)) {
     const at = data.findIndex((value) => typeof value !== "number");
-    if (at >= 0) throw new InputError(`${name}.data[${at}] is ${described(data[at])}, expected a number`);
+    if (at >= 0)
+      throw new InputError(`${name}.data[${at}] is ${described(data[at])}, expected a number`);
   } else if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
     throw new InputError(`${name}.data holds BigInts, expected numbers`);
   }
-  return new Matrix(Float.from(data), [...shape]);
+  return new Matrix(new Float(data), [...shape]);
 }
 
 function described(value) {

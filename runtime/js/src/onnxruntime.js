@@ -13,7 +13,8 @@ const BESIDE = new URL("../../onnxruntime-web/dist/", import.meta.url);
  */
 export async function onnxruntime({ ort, threads = 1 }) {
   if (typeof ort === "object") return ort;
-  const module = IN_NODE && !ort ? await installed(threads) : await served(ort ?? BESIDE.href, threads);
+  const module =
+    IN_NODE && !ort ? await installed(threads) : await served(ort ?? BESIDE.href, threads);
   module.env.logLevel = "error";
   return module;
 }
@@ -61,7 +62,8 @@ async function served(url, threads) {
  * @throws {BundleError} Says which was found and which is needed.
  */
 export function checkOnnxruntime({ env }, least) {
-  const [kind, found] = Object.entries(env.versions ?? {}).find(([name]) => name !== "common") ?? [];
+  const [kind, found] =
+    Object.entries(env.versions ?? {}).find(([name]) => name !== "common") ?? [];
   if (found && older(numbers(found), numbers(least))) {
     throw new BundleError(
       `onnxruntime-${kind} ${found} is too old, this bundle needs ${least}: ` +

@@ -35,7 +35,9 @@ export function sourceOf(bundle) {
  */
 export async function read(source, file) {
   if (source.files) return readAtHand(source.files.get(file));
-  return source.url ? fetched(new URL(encodeURI(file), source.url)) : readFromDisk(source.path, file);
+  return source.url
+    ? fetched(new URL(encodeURI(file), source.url))
+    : readFromDisk(source.path, file);
 }
 
 function located(where) {
