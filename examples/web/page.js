@@ -201,7 +201,7 @@ function describe() {
     const { mean, deviation } = spread(column(samples.data, dim, i));
     return `${flow.columns[i]} ${label(mean)} ± ${label(deviation)}`;
   });
-  const outside = cloud.outside ? ` ${count(cloud.outside)} lie outside the view.` : "";
+  const outside = cloud.outside ? ` Outside the view: ${count(cloud.outside)}.` : "";
   $("summary").textContent =
     `${count(rows)} samples of seed ${samples.seed} at temperature ${samples.temperature}, in ` +
     `${samples.seconds.toFixed(1)} s. Mean ± standard deviation: ${each.join(", ")}. ` +
