@@ -65,7 +65,7 @@ class RNVP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats."""
-        context = self._context(context)
+        context = self.standardised(context)
         log_jacob = x.new_zeros(len(x))
         z = x
         for transform in self.transforms:
@@ -75,7 +75,7 @@ class RNVP(nn.Module):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """z (n, d), context (n, c) → the x (n, d) with f(x) = z."""
-        context = self._context(context)
+        context = self.standardised(context)
         x = z
         for transform in reversed(self.transforms):
             assert isinstance(transform, Transform)
@@ -119,13 +119,14 @@ class RNVP(nn.Module):
         """Set what is set from data (standardisation, ActNorm), in order, from x and context."""
         if context is not None and self.context_scaling is not None:
             self.context_scaling.initialise(context)
-        context = self._context(context)
+        context = self.standardised(context)
         for transform in self.transforms:
             assert isinstance(transform, Transform)
             transform.initialise(x)
             x, _ = transform(x, context)
 
-    def _context(self, context: Tensor | None) -> Tensor | None:
+    def standardised(self, context: Tensor | None) -> Tensor | None:
+        """The context (n, c) as the transforms see it. ConfigError if it is not c columns wide."""
         given = 0 if context is None else context.shape[-1]
         if given != self.context_dim:
             raise ConfigError(

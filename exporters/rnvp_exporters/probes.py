@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rnvp_deploy import RNVP
+from rnvp_deploy.transforms import Transform
 from rnvp_exporters.tracing import INTEGERS, Graph
 from rnvp_runtime.manifest import Spread
 from rnvp_runtime.stream import normals
@@ -22,7 +23,7 @@ __all__ = ["DATA_ROWS", "Arrays", "Probe", "eager", "errors", "probe", "spread"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
-DATA_ROWS, TAIL_ROWS, BROKEN_COLUMNS, JITTERS = 4096, 1024, 8, 3
+DATA_ROWS, TAIL_ROWS, BROKEN_COLUMNS, JITTERS = 4096, 1024, 8, 7
 SEED = 20170516
 STREAM = {"seed": -SEED, "start": 2**33 + 5}  # both halves of every 64-bit word in use
 
@@ -151,8 +152,24 @@ def eager(flow: RNVP, graph: Graph, inputs: Arrays) -> Arrays:
         count = int(inputs["count"])
         noise = normals(int(inputs["seed"]), int(inputs["start"]), count, flow.dim, real)
         tensors["z"] = torch.from_numpy(noise) * tensors["temperature"]
-    x = flow.inverse(tensors["z"], context)
-    return {"x": x.double().numpy(), "log_prob": flow.log_prob(x, context).double().numpy()}
+    x, log_prob = _back(flow, tensors["z"], context)
+    return {"x": x.double().numpy(), "log_prob": log_prob.double().numpy()}
+
+
+def _back(
+    flow: RNVP, z: torch.Tensor, context: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and its log p(x), each log-determinant taken where the way back passes.
+
+    flow.log_prob(x) would go forth again, and where x is far out not arrive at z.
+    """
+    x, log_prob = z, flow.log_base(z)
+    context = flow.standardised(context)
+    for transform in reversed(flow.transforms):
+        assert isinstance(transform, Transform)
+        x = transform.inverse(x, context)
+        log_prob = log_prob + transform(x, context)[1]
+    return x, log_prob
 
 
 def _break(graph: Graph, inputs: Arrays) -> Arrays:
