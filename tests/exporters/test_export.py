@@ -1,6 +1,7 @@
 """A bundle is published whole or not at all, and holds what the runtime needs."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -158,14 +159,17 @@ def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["thesis.txt"]
 
 
-def test_force_replaces_a_bundle(exported: Path) -> None:
+def test_force_replaces_a_bundle(exported: Path, tmp_path: Path) -> None:
     """The new one takes the old one's place in one rename."""
-    before = Manifest.read(exported)
+    target = tmp_path / "model.rnvp"
+    shutil.copytree(exported, target)
+    before = Manifest.read(target)
     written = rnvp_exporters.export(
-        lively(CONFIGS[CONFIG], seed=1), exported, formats=("onnx",), force=True
+        lively(CONFIGS[CONFIG], seed=1), target, formats=("onnx",), force=True
     )
-    assert Manifest.read(exported) == written != before
-    assert not (exported / "density.ts").exists()
+    assert Manifest.read(target) == written != before
+    assert not (target / "density.ts").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.rnvp"]
 
 
 @pytest.mark.parametrize(
