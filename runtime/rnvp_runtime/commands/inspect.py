@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rnvp_runtime.manifest import Manifest, Parity, TensorSpec
+from rnvp_runtime.next_commands import next_commands
 from rnvp_runtime.one_line import OneLineCommand
 
 
@@ -51,7 +52,7 @@ def _card(bundle: Path, manifest: Manifest) -> list[list[str]]:
                 [("output", "format", "eager", "exported", "ratio", "unit", ""), *_parity(manifest)]
             ),
         ],
-        ["Next:", *(f"  {line}" for line in _next(bundle, manifest))],
+        ["Next:", *(f"  {line}" for line in next_commands(manifest, bundle))],
     ]
 
 
@@ -82,15 +83,6 @@ def _parity(manifest: Manifest) -> list[tuple[str, ...]]:
             "passed" if parity.passed else "FAILED",
         )
         for parity in manifest.parity
-    ]
-
-
-def _next(bundle: Path, manifest: Manifest) -> list[str]:
-    context = " --context " + ",".join("0" * manifest.context_dim) if manifest.context_dim else ""
-    return [
-        f"rnvp-verify {bundle}",
-        f"rnvp-sample {bundle} -n 1000 --seed 7{context} -o samples.csv",
-        f"rnvp-score {bundle} table.csv -o scored.csv",
     ]
 
 

@@ -1,0 +1,19 @@
+"""What to type next, shown after a bundle's card and after an export."""
+
+import shlex
+from os import PathLike, fspath
+
+from rnvp_runtime.manifest import Manifest
+
+__all__ = ["next_commands"]
+
+
+def next_commands(manifest: Manifest, path: str | PathLike[str]) -> list[str]:
+    """Command lines for the bundle at ``path``, each ready to be pasted into a shell."""
+    bundle = shlex.quote(fspath(path))
+    context = " --context " + ",".join("0" * manifest.context_dim) if manifest.context_dim else ""
+    return [
+        f"rnvp-verify {bundle}",
+        f"rnvp-sample {bundle} -n 1000 --seed 7{context} -o samples.csv",
+        f"rnvp-score {bundle} table.csv -o scored.csv",
+    ]
