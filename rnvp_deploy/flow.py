@@ -41,6 +41,9 @@ class RNVP(nn.Module):
         self.config = config
         self.columns = _names(columns, config.dim, "x")
         self.context_columns = _names(context_columns, config.context_dim, "c")
+        names = self.columns + self.context_columns
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ConfigError(f"two columns are called {repeated[0]!r}; each needs its own name")
         transforms = [build(spec) for spec in config.explicit().layers]
         self.transforms: nn.ModuleList = nn.ModuleList(transforms)
         self.context_scaling: DiagonalAffine | None = None
@@ -140,6 +143,7 @@ class RNVP(nn.Module):
 
 def _names(given: tuple[str, ...] | None, width: int, letter: str) -> tuple[str, ...]:
     names = given if given is not None else tuple(f"{letter}{i}" for i in range(width))
-    if len(names) != width or len(set(names)) != width:
-        raise ConfigError(f"{width} different column names are needed; got {', '.join(names)}")
-    return names
+    text = all(isinstance(name, str) and name for name in names)
+    if not text or len(names) != width or len(set(names)) != width:
+        raise ConfigError(f"{width} different column names are needed; got {list(names)}")
+    return tuple(names)

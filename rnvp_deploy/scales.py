@@ -16,6 +16,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from rnvp_deploy.errors import ConfigError
+
 __all__ = [
     "Atan",
     "Centred",
@@ -42,6 +44,11 @@ class Scale:
         raise NotImplementedError
 
 
+def _require(condition: bool, scale: Scale) -> None:
+    if not condition:
+        raise ConfigError(f"{scale} is no scale function: a parameter is out of range")
+
+
 @dataclass(frozen=True)
 class Exp(Scale):
     """σ = u: the original R-NVP (Dinh, Sohl-Dickstein and Bengio 2017), unbounded."""
@@ -62,6 +69,9 @@ class Tanh(Scale):
     odd: ClassVar[bool] = True
     zero_at_zero: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        _require(self.bound > 0 and self.width > 0, self)
+
     def __call__(self, u: Tensor) -> Tensor:
         if self.width != 1.0:
             u = u / self.width
@@ -76,6 +86,9 @@ class Atan(Scale):
     odd: ClassVar[bool] = True
     zero_at_zero: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        _require(self.bound > 0, self)
+
     def __call__(self, u: Tensor) -> Tensor:
         return _times(0.636 * self.bound, torch.atan(u))
 
@@ -87,6 +100,9 @@ class Sigmoid(Scale):
     bound: float = 1.0
     odd: ClassVar[bool] = True
     zero_at_zero: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require(self.bound > 0, self)
 
     def __call__(self, u: Tensor) -> Tensor:
         return _times(self.bound, torch.tanh(u * 0.5))
@@ -100,6 +116,9 @@ class SoftClip(Scale):
     odd: ClassVar[bool] = True
     zero_at_zero: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        _require(0 < self.slope < 1, self)
+
     def __call__(self, u: Tensor) -> Tensor:
         return u / (1 + torch.abs(u) * abs(1 / math.log(self.slope)))
 
@@ -110,6 +129,9 @@ class LogSigmoid(Scale):
 
     sign: float = 1.0
     shift: float = 2.0
+
+    def __post_init__(self) -> None:
+        _require(self.sign in (1, -1), self)
 
     def __call__(self, u: Tensor) -> Tensor:
         return _times(self.sign, _log_sigmoid(_plus(self.shift, u)))
@@ -122,6 +144,9 @@ class LogSigmoidPlus(Scale):
     eps: float = 1e-3
     shift: float = 2.0
 
+    def __post_init__(self) -> None:
+        _require(self.eps >= 0, self)
+
     def __call__(self, u: Tensor) -> Tensor:
         return torch.log(torch.exp(_log_sigmoid(_plus(self.shift, u))) + self.eps)
 
@@ -132,6 +157,9 @@ class LogSoftplus(Scale):
 
     eps: float = 1e-3
     most: float = 3.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.eps < self.most, self)
 
     def __call__(self, u: Tensor) -> Tensor:
         softplus = torch.relu(u) + _log1p(torch.exp(-torch.abs(u)))
@@ -144,6 +172,9 @@ class Clip(Scale):
 
     low: float = -5.0
     high: float = 3.0
+
+    def __post_init__(self) -> None:
+        _require(self.low < self.high, self)
 
     def __call__(self, u: Tensor) -> Tensor:
         return torch.clamp(u, self.low, self.high)

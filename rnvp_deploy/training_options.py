@@ -44,8 +44,8 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "clip", "patience", "max_seconds"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise TrainingError(f"{name} is {value}; it must be more than 0")
+            if value is not None and not 0 < value < math.inf:
+                raise TrainingError(f"{name} is {value}; it must be more than 0, and finite")
         if not 0 < self.held_out < 1:
             raise TrainingError(f"held_out is {self.held_out}; it is a fraction, between 0 and 1")
         if not 0 <= self.average < 1:

@@ -18,6 +18,7 @@ from rnvp_runtime.inputs import is_frame, rows_of
 __all__ = ["Rows", "hold_out", "read_rows", "refuse_gaps"]
 
 _SHOWN = 10  # row numbers named in a message
+_STEPS = 64  # of float32, that a column's standard deviation must span
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,23 @@ def _matrix(flow: RNVP, values: Any, name: str, columns: Sequence[str]) -> Tenso
     tensor = torch.tensor(wide).to(flow.dtype)
     # Past float32's range is infinity.
     refuse_gaps(tensor.numpy(), f"{name} in {str(flow.dtype).removeprefix('torch.')}", columns)
+    if flow.dtype == torch.float32:
+        _refuse_coarse(wide, columns)
     return tensor.to(next(flow.parameters()).device)
+
+
+def _refuse_coarse(values: NDArray[np.floating], columns: Sequence[str]) -> None:
+    """TrainingError for a column far from 0, of whose spread float32 keeps less than six bits."""
+    for name, column in zip(columns, values.T, strict=True):
+        if not len(column):
+            continue
+        step = float(np.spacing(np.float32(np.abs(column).max())))
+        if 0 < column.std() < _STEPS * step:
+            raise TrainingError(
+                f"column {name!r} lies around {column.mean():.6g} with a spread of "
+                f"{column.std():.3g}, where float32 has steps of {step:.3g}: subtract an offset "
+                "from it, or train a float64 flow (flow.double())"
+            )
 
 
 def _refuse_constants(values: Tensor, columns: Sequence[str]) -> None:

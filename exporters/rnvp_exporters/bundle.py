@@ -1,5 +1,6 @@
 """``export``: a trained flow becomes a bundle, proven, and published whole or not at all."""
 
+import copy
 import hashlib
 import json
 import os
@@ -62,7 +63,7 @@ def export(
         ParityError: a graph is not the same function as the flow. Nothing is published.
         ExportError: the target is there already, or an option has no such value.
     """
-    target = Path(target)
+    target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
     _check_options(target, formats, dtype, opset, force)
     checkpoint_sha = None
@@ -70,9 +71,8 @@ def export(
         flow = rnvp_deploy.load(source)
         checkpoint_sha = _sha256(Path(source))
     else:
-        flow = source
-    flow = flow.eval()
-    target.parent.mkdir(parents=True, exist_ok=True)
+        flow = copy.deepcopy(source).eval()
+    _check_weights(flow)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         work.chmod(0o755)  # mkdtemp's 0700 would follow the bundle around
@@ -94,11 +94,19 @@ def _check_options(
         raise ExportError(f"dtype is {dtype!r}; it must be float32 or float64")
     if opset not in OPSETS:
         raise ExportError(f"opset is {opset}; it must be {OPSETS[0]} … {OPSETS[-1]}")
+    if not target.parent.is_dir():
+        raise ExportError(f"cannot write {target}: the folder {target.parent} does not exist")
     if target.exists():
         if not force:
             raise ExportError(f"{target} is there already; --force replaces it, -o names another")
         if not (target / "manifest.json").is_file():
             raise ExportError(f"{target} is there already and is not a bundle; it is left alone")
+
+
+def _check_weights(flow: RNVP) -> None:
+    for name, tensor in flow.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ExportError(f"the flow's {name} holds NaN or infinity; train it again")
 
 
 def _write(
@@ -158,9 +166,9 @@ def _write(
     (folder / "report.html").write_text(
         report.write(draft, flow, name), encoding="utf-8", newline="\n"
     )
-    written = replace(draft, files=_records(folder))
-    (folder / "manifest.json").write_text(written.to_json(), encoding="utf-8", newline="\n")
-    return written
+    whole = replace(draft, files=_records(folder))
+    (folder / "manifest.json").write_text(whole.to_json(), encoding="utf-8", newline="\n")
+    return Manifest.read(folder)  # what cannot be read back is not published
 
 
 def identify(flow: RNVP, dtype: str, opset: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_runtime.next_commands import next_commands
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
@@ -130,13 +131,9 @@ def _tell(manifest: "Manifest", target: Path) -> None:
         for file in graph.files.values():
             nodes = f", {graph.nodes} nodes" if file.endswith(".onnx") else ""
             click.echo(f"  {target / file}  {manifest.files[file].bytes / 1024:.0f} KiB{nodes}")
-    click.echo(f"  {target / 'report.html'}  what a person wants to see")
+    click.echo(f"  {target / 'report.html'}  a picture, and the proof in full")
     click.echo("\nNext (none of these needs PyTorch):")
-    for line in (
-        f"rnvp-verify {target}",
-        f"rnvp-sample {target} -n 1000 --seed 7 -o samples.csv",
-        f"rnvp-score {target} table.csv -o scored.csv",
-    ):
+    for line in next_commands(manifest, target):
         click.echo(f"  {line}")
 
 

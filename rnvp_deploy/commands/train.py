@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def _widths(value: str) -> tuple[int, ...]:
 )
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without a better score.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), help="Of weights, split, batches.  [default: 0]"
+    "--seed", type=click.IntRange(0, 2**64 - 1), help="Of weights, split, batches.  [default: 0]"
 )
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
@@ -258,4 +259,6 @@ def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json
         err=True,
     )
     resumed = f"rnvp-train {table} --resume {output}"
-    click.echo(f"Next: {resumed if interrupted else f'rnvp-export {output}'}", err=True)
+    click.echo(
+        f"Next: {resumed if interrupted else f'rnvp-export {shlex.quote(str(output))}'}", err=True
+    )

@@ -193,3 +193,37 @@ def test_an_activation_without_a_float64_kernel_is_refused(tmp_path: Path) -> No
     config = rnvp_deploy.RNVPConfig(dim=2, couplings=1, hidden=(4,), activation="gelu")
     with pytest.raises(ExportError, match=r"onnxruntime cannot run density .* --dtype float32"):
         rnvp_exporters.export(lively(config), tmp_path / "m.rnvp", dtype="float64")
+
+
+def test_a_link_is_followed(exported: Path, tmp_path: Path) -> None:
+    """What the link points to is replaced, and the link stays one."""
+    shutil.copytree(exported, tmp_path / "real.rnvp")
+    (tmp_path / "link.rnvp").symlink_to("real.rnvp", target_is_directory=True)
+    flow = lively(CONFIGS[CONFIG], seed=1)
+    written = rnvp_exporters.export(flow, tmp_path / "link.rnvp", formats=("onnx",), force=True)
+    assert (tmp_path / "link.rnvp").is_symlink()
+    assert Manifest.read(tmp_path / "real.rnvp") == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.rnvp", "real.rnvp"]
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """As every command has it."""
+    with pytest.raises(ExportError, match=r"the folder .* does not exist"):
+        rnvp_exporters.export(lively(CONFIGS["two coordinates"]), tmp_path / "no" / "m.rnvp")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_flow_with_a_broken_weight_is_refused_by_its_name(tmp_path: Path) -> None:
+    """Parity has nothing to compare where all is NaN."""
+    flow = lively(CONFIGS["two coordinates"])
+    with torch.no_grad():
+        flow.transforms[2].joint_net.layers[0].bias[1] = torch.nan
+    with pytest.raises(ExportError, match=r"transforms\.2\.joint_net\.layers\.0\.bias holds NaN"):
+        rnvp_exporters.export(flow, tmp_path / "m.rnvp")
+
+
+def test_a_flow_in_training_is_left_in_training(tmp_path: Path) -> None:
+    """What is exported is a copy."""
+    flow = lively(CONFIGS["two coordinates"]).train()
+    rnvp_exporters.export(flow, tmp_path / "m.rnvp", formats=("onnx",))
+    assert flow.training

@@ -196,3 +196,15 @@ def test_columns_must_be_as_many_and_different(columns: tuple[str, ...]) -> None
     """Names that do not fit the flow are refused."""
     with pytest.raises(ConfigError, match="2 different column names"):
         RNVP(RNVPConfig(dim=2), columns)
+
+
+def test_no_two_columns_share_a_name() -> None:
+    """Coordinates and conditions are taken from one table."""
+    with pytest.raises(ConfigError, match="two columns are called 'a'"):
+        RNVP(RNVPConfig(dim=2, context_dim=1), ("a", "b"), ("a",))
+
+
+def test_a_column_name_is_text() -> None:
+    """A manifest can hold nothing else."""
+    with pytest.raises(ConfigError, match="2 different column names are needed; got"):
+        RNVP(RNVPConfig(dim=2), (0, 1))  # type: ignore[arg-type]

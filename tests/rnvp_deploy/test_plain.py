@@ -30,9 +30,21 @@ steps = st.recursive(
     max_leaves=6,
 )
 networks = st.none() | st.lists(steps, min_size=1, max_size=4).map(tuple)
+positive = st.floats(1e-3, 1e3)
+parameters = {
+    "bound": positive,
+    "width": positive,
+    "slope": st.floats(1e-6, 0.999),
+    "sign": st.sampled_from([1.0, -1.0]),
+    "shift": numbers,
+    "eps": st.floats(0, 1),
+    "most": st.floats(2, 9),
+    "low": st.floats(-9, -1),
+    "high": st.floats(0, 9),
+}
 simple_scales = st.one_of(
     *(
-        st.builds(kind, **{field.name: numbers for field in fields(kind)})
+        st.builds(kind, **{field.name: parameters[field.name] for field in fields(kind)})
         for name in scales.__all__
         if (kind := getattr(scales, name)) not in (scales.Scale, scales.Centred)
     )

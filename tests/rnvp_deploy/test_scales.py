@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from rnvp_deploy import scales
+from rnvp_deploy.errors import ConfigError
 
 Array = NDArray[np.float64]
 
@@ -134,3 +135,21 @@ def test_scales_are_values() -> None:
     """Equal scales are equal and print as what makes them."""
     assert scales.Tanh(bound=2.0) == scales.Tanh(bound=2.0) != scales.Tanh()
     assert repr(scales.Clip()) == "Clip(low=-5.0, high=3.0)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("Tanh", {"bound": 0.0}),
+        ("SoftClip", {"slope": 1.0}),
+        ("SoftClip", {"slope": 0.0}),
+        ("LogSigmoidPlus", {"eps": -1.0}),
+        ("Clip", {"low": 1.0, "high": 0.0}),
+    ],
+)
+def test_a_parameter_that_makes_no_scale_is_refused(
+    kind: str, parameters: dict[str, float]
+) -> None:
+    """When the flow is described, not after it was trained."""
+    with pytest.raises(ConfigError, match=f"{kind}.* is no scale function"):
+        getattr(scales, kind)(**parameters)

@@ -374,3 +374,13 @@ def test_the_default_length_follows_the_rows() -> None:
     options = TrainingOptions()
     assert [options.batch_for(rows) for rows in (100, 3200, 10**6)] == [64, 200, 512]
     assert [options.epochs_for(batches) for batches in (1, 100, 10**4)] == [250, 80, 20]
+
+
+def test_a_column_that_float32_cannot_resolve_is_refused() -> None:
+    """Timestamps of one hour: float32 has steps of 128 seconds there."""
+    draw = np.random.default_rng(0)
+    time = 1.7e9 + draw.uniform(0, 3600, 200)
+    x = np.stack([time, draw.normal(size=200)], -1)
+    flow = RNVP(RNVPConfig(dim=2, hidden=(4,), couplings=2), ("time", "y"))
+    with pytest.raises(TrainingError, match=r"'time' lies around .* float32 has steps of 128"):
+        fit(flow, x)
