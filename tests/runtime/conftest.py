@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rnvp_runtime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+import rnvp_runtime
 from rnvp_runtime.manifest import (
     Checkpoint,
     FileRecord,

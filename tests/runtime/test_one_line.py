@@ -5,6 +5,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+
 from rnvp_runtime import BundleError
 from rnvp_runtime.one_line import OneLineCommand, OneLineGroup
 

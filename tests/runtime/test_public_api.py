@@ -1,6 +1,7 @@
 """What is public, and nothing else by accident."""
 
 import pytest
+
 import rnvp_runtime
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from rnvp_runtime import InputError
 from rnvp_runtime.stream import fresh_seed, normals, philox4x32, signed_seed, words
-from scipy import stats
 
 KNOWN = """
 00000000 00000000 00000000 00000000 00000000 00000000 6627e8d5 e169c58d bc57ac4c 9b00dbd8

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from rnvp_runtime import RnvpError, TableError
 from rnvp_runtime.tables import nan_rows, open_table, open_writer, read_columns, say_rows
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from rnvp_runtime import BundleError
 from rnvp_runtime.tensor_proto import parse, read, serialize
 

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
 
 

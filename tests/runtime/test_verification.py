@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from rnvp_runtime import Manifest
 from rnvp_runtime.engines import Engine, onnxruntime_cpu
 from rnvp_runtime.manifest import Parity
