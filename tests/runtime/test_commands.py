@@ -1,5 +1,6 @@
 """The four commands, as a user meets them: what they write, print, and exit with."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import rnvp_runtime
 from click.testing import CliRunner, Result
+
+import rnvp_runtime
+from rnvp_runtime import Manifest
 from rnvp_runtime.commands.inspect import inspect
 from rnvp_runtime.commands.sample import sample
 from rnvp_runtime.commands.score import score
@@ -132,6 +135,32 @@ def test_sample_refuses_what_does_not_fit(
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
     assert not list(Path().iterdir())
+
+
+@pytest.fixture
+def awkward_bundle(make_bundle: Any, reseal: Any) -> Path:
+    """A bundle whose second column is called log_prob."""
+    path: Path = make_bundle()
+    reseal(path, dataclasses.replace(Manifest.read(path), columns=("x0", "log_prob")))
+    return path
+
+
+LEARNT = "Error: the flow itself learnt a column called log_prob: "
+
+
+def test_sample_never_overwrites_a_column_by_log_prob(run: Run, awkward_bundle: Path) -> None:
+    """--log-prob of a flow with such a column is one line, and no file."""
+    result = run("sample", awkward_bundle, "-n", 3, "--log-prob", "-o", "s.csv")
+    assert (result.exit_code, result.stderr) == (1, f"{LEARNT}leave out --log-prob\n")
+    assert not Path("s.csv").exists()
+
+
+def test_score_says_that_the_flow_learnt_log_prob(run: Run, awkward_bundle: Path) -> None:
+    """Renaming it would not help: a .npy can be written, nothing else."""
+    Path("t.csv").write_text("x0,log_prob\n1,2\n")
+    result = run("score", awkward_bundle, "t.csv", "-o", "s.csv")
+    assert (result.exit_code, result.stderr.startswith(f"{LEARNT}write a .npy")) == (1, True)
+    assert run("score", awkward_bundle, "t.csv", "-o", "s.npy").exit_code == 0
 
 
 def test_score_keeps_the_table_and_adds_log_prob(run: Run, bundle: Path, table: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_runtime.errors import InputError
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def sample(
     from rnvp_runtime.tables import open_table, open_writer
 
     flow = load(bundle, threads=threads)
+    if log_prob and "log_prob" in flow.columns:
+        raise InputError("the flow itself learnt a column called log_prob: leave out --log-prob")
     seed = fresh_seed() if seed is None else seed
     signed_seed(seed)
     table = None if context_from is None else open_table(context_from)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_runtime.errors import TableError
+from rnvp_runtime.errors import InputError, TableError
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
@@ -58,9 +58,14 @@ def score(
     suffix = ".csv" if output is None else output.suffix.lower()
     if output is not None:
         check_writable(output)
+    names = flow.columns + flow.context_columns
+    if suffix != ".npy" and "log_prob" in names:
+        raise InputError(
+            "the flow itself learnt a column called log_prob: write a .npy, which holds only "
+            "densities, or train without that column"
+        )
     if suffix != ".npy" and "log_prob" in (source.columns or ()):
         raise TableError(f"{table} has a column 'log_prob' already: rename it, or write a .npy")
-    names = flow.columns + flow.context_columns
     gaps = _Gaps(nan == "error")
     if output is None:  # what is printed cannot be taken back: look first
         gaps.look_through(source, names)
