@@ -1,18 +1,20 @@
 """``rnvp-sample``: rows drawn from a flow, into a table."""
 
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_runtime.errors import InputError
+from rnvp_runtime.errors import InputError, TableError
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
     from rnvp_runtime.flow import Flow
+    from rnvp_runtime.tables import Table
 
 _BATCH = 65536  # rows in memory at once
 
@@ -75,6 +77,8 @@ def sample(
     seed = fresh_seed() if seed is None else seed
     signed_seed(seed)
     table = None if context_from is None else open_table(context_from)
+    if table is not None:
+        _refuse_nan(table, flow.context_columns)
     runs = _runs(flow, rows or 0, context, table)
     began, done = time.perf_counter(), 0
     names = (*flow.columns, *(("log_prob",) if log_prob else ()))
@@ -111,6 +115,15 @@ def sample(
         click.echo(f"{done:,} rows from {start:,}, seed {seed}, {rate}", err=True)
 
 
+def _refuse_nan(table: "Table", names: Sequence[str]) -> None:
+    """Raise TableError if rows of ``table`` lack a number, before anything is written."""
+    from rnvp_runtime.tables import nan_rows, say_rows
+
+    rows = [b.first_row - 1 + row for b in table for row in nan_rows(b.numeric(names))]
+    if rows:
+        raise TableError(f"{table.path}: {say_rows(rows)}: mend them")
+
+
 def _runs(flow: "Flow", rows: int, context: str | None, table: Any) -> Iterator[tuple[int, Any]]:
     """(number of rows, their context) of each run that is drawn at once."""
     if table is not None:
@@ -124,8 +137,11 @@ def _runs(flow: "Flow", rows: int, context: str | None, table: Any) -> Iterator[
 
 def _context(text: str) -> list[list[float]]:
     try:
-        return [[float(cell) for cell in text.split(",")]]
+        numbers = [float(cell) for cell in text.split(",")]
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is not numbers separated by commas", param_hint="--context"
         ) from None
+    if any(map(math.isnan, numbers)):
+        raise click.BadParameter(f"{text!r} holds NaN", param_hint="--context")
+    return [numbers]
