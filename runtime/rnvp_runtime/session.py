@@ -36,6 +36,8 @@ def open_graph(folder: Path, manifest: Manifest, graph: str, *, few_rows: bool =
         content = (folder / file).read_bytes()
     except FileNotFoundError:
         raise BundleError(f"{folder} has no {file}: copy the whole folder again") from None
+    except OSError as error:
+        raise BundleError(f"{folder / file} cannot be read: {error.strerror}") from None
     if hashlib.sha256(content).hexdigest() != manifest.files[file].sha256:
         raise BundleError(
             f"{folder / file} is not the file that was exported (its sha256 differs): "
