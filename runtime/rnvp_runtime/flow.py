@@ -238,7 +238,7 @@ class Flow:
 
     def _sample_context(self, context: Any, n: int) -> Callable[[int, int], Array] | None:
         """Runs of the context of ``n`` samples; None for an unconditional flow."""
-        if context is not None and not is_frame(context) and np.ndim(context) == 1:
+        if not is_frame(context) and np.shape(context) == (self.context_dim,):
             context = np.asarray(context)[None]
         rows = self._context(context)
         if rows is None:

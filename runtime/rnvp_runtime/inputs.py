@@ -106,7 +106,8 @@ def _checked(array: NDArray[Any], name: str, width: int) -> NDArray[Any]:
         raise InputError(
             f"{name} has dtype {array.dtype}, expected numbers: pass {name}.astype(float)"
         )
-    advice = f"pass columns in the order of flow.columns, {width} in all"
+    columns = "flow.context_columns" if name == "context" else "flow.columns"
+    advice = f"pass columns in the order of {columns}, {width} in all"
     if array.ndim == 1 and len(array) == width and width > 1:
         advice = f"pass {name}[None] for a single row"
     elif array.ndim == 1 and width == 1:

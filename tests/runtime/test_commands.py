@@ -240,7 +240,7 @@ def test_score_refuses_nan_rows(run: Run, bundle: Path, output: list[str]) -> No
     """The rows are named, and nothing is written or printed."""
     Path("t.csv").write_text("x0,x1\n1,2\n,3\n4,nan\n")
     result = run("score", bundle, "t.csv", *output)
-    said = "Error: t.csv: 2 rows hold no number: 2, 3: mend them, or pass --nan keep\n"
+    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: mend them, or pass --nan keep\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
     assert [path.name for path in Path().iterdir()] == ["t.csv"]
 
@@ -334,3 +334,15 @@ def test_a_closed_pipe_is_quiet(bundle: Path) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait(timeout=20)
+
+
+def test_score_refuses_infinities_as_it_does_nan(run: Run, bundle: Path) -> None:
+    """A density of infinity is no number either; kept, the mean leaves it out."""
+    Path("t.csv").write_text("x0,x1\n1,2\ninf,3\n")
+    result = run("score", bundle, "t.csv", "-o", "s.csv")
+    assert (result.exit_code, Path("s.csv").exists()) == (1, False)
+    assert "1 row holds no finite number: 2" in result.stderr
+    kept = run("score", bundle, "t.csv", "-o", "s.csv", "--nan", "keep", "--json")
+    summary = json.loads(kept.stdout, parse_constant=pytest.fail)
+    assert summary["nan_rows"] == 1
+    assert np.isfinite(summary["mean_log_prob"])

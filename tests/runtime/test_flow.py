@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+
 import rnvp_runtime
 from rnvp_runtime import BundleError, InputError
 
@@ -327,3 +328,13 @@ def test_an_old_onnxruntime_is_refused(bundle: Path, monkeypatch: pytest.MonkeyP
         BundleError, match=r"onnxruntime 1\.9\.2 is too old, this bundle needs 1\.18"
     ):
         rnvp_runtime.load(bundle).log_prob(X)
+
+
+def test_a_flat_context_for_one_condition_says_how_to_shape_it(conditional_bundle: Path) -> None:
+    """n numbers for one condition are a column, not a row; and it is the context's columns."""
+    flow = rnvp_runtime.load(conditional_bundle)
+    assert flow.context_dim == 1
+    with pytest.raises(InputError, match=r"context\[:, None\]"):
+        flow.sample(3, context=np.zeros(3))
+    with pytest.raises(InputError, match=r"flow\.context_columns, 1 in all"):
+        flow.sample(3, context=np.zeros((3, 2)))

@@ -35,7 +35,7 @@ def _card(bundle: Path, manifest: Manifest) -> list[list[str]]:
     """The parts of the card, each a list of lines."""
     flow = manifest.flow
     head = [
-        ("flow", f"{flow.description}; {flow.couplings} couplings, {flow.parameters:,} parameters"),
+        ("flow", f"{flow.description}; {flow.parameters:,} parameters"),
         ("columns", ", ".join(manifest.columns)),
         ("context", ", ".join(manifest.context_columns) or "none"),
         ("dtype", manifest.dtype),

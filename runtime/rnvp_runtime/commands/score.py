@@ -49,6 +49,8 @@ def score(
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
+    import numpy as np
+
     from rnvp_runtime.flow import load
     from rnvp_runtime.progress import progress
     from rnvp_runtime.tables import check_writable, open_table, open_writer
@@ -69,59 +71,59 @@ def score(
     gaps = _Gaps(nan == "error")
     if output is None:  # what is printed cannot be taken back: look first
         gaps.look_through(source, names)
-    total, began, done = 0.0, time.perf_counter(), 0
+    total, began, done, scored = 0.0, time.perf_counter(), 0, 0
     with (
         open_writer(output, delimiter=getattr(source, "delimiter", ","), vector=True) as writer,
         progress(source.rows, "Scoring") as advance,
     ):
         for batch in source:
             numbers = batch.numeric(names)
-            empty = gaps.note(numbers, batch.first_row)
+            gaps.note(numbers, batch.first_row)
             log_prob = flow.log_prob(
                 numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
             )
             kept = {} if suffix == ".npy" else _kept(batch, names, numbers, suffix == ".parquet")
             writer.write({**kept, "log_prob": log_prob})
-            total += float(log_prob[~empty].sum(dtype=float))
+            finite = np.isfinite(log_prob)
+            total += float(log_prob[finite].sum(dtype=float))
+            scored += int(finite.sum())
             done += len(batch)
             advance(len(batch))
         gaps.refuse(table)
     seconds = time.perf_counter() - began
-    mean = total / (done - gaps.count) if done > gaps.count else None
+    mean = total / scored if scored else None
     if as_json:
         summary = {
             "bundle": flow.manifest.id,
             "rows": done,
-            "nan_rows": gaps.count,
+            "nan_rows": done - scored,
             "mean_log_prob": mean,
             "unit": "nats",
             "output": str(output),
             "seconds": round(seconds, 6),
         }
-        click.echo(json.dumps(summary))
+        click.echo(json.dumps(summary, allow_nan=False))
         return
     said = "no row with numbers" if mean is None else f"mean log_prob {mean:.6g} nats"
-    skipped = f" ({gaps.count:,} rows of NaN left out)" if gaps.count else ""
+    skipped = f" ({done - scored:,} rows without one left out)" if done > scored else ""
     click.echo(f"{done:,} rows, {said}{skipped}, {done / seconds:,.0f} rows/s", err=True)
 
 
 class _Gaps:
-    """The rows that hold NaN: their count, and the numbers of the first of them."""
+    """The rows that hold NaN or infinity: their count, and the numbers of the first of them."""
 
     def __init__(self, refused: bool) -> None:
         self._refused = refused
         self._first: list[int] = []
         self.count = 0
 
-    def note(self, numbers: "NDArray[np.float64]", first_row: int) -> "NDArray[np.bool_]":
-        """Add the rows of ``numbers``; gives which of them hold NaN, (n,)."""
+    def note(self, numbers: "NDArray[np.float64]", first_row: int) -> None:
+        """Add the rows of ``numbers``, (n, k)."""
         import numpy as np
 
-        empty = np.atleast_1d(np.isnan(numbers).any(axis=1))
-        rows = np.flatnonzero(empty) + first_row
+        rows = np.flatnonzero(~np.isfinite(numbers).all(axis=1)) + first_row
         self._first += rows[: 10 - len(self._first)].tolist()
         self.count += len(rows)
-        return empty
 
     def look_through(self, source: "Table", names: Sequence[str]) -> None:
         """Refuse ``source`` now, if it will be refused, reading all of it."""
@@ -136,9 +138,8 @@ class _Gaps:
         from rnvp_runtime.tables import say_rows
 
         if self._refused and self.count:
-            raise TableError(
-                f"{path}: {say_rows(self._first, self.count)}: mend them, or pass --nan keep"
-            )
+            said = say_rows(self._first, self.count, what="no finite number")
+            raise TableError(f"{path}: {said}: mend them, or pass --nan keep")
 
 
 def _kept(

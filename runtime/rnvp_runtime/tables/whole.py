@@ -74,7 +74,9 @@ def nan_rows(values: NDArray[np.floating], *, infinite: bool = False) -> list[in
     return [int(row) + 1 for row in np.flatnonzero(bad.any(axis=1))]
 
 
-def say_rows(rows: Iterable[int], count: int | None = None, *, shown: int = 10) -> str:
+def say_rows(
+    rows: Iterable[int], count: int | None = None, *, shown: int = 10, what: str = "no number"
+) -> str:
     """``3 rows hold no number: 17, 204, 991``; the first ten are named.
 
     ``count`` is how many there are, where ``rows`` are only the first of them.
@@ -86,4 +88,4 @@ def say_rows(rows: Iterable[int], count: int | None = None, *, shown: int = 10) 
         f" and {total - min(len(listed), shown):,} more" if total > min(len(listed), shown) else ""
     )
     verb = "row holds" if total == 1 else "rows hold"
-    return f"{total:,} {verb} no number: {named}{more}"
+    return f"{total:,} {verb} {what}: {named}{more}"
