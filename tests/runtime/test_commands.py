@@ -346,3 +346,12 @@ def test_score_refuses_infinities_as_it_does_nan(run: Run, bundle: Path) -> None
     summary = json.loads(kept.stdout, parse_constant=pytest.fail)
     assert summary["nan_rows"] == 1
     assert np.isfinite(summary["mean_log_prob"])
+
+
+def test_score_says_of_a_list_column_that_text_cannot_hold_it(run: Run, bundle: Path) -> None:
+    """Parquet can; the command says so."""
+    pd.DataFrame({"x0": [1.0], "x1": [2.0], "tags": [["a", "b"]]}).to_parquet("t.parquet")
+    result = run("score", bundle, "t.parquet", "-o", "s.csv")
+    assert (result.exit_code, Path("s.csv").exists()) == (1, False)
+    assert "has no text: write a .parquet" in result.stderr
+    assert run("score", bundle, "t.parquet", "-o", "s.parquet").exit_code == 0

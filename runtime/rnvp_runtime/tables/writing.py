@@ -163,5 +163,10 @@ def _as_text(column: Column) -> list[Any]:
     if isinstance(column, np.ndarray):
         return list(map(str, column))
     if hasattr(column, "to_pylist"):  # of pyarrow; None, written as an empty cell, is its null
-        return column.cast("string").to_pylist()  # type: ignore[no-any-return]
+        try:
+            return column.cast("string").to_pylist()  # type: ignore[no-any-return]
+        except (NotImplementedError, ValueError):  # what pyarrow raises for a list or a struct
+            raise TableError(
+                f"a column of type {column.type} has no text: write a .parquet"
+            ) from None
     return list(column)
