@@ -16,7 +16,7 @@ help: ## What there is to make
 demo: $(VENV)/.export $(PLAIN)/.plain ## Train, export, and run without PyTorch: a folder to look at
 	@mkdir -p $(OUT)
 	$(BIN)/python examples/demo/moons.py $(OUT)/moons.csv
-	$(BIN)/rnvp-train $(OUT)/moons.csv -o $(OUT)/moons.pt --seed 7
+	$(BIN)/rnvp-train $(OUT)/moons.csv -o $(OUT)/moons.pt --seed 7 --force
 	$(BIN)/rnvp-export $(OUT)/moons.pt -o $(OUT)/moons.rnvp --force
 	@echo; echo "From here on, without PyTorch:"
 	$(PLAIN)/bin/python -c "import importlib.util as u; assert not u.find_spec('torch')"
