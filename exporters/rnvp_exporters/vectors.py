@@ -41,7 +41,7 @@ def write_vectors(folder: Path, flow: RNVP, probe: Probe) -> None:
 def _sets(flow: RNVP, probe: Probe) -> list[tuple[Arrays, Arrays]]:
     if probe.graph.name == "sampler":
         return [_draw(flow, probe, ROWS, 7, 0, 1.0), _draw(flow, probe, 5, -1, 2**40, 0.5)]
-    usable = np.flatnonzero(np.isfinite(probe.rows[next(iter(probe.truth))]))
+    usable = np.flatnonzero(np.isfinite(list(probe.rows.values())).all(0))
     data, tail = usable[usable < DATA_ROWS], usable[usable >= DATA_ROWS]
     taken = [data[:ROWS], data[ROWS : ROWS + 1], tail[:TAIL]]
     sets = [(_rows(probe.inputs, rows), _rows(probe.truth, rows)) for rows in taken if len(rows)]
