@@ -32,14 +32,16 @@ def _measure(asked: argparse.Namespace) -> None:
         starts=2 if asked.quick else 7,
     )
     asked.output.mkdir(parents=True, exist_ok=True)
+    path = asked.output / "results.json"
+    # The file that is scored for minutes is measured on its own.
+    scoring = Results.read(path).scoring if path.exists() else []
     with tempfile.TemporaryDirectory() as folder:
-        results = run(plan, Path(folder), lambda line: print(line, file=sys.stderr, flush=True))
-    earlier = asked.output / "results.json"
-    if earlier.exists():  # the file that is scored for minutes is measured on its own
-        results.scoring = Results.read(earlier).scoring
-    results.write(earlier)
-    (asked.output / "results.md").write_text(tables.document(results), encoding="utf-8")
-    chart.draw(results, asked.output / "results.png")
+        for results in run(plan, Path(folder), lambda line: print(line, file=sys.stderr)):
+            results.scoring = scoring
+            results.write(path)
+            page = tables.document(results)
+            (asked.output / "results.md").write_text(page, encoding="utf-8")
+            chart.draw(results, asked.output / "results.png")
 
 
 def _arguments() -> argparse.Namespace:

@@ -39,8 +39,8 @@ def contestant_name(competitor: str, threads: int) -> str:
     return f"{competitor} ×{threads}"
 
 
-def run(plan: Plan, folder: Path, tell: Callable[[str], Any]) -> Results:
-    """Measure everything in ``plan``; ``folder`` holds the exported flows."""
+def run(plan: Plan, folder: Path, tell: Callable[[str], Any]) -> Iterator[Results]:
+    """Measure everything in ``plan``: the results so far, after each flow."""
     results = Results(machine.describe())
     results.installed = {name: installed_bytes(name) for name in NEEDS}
     for size in plan.flows:
@@ -51,7 +51,7 @@ def run(plan: Plan, folder: Path, tell: Callable[[str], Any]) -> Results:
         tell(f"{size}: starting processes")
         results.starts[size.name] = starting.measure(made.folder, size.dim, plan.starts)
         results.cells += _races(made, plan, tell)
-    return results
+        yield results
 
 
 def _races(made: Artifacts, plan: Plan, tell: Callable[[str], Any]) -> Iterator[Cell]:

@@ -1,8 +1,9 @@
 """Timing side by side: the contestants take turns, so that a slow minute is slow for all.
 
 A round gives each contestant one turn, in an order that rotates. A turn calls it often enough to
-last ``turn`` seconds. Ratios are formed within a round, between turns a moment apart, and only
-then summarised: their spread is what the machine's noise leaves of them.
+last ``turn`` seconds, after a rest in which the threads of the one before stop spinning: they would
+hold a core, and halve the speed of whoever comes next. Ratios are formed within a round, between
+turns a moment apart, and only then summarised: their spread is what the machine's noise leaves.
 """
 
 import time
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 __all__ = ["Contestant", "Pace", "Ratio", "median", "race", "ratio"]
+
+REST = 0.03  # seconds
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def _calls_a_turn(contestant: Contestant, pace: Pace) -> int:
 
 def _turn(contestant: Contestant, calls: int) -> float:
     contestant.ready()
+    time.sleep(REST)
     if calls > 1:
         contestant.call()  # brings its weights back into the cache
     began = time.perf_counter()
