@@ -21,7 +21,8 @@ __all__ = ["Flow", "load"]
 
 Array = NDArray[Any]  # float, of the bundle's dtype
 
-_FEW = 16  # rows for which latency is everything; see `open_graph`
+_FEW = 16  # rows for which latency is everything; see `open_graph`. Of the sampler, 1: onnxruntime
+# plans its memory for the count of the first call, and another count runs without a plan.
 
 
 def load(path: str | PathLike[str], *, threads: int = 1) -> "Flow":
@@ -260,7 +261,7 @@ class Flow:
         feeds: Callable[[int, int], dict[str, Array]],
     ) -> list[Array]:
         """``outputs`` of ``graph`` over ``rows`` rows; ``feeds`` gives the inputs of a tile."""
-        few = rows <= _FEW and graph != "sampler"  # whose shapes are not known beforehand
+        few = rows <= (1 if graph == "sampler" else _FEW)
         run = self._graphs.get((graph, few)) or self._open(graph, few)
         if rows <= self._tile:
             return run(outputs, feeds(0, rows))
