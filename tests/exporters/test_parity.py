@@ -1,5 +1,7 @@
 """What parity lets pass, and what it catches: it must be able to fail."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Coupling
 from rnvp_exporters.errors import ParityError
 from rnvp_exporters.parity import ALLOWED, BATCHES, check
-from rnvp_exporters.probes import DATA_ROWS, Arrays, Probe, eager, probe
+from rnvp_exporters.probes import DATA_ROWS, Arrays, OtherFunctions, Probe, eager, probe
 from rnvp_exporters.tracing import graphs
 
 NAMES = ["two coordinates", "given"]
@@ -33,12 +35,12 @@ def runs_eager(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
 @pytest.mark.parametrize("name", NAMES)
-def test_eager_itself_has_a_ratio_of_one(name: str, graph: int) -> None:
-    """The yardstick measured by itself."""
+def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) -> None:
+    """The yardstick is the largest of a few runs, and eager as it is is one of them."""
     flow = lively(CONFIGS[name])
     subject = drawn(flow, graph)
     for record in check(subject, runs_eager(flow, subject), "onnx"):
-        assert record.ratio.median == pytest.approx(1, abs=1e-6)
+        assert 0.4 < record.ratio.median <= 1
         assert record.ratio.p99 <= 1 + 1e-6
         assert record.ratio.worst <= 1 + 1e-6
         assert record.passed
@@ -162,3 +164,17 @@ def test_probing_is_the_same_every_time() -> None:
 def test_the_published_factors_are_close_for_most_rows_and_loose_for_the_worst() -> None:
     """A factor that is raised until a test passes should be seen here."""
     assert (ALLOWED.median, ALLOWED.p99, ALLOWED.worst) == (2.0, 2.0, 8.0)
+
+
+def test_an_engine_whose_functions_round_otherwise_is_let_pass() -> None:
+    """A trained-like flow of tanh layers, in an engine whose tanh and exp are a rounding off."""
+    flow = lively(replace(CONFIGS["two coordinates"], activation="tanh"))
+    subject = drawn(flow, 0)
+    run = runs_eager(flow, subject)
+
+    def elsewhere(feeds: Arrays) -> Arrays:
+        with OtherFunctions(seed=2026):
+            return run(feeds)
+
+    for record in check(subject, elsewhere, "onnx"):
+        assert record.ratio.median < 1.2

@@ -14,6 +14,6 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("from_*.py"))
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_runs(example: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "TRAIN_SECONDS": "3", "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PATH": path, "TRAIN_STEPS": "300", "PYTHONWARNINGS": "ignore"}
     subprocess.run([sys.executable, example, tmp_path], check=True, env=environment)
     assert len((tmp_path / "samples.csv").read_text().splitlines()) == 1001
