@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from rnvp_deploy.commands.names import column_names
 from rnvp_runtime.one_line import OneLineCommand
 
 __all__ = ["import_"]
@@ -18,16 +19,18 @@ __all__ = ["import_"]
     help="State dict to load into the model: what torch.save(flow.state_dict(), …) wrote.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@click.option("--columns", help="Names of the coordinates, separated by commas.")
-@click.option("--context-columns", help="Names of the conditions, separated by commas.")
+@click.option("--columns", type=column_names, metavar="A,B", help="Names of the coordinates.")
+@click.option(
+    "--context-columns", type=column_names, metavar="A,B", help="Names of the conditions."
+)
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
 def import_(
     factory: str,
     weights: Path | None,
     output: Path,
-    columns: str | None,
-    context_columns: str | None,
+    columns: tuple[str, ...] | None,
+    context_columns: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
     """Convert the flow that FACTORY makes, and write it to OUTPUT.
@@ -46,9 +49,7 @@ def import_(
     from rnvp_deploy.checkpoint import save
     from rnvp_deploy.conversion.factory import convert_factory
 
-    flow = convert_factory(
-        factory, weights, columns=_names(columns), context_columns=_names(context_columns)
-    )
+    flow = convert_factory(factory, weights, columns=columns, context_columns=context_columns)
     save(flow, output)
     summary = {
         "output": str(output),
@@ -68,7 +69,3 @@ def import_(
         f"{output}: {', '.join(flow.columns)}{conditions}; {summary['transforms']} transforms, "
         f"{summary['parameters']} parameters, {summary['dtype']}; checked against the source."
     )
-
-
-def _names(given: str | None) -> list[str] | None:
-    return None if given is None else [name.strip() for name in given.split(",")]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_deploy.commands.names import column_names
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.one_line import OneLineCommand
 
@@ -34,14 +35,6 @@ _TRAINING = {
 }
 
 
-def _names(value: str) -> tuple[str, ...]:
-    """``carat,depth`` → ("carat", "depth")."""
-    names = tuple(part.strip() for part in value.split(","))
-    if not all(names) or len(set(names)) != len(names):
-        raise click.BadParameter(f"{value!r} is no list of different names, such as carat,depth")
-    return names
-
-
 def _widths(value: str) -> tuple[int, ...]:
     """``64,64`` → (64, 64)."""
     parts = [part.strip() for part in value.split(",")]
@@ -54,11 +47,14 @@ def _widths(value: str) -> tuple[int, ...]:
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The checkpoint: model.pt.")
 @click.option(
-    "--columns", type=_names, metavar="A,B", help="What to learn, as a,b,c. Default: all numbers."
+    "--columns",
+    type=column_names,
+    metavar="A,B",
+    help="What to learn, as a,b,c. Default: all numbers.",
 )
 @click.option(
     "--context",
-    type=_names,
+    type=column_names,
     metavar="A,B",
     help="Columns that are given: learn p(columns | context).",
 )

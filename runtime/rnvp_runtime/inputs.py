@@ -62,7 +62,8 @@ class _Columns:
 
 def is_frame(values: Any) -> bool:
     """Whether ``values`` is a table with named columns (pandas, polars, pyarrow)."""
-    return hasattr(values, "columns") and hasattr(values, "__getitem__")
+    kind = type(values)  # not the value: polars warns when a lazy frame's columns are looked at
+    return hasattr(kind, "columns") and hasattr(kind, "__getitem__")
 
 
 def rows_of(values: Any, name: str, columns: Sequence[str], dtype: DTypeLike) -> Rows:
@@ -104,7 +105,8 @@ def _checked(array: NDArray[Any], name: str, width: int) -> NDArray[Any]:
         return array
     if array.dtype.kind not in "fiub":
         raise InputError(
-            f"{name} has dtype {array.dtype}, expected numbers: pass {name}.astype(float)"
+            f"{name} has dtype {array.dtype}, expected numbers: pass floats or integers of shape "
+            f"(n, {width}), or a data frame"
         )
     columns = "flow.context_columns" if name == "context" else "flow.columns"
     advice = f"pass columns in the order of {columns}, {width} in all"
@@ -116,12 +118,18 @@ def _checked(array: NDArray[Any], name: str, width: int) -> NDArray[Any]:
 
 
 def _frame_rows(frame: Any, name: str, columns: Sequence[str], dtype: DTypeLike) -> _Columns:
+    rows = getattr(frame, "shape", [None])[0]
+    if not isinstance(rows, int):  # polars.LazyFrame, dask, Spark
+        raise InputError(
+            f"{name} is a {type(frame).__name__} whose rows are not in memory yet: pass what its "
+            "collect(), compute() or toPandas() returns"
+        )
     present = list(getattr(frame, "column_names", None) or frame.columns)
     labels = {str(label): label for label in present}  # pandas numbers columns that have no name
     if missing := explain_missing(columns, list(labels)):
         raise InputError(f"{name} has {missing}")
     arrays = [_frame_column(frame[labels[column]], column, name) for column in columns]
-    return _Columns(arrays, frame.shape[0], dtype)
+    return _Columns(arrays, rows, dtype)
 
 
 def _frame_column(series: Any, column: str, name: str) -> NDArray[Any]:

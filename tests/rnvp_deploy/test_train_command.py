@@ -100,6 +100,13 @@ def test_columns_and_context_are_chosen(table: Path, model: Path) -> None:
     assert (flow.columns, flow.context_columns) == (("price", "carat"), ("depth",))
 
 
+def test_a_name_with_a_comma_is_quoted(table: Path, model: Path) -> None:
+    """A list of columns is read as a line of CSV is."""
+    awkward = write_csv(table.with_name("awkward.csv"), DRAW, ("carat, metric", "depth", "price"))
+    run(awkward, "-o", model, "--columns", '"carat, metric",price', *QUICK)
+    assert rnvp_deploy.load(model).columns == ("carat, metric", "price")
+
+
 def test_a_context_leaves_the_other_columns_to_learn(table: Path, model: Path) -> None:
     """With --context alone, all other numbers are learnt."""
     run(table, "-o", model, "--context", "depth", *QUICK)

@@ -163,15 +163,16 @@ def test_score_says_that_the_flow_learnt_log_prob(run: Run, awkward_bundle: Path
     assert run("score", awkward_bundle, "t.csv", "-o", "s.npy").exit_code == 0
 
 
-def test_sample_refuses_nan_context(run: Run, conditional_bundle: Path) -> None:
-    """Context that holds no number is refused, with its rows where it is a table's."""
-    Path("t.csv").write_text("c0,k\n1,a\n,b\n")
+def test_sample_refuses_context_that_is_no_number(run: Run, conditional_bundle: Path) -> None:
+    """NaN and infinity as context are refused, with their rows where it is a table's."""
+    Path("t.csv").write_text("c0,k\n1,a\n,b\ninf,c\n")
     result = run("sample", conditional_bundle, "--context-from", "t.csv")
-    said = "Error: t.csv: 1 row holds no number: 2: mend them\n"
+    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: mend them\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
-    result = run("sample", conditional_bundle, "-n", 2, "--context", "nan")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "'nan' holds NaN" in result.stderr
+    for text in ("nan", "-inf"):
+        result = run("sample", conditional_bundle, "-n", 2, f"--context={text}")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"'{text}' holds no finite number" in result.stderr
 
 
 def test_score_keeps_the_table_and_adds_log_prob(run: Run, bundle: Path, table: Path) -> None:

@@ -222,6 +222,8 @@ def test_sample_takes_one_context_or_one_a_row(
         (X.astype(object), "dtype object, expected numbers"),
         (X.astype(complex), "dtype complex128"),
         (X.astype(str), "expected numbers"),
+        (None, r"dtype object, expected numbers: pass floats or integers of shape \(n, 2\)"),
+        (pl.LazyFrame({"x0": [1.0], "x1": [1.0]}), r"a LazyFrame .* not in memory .* collect\(\)"),
         ([[1.0], [1.0, 2.0]], "cannot be read as an array"),
         (pd.DataFrame({"x0": [1.0], "X1": [1.0]}), r"no column 'x1' \(did you mean 'X1'\?\)"),
         (pd.DataFrame({"x0": [1.0], "x1": ["a"]}), "column 'x1'"),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnvp_runtime import RnvpError, TableError
-from rnvp_runtime.tables import nan_rows, open_table, open_writer, read_columns, say_rows
+from rnvp_runtime.tables import open_table, open_writer, read_columns, rows_with_gaps, say_rows
 
 CSV = "id,a,b,colour\n1,0.5,-1,red\n2,,2e3,green\n3,4,nan,\n"
 VALUES = [[0.5, -1.0], [np.nan, 2000.0], [4.0, np.nan]]
@@ -227,13 +227,11 @@ def test_a_table_of_text_has_nothing_to_train_on(write: Any) -> None:
 def test_rows_without_numbers_are_named() -> None:
     """From 1; the first ten of many."""
     values = np.array([[0, 1], [np.nan, 1], [np.inf, 1]])
-    assert nan_rows(values) == [2]
-    assert nan_rows(values, infinite=True) == [2, 3]
-    assert say_rows([2]) == "1 row holds no number: 2"
-    assert (
-        say_rows(range(1, 13)) == "12 rows hold no number: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
-    )
-    assert say_rows([1, 2], 4000) == "4,000 rows hold no number: 1, 2 and 3,998 more"
+    assert rows_with_gaps(values) == [2, 3]
+    assert say_rows([2]) == "1 row holds no finite number: 2"
+    many = say_rows(range(1, 13))
+    assert many == "12 rows hold no finite number: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
+    assert say_rows([1, 2], 4000) == "4,000 rows hold no finite number: 1, 2 and 3,998 more"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])

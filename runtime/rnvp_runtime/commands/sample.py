@@ -78,7 +78,7 @@ def sample(
     signed_seed(seed)
     table = None if context_from is None else open_table(context_from)
     if table is not None:
-        _refuse_nan(table, flow.context_columns)
+        _refuse_gaps(table, flow.context_columns)
     runs = _runs(flow, rows or 0, context, table)
     began, done = time.perf_counter(), 0
     names = (*flow.columns, *(("log_prob",) if log_prob else ()))
@@ -115,11 +115,11 @@ def sample(
         click.echo(f"{done:,} rows from {start:,}, seed {seed}, {rate}", err=True)
 
 
-def _refuse_nan(table: "Table", names: Sequence[str]) -> None:
-    """Raise TableError if rows of ``table`` lack a number, before anything is written."""
-    from rnvp_runtime.tables import nan_rows, say_rows
+def _refuse_gaps(table: "Table", names: Sequence[str]) -> None:
+    """Raise TableError if rows of ``table`` lack a finite number, before anything is written."""
+    from rnvp_runtime.tables import rows_with_gaps, say_rows
 
-    rows = [b.first_row - 1 + row for b in table for row in nan_rows(b.numeric(names))]
+    rows = [b.first_row - 1 + row for b in table for row in rows_with_gaps(b.numeric(names))]
     if rows:
         raise TableError(f"{table.path}: {say_rows(rows)}: mend them")
 
@@ -142,6 +142,6 @@ def _context(text: str) -> list[list[float]]:
         raise click.BadParameter(
             f"{text!r} is not numbers separated by commas", param_hint="--context"
         ) from None
-    if any(map(math.isnan, numbers)):
-        raise click.BadParameter(f"{text!r} holds NaN", param_hint="--context")
+    if not all(map(math.isfinite, numbers)):
+        raise click.BadParameter(f"{text!r} holds no finite number", param_hint="--context")
     return [numbers]

@@ -138,7 +138,7 @@ class _Gaps:
         from rnvp_runtime.tables import say_rows
 
         if self._refused and self.count:
-            said = say_rows(self._first, self.count, what="no finite number")
+            said = say_rows(self._first, self.count)
             raise TableError(f"{path}: {said}: mend them, or pass --nan keep")
 
 

@@ -13,7 +13,7 @@ Errors name the file, the column and the row; row 1 is the first row of data.
 
 from rnvp_runtime.tables.opening import open_table
 from rnvp_runtime.tables.table import Batch, Column, Table
-from rnvp_runtime.tables.whole import Numbers, nan_rows, read_columns, say_rows
+from rnvp_runtime.tables.whole import Numbers, read_columns, rows_with_gaps, say_rows
 from rnvp_runtime.tables.writing import WRITABLE, Writer, check_writable, open_writer
 
 __all__ = [
@@ -24,9 +24,9 @@ __all__ = [
     "Table",
     "Writer",
     "check_writable",
-    "nan_rows",
     "open_table",
     "open_writer",
     "read_columns",
+    "rows_with_gaps",
     "say_rows",
 ]

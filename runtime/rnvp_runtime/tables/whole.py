@@ -12,7 +12,7 @@ from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.numpy_table import MatrixTable
 from rnvp_runtime.tables.opening import open_table
 
-__all__ = ["Numbers", "nan_rows", "read_columns", "say_rows"]
+__all__ = ["Numbers", "read_columns", "rows_with_gaps", "say_rows"]
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,13 @@ def _of_matrix(table: MatrixTable, columns: Sequence[str] | None) -> Numbers:
     return Numbers(wanted, values[:, [names.index(name) for name in wanted]], ())
 
 
-def nan_rows(values: NDArray[np.floating], *, infinite: bool = False) -> list[int]:
-    """The numbers, from 1, of rows of ``values``, (n, k), that hold NaN (or infinity)."""
-    bad = ~np.isfinite(values) if infinite else np.isnan(values)
-    return [int(row) + 1 for row in np.flatnonzero(bad.any(axis=1))]
+def rows_with_gaps(values: NDArray[np.floating]) -> list[int]:
+    """The numbers, from 1, of rows of ``values``, (n, k), that hold NaN or infinity."""
+    return [int(row) + 1 for row in np.flatnonzero(~np.isfinite(values).all(axis=1))]
 
 
-def say_rows(
-    rows: Iterable[int], count: int | None = None, *, shown: int = 10, what: str = "no number"
-) -> str:
-    """``3 rows hold no number: 17, 204, 991``; the first ten are named.
+def say_rows(rows: Iterable[int], count: int | None = None, *, shown: int = 10) -> str:
+    """``3 rows hold no finite number: 17, 204, 991``; the first ten are named.
 
     ``count`` is how many there are, where ``rows`` are only the first of them.
     """
@@ -88,4 +85,4 @@ def say_rows(
         f" and {total - min(len(listed), shown):,} more" if total > min(len(listed), shown) else ""
     )
     verb = "row holds" if total == 1 else "rows hold"
-    return f"{total:,} {verb} {what}: {named}{more}"
+    return f"{total:,} {verb} no finite number: {named}{more}"
