@@ -1,7 +1,7 @@
 """A bundle as a flow: densities, latents and samples from onnxruntime, without PyTorch."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -28,7 +28,8 @@ _FEW = 16  # rows for which latency is everything; see `open_graph`. Of the samp
 def load(path: str | PathLike[str], *, threads: int = 1) -> "Flow":
     """Load the bundle at ``path``, e.g. ``"model.rnvp"``.
 
-    Only the manifest is read here; each graph is opened, its hash checked, when first used.
+    Only the manifest is read here; each graph is opened, its hash checked, when first used, once
+    for each set of outputs that is asked of it.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ class Flow:
         self.context_columns: tuple[str, ...] = self.manifest.context_columns
         self._dtype = np.dtype(self.manifest.dtype)
         self._tile = rows_in_a_tile(self.manifest.flow.widths, self._dtype.itemsize)
-        self._graphs: dict[tuple[str, bool], Run] = {}
+        self._graphs: dict[tuple[str, tuple[str, ...], bool], Run] = {}
         self._opening = Lock()
 
     def __repr__(self) -> str:
@@ -202,7 +203,7 @@ class Flow:
         return temperature
 
     def _map(
-        self, graph: str, outputs: Sequence[str], name: str, values: Any, context: Any
+        self, graph: str, outputs: tuple[str, ...], name: str, values: Any, context: Any
     ) -> list[Array]:
         """``outputs`` of ``graph`` for the rows of ``values``, the input called ``name``."""
         rows = rows_of(values, name, self.columns, self._dtype)
@@ -256,32 +257,32 @@ class Flow:
     def _run(
         self,
         graph: str,
-        outputs: Sequence[str],
+        outputs: tuple[str, ...],
         rows: int,
         feeds: Callable[[int, int], dict[str, Array]],
     ) -> list[Array]:
         """``outputs`` of ``graph`` over ``rows`` rows; ``feeds`` gives the inputs of a tile."""
         few = rows <= (1 if graph == "sampler" else _FEW)
-        run = self._graphs.get((graph, few)) or self._open(graph, few)
+        run = self._graphs.get((graph, outputs, few)) or self._open(graph, outputs, few)
         if rows <= self._tile:
-            return run(outputs, feeds(0, rows))
+            return run(feeds(0, rows))
         results = [
             np.empty((rows, self.dim)[: 1 if o == "log_prob" else 2], self._dtype) for o in outputs
         ]
 
         def one_tile(low: int, high: int) -> None:
-            for whole, part in zip(results, run(outputs, feeds(low, high)), strict=True):
+            for whole, part in zip(results, run(feeds(low, high)), strict=True):
                 whole[low:high] = part
 
         over_tiles(one_tile, rows, self._tile, self.threads)
         return results
 
-    def _open(self, graph: str, few: bool) -> Run:
+    def _open(self, graph: str, outputs: tuple[str, ...], few: bool) -> Run:
         with self._opening:
-            if (graph, few) not in self._graphs:
-                opened = open_graph(self.path, self.manifest, graph, few_rows=few)
-                self._graphs[graph, few] = opened
-            return self._graphs[graph, few]
+            if (graph, outputs, few) not in self._graphs:
+                opened = open_graph(self.path, self.manifest, graph, outputs, few_rows=few)
+                self._graphs[graph, outputs, few] = opened
+            return self._graphs[graph, outputs, few]
 
 
 def _load_again(path: str, threads: int) -> Flow:

@@ -19,4 +19,4 @@ def test_an_unreadable_graph_is_a_bundle_error(
     manifest = Manifest.read(bundle)
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(BundleError, match=r"density\.onnx cannot be read: Permission denied"):
-        open_graph(bundle, manifest, "density")
+        open_graph(bundle, manifest, "density", ["z"])
