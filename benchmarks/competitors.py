@@ -1,24 +1,18 @@
 """Every way to run a flow, behind one interface: numpy rows in, numpy rows out.
 
-Each is opened as its own documentation says and with its own defaults, but for the number of
-threads, which is given. Torch's number is global to a process, so its competitors set it before
-each turn.
+Each is opened from its files as its own documentation says and with its own defaults, but for the
+number of threads, which is given. Each has a process of its own (see `benchmarks.worker`), so it
+imports what it needs and no more, and may set what is global to a process.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-import torch
 from numpy.typing import NDArray
-from torch import nn
-
-import rnvp_runtime
-from benchmarks.artifacts import GRAPHS, Artifacts
-from benchmarks.source import StackedNVP
 
 __all__ = ["COMPETITORS", "OURS", "Engine", "Open"]
 
@@ -28,36 +22,40 @@ Map = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Engine:
-    """A flow ready to run. ``ready`` is called, untimed, before each turn."""
+    """A flow ready to run."""
 
     log_prob: Map  # (n, d) → (n,)
     inverse: Map  # (n, d) → (n, d)
     sample: Callable[[int], Array]  # n → (n, d)
-    ready: Callable[[], Any] = lambda: None
 
 
-Open = Callable[[Artifacts, int], Engine]
+Open = Callable[[Path, int, int], Engine]
+"""From the folder that `benchmarks.artifacts` wrote, the flow's d, and the number of threads."""
 
 OURS = "rnvp-deploy"
 
 
-def ours(artifacts: Artifacts, threads: int) -> Engine:
-    flow = rnvp_runtime.load(artifacts.folder / "model.rnvp", threads=threads)
+def ours(folder: Path, dim: int, threads: int) -> Engine:
+    import rnvp_runtime
+
+    flow = rnvp_runtime.load(folder / "model.rnvp", threads=threads)
     return Engine(flow.log_prob, flow.inverse, partial(flow.sample, seed=7))
 
 
-def plain_onnxruntime(artifacts: Artifacts, threads: int) -> Engine:
+def plain_onnxruntime(folder: Path, dim: int, threads: int) -> Engine:
+    import onnxruntime
+
     def opened(graph: str) -> Map:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        path = artifacts.folder / f"plain-{graph}.onnx"
+        path = folder / f"plain-{graph}.onnx"
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return lambda rows: session.run(None, {"input": rows})[0]
 
-    return _from_maps(opened("density"), opened("inverse"), artifacts.size.dim)
+    return _from_maps(opened("density"), opened("inverse"), dim)
 
 
-def openvino_float32(artifacts: Artifacts, threads: int) -> Engine:
+def openvino_float32(folder: Path, dim: int, threads: int) -> Engine:
     import openvino  # of no extra: pip install openvino
 
     core = openvino.Core()
@@ -68,31 +66,34 @@ def openvino_float32(artifacts: Artifacts, threads: int) -> Engine:
     }
 
     def opened(graph: str) -> Map:
-        path = artifacts.folder / f"plain-{graph}.onnx"
-        request = core.compile_model(path, "CPU", settings).create_infer_request()
+        model = core.compile_model(folder / f"plain-{graph}.onnx", "CPU", settings)
+        request = model.create_infer_request()
         # Neither inputs nor outputs are copied: the fastest that its Python interface offers.
         return lambda rows: request.infer([rows], share_inputs=True, share_outputs=True)[0]
 
-    return _from_maps(opened("density"), opened("inverse"), artifacts.size.dim)
+    return _from_maps(opened("density"), opened("inverse"), dim)
 
 
-def eager(artifacts: Artifacts, threads: int) -> Engine:
-    return _torch(artifacts, threads, lambda graph: GRAPHS[graph](_source(artifacts)).eval())
+def eager(folder: Path, dim: int, threads: int) -> Engine:
+    from benchmarks.source import Density, Inverse
+
+    source = _torch(threads).load(folder / "eager.pt", weights_only=False)
+    return _of_torch(Density(source).eval(), Inverse(source).eval(), dim)
 
 
-def compiled(artifacts: Artifacts, threads: int) -> Engine:
-    def opened(graph: str) -> Callable[..., Any]:
-        # A code object of its own for each number of threads, so that none evicts another's.
-        torch._dynamo.config.recompile_limit = 64
-        return torch.compile(GRAPHS[graph](_source(artifacts)).eval())
+def compiled(folder: Path, dim: int, threads: int) -> Engine:
+    from benchmarks.source import Density, Inverse
 
-    return _torch(artifacts, threads, opened)
+    torch = _torch(threads)
+    source = torch.load(folder / "eager.pt", weights_only=False)
+    density, inverse = Density(source).eval(), Inverse(source).eval()
+    return _of_torch(torch.compile(density), torch.compile(inverse), dim)
 
 
-def torchscript(artifacts: Artifacts, threads: int) -> Engine:
-    return _torch(
-        artifacts, threads, lambda graph: torch.jit.load(artifacts.folder / f"{graph}.ts")
-    )
+def torchscript(folder: Path, dim: int, threads: int) -> Engine:
+    torch = _torch(threads)
+    density, inverse = (torch.jit.load(folder / f"{graph}.ts") for graph in ("density", "inverse"))
+    return _of_torch(density, inverse, dim)
 
 
 COMPETITORS: dict[str, Open] = {
@@ -105,10 +106,6 @@ COMPETITORS: dict[str, Open] = {
 }
 
 
-def _source(artifacts: Artifacts) -> StackedNVP:
-    return StackedNVP(artifacts.flow).eval()
-
-
 def _from_maps(log_prob: Map, inverse: Map, dim: int) -> Engine:
     """A sampler made as one is without ours: numpy's noise through the inverse."""
     draw = np.random.default_rng(7)
@@ -119,10 +116,15 @@ def _from_maps(log_prob: Map, inverse: Map, dim: int) -> Engine:
     )
 
 
-def _torch(
-    artifacts: Artifacts, threads: int, opened: Callable[[str], nn.Module | Callable[..., Any]]
-) -> Engine:
-    density, inverse = opened("density"), opened("inverse")
+def _torch(threads: int) -> Any:
+    import torch
+
+    torch.set_num_threads(threads)
+    return torch
+
+
+def _of_torch(density: Callable[..., Any], inverse: Callable[..., Any], dim: int) -> Engine:
+    import torch
 
     def mapped(function: Callable[..., Any]) -> Map:
         @torch.inference_mode()
@@ -133,6 +135,6 @@ def _torch(
 
     @torch.inference_mode()
     def sample(n: int) -> Array:
-        return inverse(torch.randn(n, artifacts.size.dim)).numpy()  # type: ignore[no-any-return]
+        return inverse(torch.randn(n, dim)).numpy()  # type: ignore[no-any-return]
 
-    return Engine(mapped(density), mapped(inverse), sample, lambda: torch.set_num_threads(threads))
+    return Engine(mapped(density), mapped(inverse), sample)

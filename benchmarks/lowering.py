@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 import rnvp_exporters.inference as inference
 from benchmarks.flows import FLOWS, FlowSize, data, make
-from benchmarks.racing import Contestant, Pace, race, ratio
+from benchmarks.racing import Calls, Contestant, Pace, race, ratio
 from benchmarks.tables import markdown
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.scales import Scale
@@ -171,7 +171,7 @@ def line(rewrite: Rewrite, pace: Pace) -> list[str]:
         def one(low: int, high: int) -> None:
             session.run(["log_prob"], {name: x[low:high]})
 
-        return Contestant(lambda: over_tiles(one, rows, tile, 1))
+        return Calls(lambda: over_tiles(one, rows, tile, 1))
 
     ratios = []
     for rows in (1, MANY):

@@ -1,20 +1,22 @@
 """One run: all races of all flows, and what else is counted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import artifacts, floor, machine, starting
 from benchmarks.artifacts import Artifacts
-from benchmarks.competitors import COMPETITORS, OURS, Engine
+from benchmarks.competitors import COMPETITORS, OURS
 from benchmarks.flows import FlowSize, data
 from benchmarks.footprint import NEEDS, installed_bytes
-from benchmarks.racing import Contestant, Pace, race
+from benchmarks.racing import Calls, Contestant, Pace, race
 from benchmarks.results import Cell, Results
+from benchmarks.worker import Remote, Worker
 from rnvp_runtime.tiles import rows_in_a_tile
 
 __all__ = ["FUNCTIONS", "ROWS", "Plan", "contestant_name", "run"]
@@ -55,55 +57,58 @@ def run(plan: Plan, folder: Path, tell: Callable[[str], Any]) -> Iterator[Result
 
 
 def _races(made: Artifacts, plan: Plan, tell: Callable[[str], Any]) -> Iterator[Cell]:
-    engines = {
-        contestant_name(name, threads): opened(made, threads)
-        for name, opened in COMPETITORS.items()
-        for threads in sorted({1, machine.cores()})
-    }
-    _agree(engines, made.size)
-    for function in plan.functions:
-        for rows in plan.rows:
-            tell(f"{made.size}: {function} of {rows:,} rows")
-            with floor.single_threaded():
-                seconds = race(_contestants(function, engines, made.size, rows), plan.pace)
-            yield Cell(made.size.name, function, rows, seconds)
+    with ExitStack() as stack:
+        workers = {
+            contestant_name(name, threads): stack.enter_context(
+                Worker(name, made.folder, made.size.dim, threads)
+            )
+            for name in COMPETITORS
+            for threads in sorted({1, machine.cores()})
+        }
+        _agree(workers, made.size)
+        for function in plan.functions:
+            for rows in plan.rows:
+                tell(f"{made.size}: {function} of {rows:,} rows")
+                with floor.single_threaded():
+                    seconds = race(_contestants(function, workers, made.size, rows), plan.pace)
+                yield Cell(made.size.name, function, rows, seconds)
 
 
 def _contestants(
-    function: str, engines: dict[str, Engine], size: FlowSize, rows: int
+    function: str, workers: Mapping[str, Worker], size: FlowSize, rows: int
 ) -> dict[str, Contestant]:
-    x = data(size, rows)
-    z = np.random.default_rng(1).standard_normal((rows, size.dim), dtype=np.float32)
-    calls: dict[str, Callable[[Engine], Callable[[], Any]]] = {
-        "density": lambda engine: partial(engine.log_prob, x),
-        "inverse": lambda engine: partial(engine.inverse, z),
-        "sampler": lambda engine: partial(engine.sample, rows),
-    }
-    contestants = {
-        name: Contestant(calls[function](engine), engine.ready) for name, engine in engines.items()
+    z = _latents(size, rows)
+    method, argument = {
+        "density": ("log_prob", data(size, rows)),
+        "inverse": ("inverse", z),
+        "sampler": ("sample", rows),
+    }[function]
+    contestants: dict[str, Contestant] = {
+        name: Remote(worker, method, argument) for name, worker in workers.items()
     }
     if rows >= FLOOR_ROWS:
         tile = rows_in_a_tile(size.hidden, 4)
-        contestants["floor"] = Contestant(floor.products(size, rows, tile))
+        contestants["floor"] = Calls(floor.products(size, rows, tile))
     if function == "sampler":  # what drawing adds to it
-        own = engines[contestant_name(OURS, 1)]
-        contestants["inverse alone"] = Contestant(partial(own.inverse, z), own.ready)
+        contestants["inverse alone"] = Remote(workers[contestant_name(OURS, 1)], "inverse", z)
     return contestants
 
 
-def _agree(engines: dict[str, Engine], size: FlowSize) -> None:
+def _agree(workers: Mapping[str, Worker], size: FlowSize) -> None:
     """All must be the same function, or their times may not be compared."""
-    x = data(size, 512)
-    z = np.random.default_rng(1).standard_normal(x.shape, dtype=np.float32)
+    x, z = data(size, 512), _latents(size, 512)
     expected: dict[str, Any] = {}
-    for name, engine in engines.items():
-        engine.ready()
-        found = {"log_prob": engine.log_prob(x), "inverse": engine.inverse(z)}
-        expected = expected or {key: value.copy() for key, value in found.items()}
+    for name, worker in workers.items():
+        found = {"log_prob": worker.call("log_prob", x), "inverse": worker.call("inverse", z)}
+        expected = expected or found
         for key, value in found.items():
             scale = 1 + np.abs(expected[key])
             worst = float((np.abs(value - expected[key]) / scale).max())
             if not worst < 1e-3:
                 raise ValueError(f"{name} does not agree with eager PyTorch in {key}: {worst:.2g}")
-        if engine.sample(5).shape != (5, size.dim):
+        if worker.call("sample", 5).shape != (5, size.dim):
             raise ValueError(f"{name} does not draw (5, {size.dim}) samples")
+
+
+def _latents(size: FlowSize, rows: int) -> NDArray[np.float32]:
+    return np.random.default_rng(1).standard_normal((rows, size.dim), dtype=np.float32)

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import floor
 from benchmarks.flows import FLOWS, FlowSize, data, make
-from benchmarks.racing import Contestant, Pace, race
+from benchmarks.racing import Calls, Pace, race
 from benchmarks.tables import markdown
 from rnvp_exporters.tracing import graphs, trace
 
@@ -98,7 +98,7 @@ def product_floor(rows: int, shapes: str) -> float | None:
     left, right = (np.ones(shape, np.float32) for shape in ((rows, inputs), (inputs, outputs)))
     out = np.empty((rows, outputs), np.float32)
     with floor.single_threaded():
-        times = race({"": Contestant(lambda: np.dot(left, right, out))}, Pace(9, 0.005))[""]
+        times = race({"": Calls(lambda: np.dot(left, right, out))}, Pace(9, 0.005))[""]
     return float(np.median(times)) * 1e6
 
 

@@ -1,29 +1,55 @@
 """Timing side by side: the contestants take turns, so that a slow minute is slow for all.
 
-A round gives each contestant one turn, in an order that rotates. A turn calls it often enough to
-last ``turn`` seconds, after a rest in which the threads of the one before stop spinning: they would
-hold a core, and halve the speed of whoever comes next. Ratios are formed within a round, between
-turns a moment apart, and only then summarised: their spread is what the machine's noise leaves.
+A round gives each contestant one turn, in an order that rotates. A turn lasts a number of calls,
+after a rest in which the threads of the one before stop spinning: they would hold a core, and halve
+the speed of whoever comes next. Ratios are formed within a round, between turns a moment apart, and
+only then summarised: their spread is what the machine's noise leaves.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Contestant", "Pace", "Ratio", "median", "race", "ratio"]
+__all__ = ["Calls", "Contestant", "Pace", "Ratio", "median", "race", "ratio"]
 
 REST = 0.03  # seconds
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """``call`` is timed; ``ready`` is not."""
+class Contestant(Protocol):
+    """What can take turns."""
 
-    call: Callable[[], Any]
-    ready: Callable[[], Any] = lambda: None
+    def prepare(self, seconds: float) -> None:
+        """Warm up, and settle how many calls make a turn of ``seconds``."""
+
+    def turn(self) -> float:
+        """Seconds a call, over one turn."""
+
+
+class Calls:
+    """A function, called in this process."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call, self._calls = call, 1
+
+    def prepare(self, seconds: float) -> None:
+        self._call()  # compiles, allocates
+        self._call()
+        self._calls = 1
+        while (spent := self.turn() * self._calls) < seconds / 2 and self._calls < 1 << 20:
+            self._calls *= 2
+        self._calls = max(1, round(self._calls * seconds / spent))
+
+    def turn(self) -> float:
+        time.sleep(REST)
+        if self._calls > 1:
+            self._call()  # brings its weights back into the cache
+        began = time.perf_counter()
+        for _ in range(self._calls):
+            self._call()
+        return (time.perf_counter() - began) / self._calls
 
 
 @dataclass(frozen=True)
@@ -48,13 +74,14 @@ class Ratio:
 
 def race(contestants: Mapping[str, Contestant], pace: Pace) -> dict[str, list[float]]:
     """Seconds a call, one number for each round, of each contestant."""
-    calls = {name: _calls_a_turn(contestant, pace) for name, contestant in contestants.items()}
+    for contestant in contestants.values():
+        contestant.prepare(pace.turn)
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(pace.rounds):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
-            seconds[name].append(_turn(contestants[name], calls[name]))
+            seconds[name].append(contestants[name].turn())
     return seconds
 
 
@@ -67,24 +94,3 @@ def ratio(slower: list[float], faster: list[float]) -> Ratio:
     ratios = np.array(slower) / np.array(faster)
     low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
     return Ratio(float(middle), float(low), float(high))
-
-
-def _calls_a_turn(contestant: Contestant, pace: Pace) -> int:
-    contestant.ready()
-    contestant.call()  # compiles, allocates
-    contestant.call()
-    calls = 1
-    while (spent := _turn(contestant, calls) * calls) < pace.turn / 2 and calls < 1 << 20:
-        calls *= 2
-    return max(1, round(calls * pace.turn / spent))
-
-
-def _turn(contestant: Contestant, calls: int) -> float:
-    contestant.ready()
-    time.sleep(REST)
-    if calls > 1:
-        contestant.call()  # brings its weights back into the cache
-    began = time.perf_counter()
-    for _ in range(calls):
-        contestant.call()
-    return (time.perf_counter() - began) / calls

@@ -21,7 +21,7 @@ import rnvp_exporters
 import rnvp_runtime
 from benchmarks import machine
 from benchmarks.flows import FLOWS, data, make
-from benchmarks.racing import Contestant, Pace, median, race
+from benchmarks.racing import Calls, Pace, median, race
 from benchmarks.results import RESULTS, Results
 
 SIZE = FLOWS["d2"]
@@ -106,7 +106,7 @@ def score(folder: Path, rows: int, threads: int) -> dict[str, float]:
 def in_memory(folder: Path, threads: int) -> float:
     """Seconds a row of 65,536 rows that lie in memory."""
     flow, x = rnvp_runtime.load(folder / "model.rnvp", threads=threads), data(SIZE, CHUNK)
-    times = race({"": Contestant(lambda: flow.log_prob(x))}, Pace(15, 0.05))
+    times = race({"": Calls(lambda: flow.log_prob(x))}, Pace(15, 0.05))
     return median(times[""]) / CHUNK
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import rnvp_exporters
 from benchmarks import machine
 from benchmarks.flows import FLOWS, FlowSize, data, make
-from benchmarks.racing import Contestant, Pace, race, ratio
+from benchmarks.racing import Calls, Contestant, Pace, race, ratio
 from benchmarks.tables import markdown
 from rnvp_runtime.session import open_onnx
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
@@ -59,7 +59,7 @@ def measure(size: FlowSize, threads: list[int], pace: Pace) -> list[list[str]]:
 
 
 def tiled(work: Work, tile: int, threads: int) -> Contestant:
-    return Contestant(lambda: over_tiles(work, ROWS, tile, threads))
+    return Calls(lambda: over_tiles(work, ROWS, tile, threads))
 
 
 def copying(session: Any, x: NDArray[np.float32], out: NDArray[np.float32]) -> Work:

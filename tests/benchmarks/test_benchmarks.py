@@ -27,7 +27,7 @@ def test_each_contestant_has_a_turn_in_each_round() -> None:
     """And is called outside the clock as well, to warm up."""
     racing = importlib.import_module("benchmarks.racing")
     calls: list[str] = []
-    contestants = {name: racing.Contestant(lambda name=name: calls.append(name)) for name in "ab"}
+    contestants = {name: racing.Calls(lambda name=name: calls.append(name)) for name in "ab"}
     seconds = racing.race(contestants, racing.Pace(rounds=4, turn=1e-5))
     assert {name: len(turns) for name, turns in seconds.items()} == {"a": 4, "b": 4}
     assert set(calls) == {"a", "b"}
