@@ -13,9 +13,8 @@ from torch import nn
 import rnvp_exporters
 from benchmarks.flows import FlowSize, make
 from benchmarks.source import Density, Inverse, StackedNVP
-from rnvp_deploy import RNVP
 
-__all__ = ["GRAPHS", "Artifacts", "write"]
+__all__ = ["Artifacts", "write"]
 
 GRAPHS: dict[str, type[Density] | type[Inverse]] = {"density": Density, "inverse": Inverse}
 """What is exported of the eager flow, as ``plain-<name>.onnx`` and ``<name>.ts``."""
@@ -23,11 +22,10 @@ GRAPHS: dict[str, type[Density] | type[Inverse]] = {"density": Density, "inverse
 
 @dataclass(frozen=True)
 class Artifacts:
-    """``model.rnvp``, ``plain-*.onnx``, ``*.ts`` and ``eager.pt`` in ``folder``, and the flow."""
+    """``model.rnvp``, ``plain-*.onnx``, ``*.ts`` and ``eager.pt`` in ``folder``."""
 
     folder: Path
     size: FlowSize
-    flow: RNVP
     seconds: dict[str, float]  # to export each form: all its graphs
     nodes: dict[str, dict[str, int]]  # of each form's graphs
 
@@ -62,7 +60,7 @@ def write(size: FlowSize, folder: Path) -> Artifacts:
         }
         for form, pattern in forms.items()
     }
-    return Artifacts(folder, size, flow, seconds, nodes)
+    return Artifacts(folder, size, seconds, nodes)
 
 
 def _plain_onnx(module: nn.Module, dim: int, path: Path) -> None:

@@ -75,18 +75,13 @@ def openvino_float32(folder: Path, dim: int, threads: int) -> Engine:
 
 
 def eager(folder: Path, dim: int, threads: int) -> Engine:
-    from benchmarks.source import Density, Inverse
-
-    source = _torch(threads).load(folder / "eager.pt", weights_only=False)
-    return _of_torch(Density(source).eval(), Inverse(source).eval(), dim)
+    density, inverse = _source(folder, _torch(threads))
+    return _of_torch(density, inverse, dim)
 
 
 def compiled(folder: Path, dim: int, threads: int) -> Engine:
-    from benchmarks.source import Density, Inverse
-
     torch = _torch(threads)
-    source = torch.load(folder / "eager.pt", weights_only=False)
-    density, inverse = Density(source).eval(), Inverse(source).eval()
+    density, inverse = _source(folder, torch)
     return _of_torch(torch.compile(density), torch.compile(inverse), dim)
 
 
@@ -121,6 +116,13 @@ def _torch(threads: int) -> Any:
 
     torch.set_num_threads(threads)
     return torch
+
+
+def _source(folder: Path, torch: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    from benchmarks.source import Density, Inverse
+
+    flow = torch.load(folder / "eager.pt", weights_only=False)
+    return Density(flow).eval(), Inverse(flow).eval()
 
 
 def _of_torch(density: Callable[..., Any], inverse: Callable[..., Any], dim: int) -> Engine:

@@ -3,18 +3,17 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_runtime.errors import InputError, TableError
+from rnvp_runtime.errors import InputError
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
     from rnvp_runtime.flow import Flow
-    from rnvp_runtime.tables import Table
 
 _BATCH = 65536  # rows in memory at once
 
@@ -69,7 +68,7 @@ def sample(
     from rnvp_runtime.flow import load
     from rnvp_runtime.progress import progress
     from rnvp_runtime.stream import fresh_seed, signed_seed
-    from rnvp_runtime.tables import open_table, open_writer
+    from rnvp_runtime.tables import open_table, open_writer, refuse_gaps
 
     flow = load(bundle, threads=threads)
     if log_prob and "log_prob" in flow.columns:
@@ -78,7 +77,7 @@ def sample(
     signed_seed(seed)
     table = None if context_from is None else open_table(context_from)
     if table is not None:
-        _refuse_gaps(table, flow.context_columns)
+        refuse_gaps(table, flow.context_columns, "mend them")
     runs = _runs(flow, rows or 0, context, table)
     began, done = time.perf_counter(), 0
     names = (*flow.columns, *(("log_prob",) if log_prob else ()))
@@ -113,15 +112,6 @@ def sample(
     else:
         rate = f"{done / seconds:,.0f} rows/s"
         click.echo(f"{done:,} rows from {start:,}, seed {seed}, {rate}", err=True)
-
-
-def _refuse_gaps(table: "Table", names: Sequence[str]) -> None:
-    """Raise TableError if rows of ``table`` lack a finite number, before anything is written."""
-    from rnvp_runtime.tables import rows_with_gaps, say_rows
-
-    rows = [b.first_row - 1 + row for b in table for row in rows_with_gaps(b.numeric(names))]
-    if rows:
-        raise TableError(f"{table.path}: {say_rows(rows)}: mend them")
 
 
 def _runs(flow: "Flow", rows: int, context: str | None, table: Any) -> Iterator[tuple[int, Any]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnvp_runtime.tables import Batch, Table
+    from rnvp_runtime.tables import Batch
 
 
 @click.command(cls=OneLineCommand)
@@ -53,7 +53,7 @@ def score(
 
     from rnvp_runtime.flow import load
     from rnvp_runtime.progress import progress
-    from rnvp_runtime.tables import check_writable, open_table, open_writer
+    from rnvp_runtime.tables import Gaps, check_writable, open_table, open_writer, refuse_gaps
 
     flow = load(bundle, threads=threads)
     source = open_table(table)
@@ -68,9 +68,9 @@ def score(
         )
     if suffix != ".npy" and "log_prob" in (source.columns or ()):
         raise TableError(f"{table} has a column 'log_prob' already: rename it, or write a .npy")
-    gaps = _Gaps(nan == "error")
-    if output is None:  # what is printed cannot be taken back: look first
-        gaps.look_through(source, names)
+    refused, gaps, advice = nan == "error", Gaps(), "mend them, or pass --nan keep"
+    if refused and output is None:  # what is printed cannot be taken back: look first
+        refuse_gaps(source, names, advice)
     total, began, done, scored = 0.0, time.perf_counter(), 0, 0
     with (
         open_writer(output, delimiter=getattr(source, "delimiter", ","), vector=True) as writer,
@@ -78,7 +78,8 @@ def score(
     ):
         for batch in source:
             numbers = batch.numeric(names)
-            gaps.note(numbers, batch.first_row)
+            if refused:
+                gaps.note(numbers, batch.first_row)
             log_prob = flow.log_prob(
                 numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
             )
@@ -89,7 +90,7 @@ def score(
             scored += int(finite.sum())
             done += len(batch)
             advance(len(batch))
-        gaps.refuse(table)
+        gaps.refuse(table, advice)
     seconds = time.perf_counter() - began
     mean = total / scored if scored else None
     if as_json:
@@ -107,39 +108,6 @@ def score(
     said = "no row with numbers" if mean is None else f"mean log_prob {mean:.6g} nats"
     skipped = f" ({done - scored:,} rows without one left out)" if done > scored else ""
     click.echo(f"{done:,} rows, {said}{skipped}, {done / seconds:,.0f} rows/s", err=True)
-
-
-class _Gaps:
-    """The rows that hold NaN or infinity: their count, and the numbers of the first of them."""
-
-    def __init__(self, refused: bool) -> None:
-        self._refused = refused
-        self._first: list[int] = []
-        self.count = 0
-
-    def note(self, numbers: "NDArray[np.float64]", first_row: int) -> None:
-        """Add the rows of ``numbers``, (n, k)."""
-        import numpy as np
-
-        rows = np.flatnonzero(~np.isfinite(numbers).all(axis=1)) + first_row
-        self._first += rows[: 10 - len(self._first)].tolist()
-        self.count += len(rows)
-
-    def look_through(self, source: "Table", names: Sequence[str]) -> None:
-        """Refuse ``source`` now, if it will be refused, reading all of it."""
-        if self._refused:
-            ahead = _Gaps(True)
-            for batch in source:
-                ahead.note(batch.numeric(names), batch.first_row)
-            ahead.refuse(source.path)
-
-    def refuse(self, path: Path) -> None:
-        """Raise TableError if there are such rows and they are refused."""
-        from rnvp_runtime.tables import say_rows
-
-        if self._refused and self.count:
-            said = say_rows(self._first, self.count)
-            raise TableError(f"{path}: {said}: mend them, or pass --nan keep")
 
 
 def _kept(

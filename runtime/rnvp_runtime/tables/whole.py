@@ -1,6 +1,6 @@
-"""A whole table as numbers, for training; and the rows that hold none."""
+"""A whole table as numbers, for training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -12,7 +12,7 @@ from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.numpy_table import MatrixTable
 from rnvp_runtime.tables.opening import open_table
 
-__all__ = ["Numbers", "read_columns", "rows_with_gaps", "say_rows"]
+__all__ = ["Numbers", "read_columns"]
 
 
 @dataclass(frozen=True)
@@ -66,23 +66,3 @@ def _of_matrix(table: MatrixTable, columns: Sequence[str] | None) -> Numbers:
         raise TableError(f"{table.path} has {missing}")
     values = np.concatenate([batch.numeric(names) for batch in table])
     return Numbers(wanted, values[:, [names.index(name) for name in wanted]], ())
-
-
-def rows_with_gaps(values: NDArray[np.floating]) -> list[int]:
-    """The numbers, from 1, of rows of ``values``, (n, k), that hold NaN or infinity."""
-    return [int(row) + 1 for row in np.flatnonzero(~np.isfinite(values).all(axis=1))]
-
-
-def say_rows(rows: Iterable[int], count: int | None = None, *, shown: int = 10) -> str:
-    """``3 rows hold no finite number: 17, 204, 991``; the first ten are named.
-
-    ``count`` is how many there are, where ``rows`` are only the first of them.
-    """
-    listed = list(rows)
-    total = len(listed) if count is None else count
-    named = ", ".join(map(str, listed[:shown]))
-    more = (
-        f" and {total - min(len(listed), shown):,} more" if total > min(len(listed), shown) else ""
-    )
-    verb = "row holds" if total == 1 else "rows hold"
-    return f"{total:,} {verb} no finite number: {named}{more}"

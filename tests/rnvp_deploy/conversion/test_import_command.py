@@ -137,6 +137,15 @@ def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], compla
     assert not (place / "model.pt").exists()
 
 
+def test_names_given_twice_are_no_list_of_names(place: Path) -> None:
+    """Refused as a wrong option, before any code runs."""
+    result = run("mymodule.py:make_flow", "--columns", "a,a,b", "-o", "model.pt")
+    assert result.exit_code == 2
+    assert "'a,a,b' is no list of different names" in result.stderr
+    assert "Running" not in result.stderr
+    assert not (place / "model.pt").exists()
+
+
 def test_help_has_an_example_and_does_not_wait_for_pytorch() -> None:
     program = "import sys; from rnvp_deploy.commands.import_ import import_\n"
     program += "try: import_(['--help'])\nfinally: assert 'torch' not in sys.modules"
