@@ -32,10 +32,10 @@ demo: $(VENV)/.export $(PLAIN)/.plain ## Train, export, and run without PyTorch:
 	@echo "  $(PLAIN)/bin/rnvp-sample $(OUT)/moons.rnvp -n 10 --seed 8 --temperature 0.5"
 	@echo "  $(BIN)/rnvp-train your-table.csv -o model.pt && $(BIN)/rnvp-export model.pt"
 
-test: $(VENV)/.dev ## All but the slow tests
+test: $(VENV)/.dev $(VENV)/.js ## All but the slow tests
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
 
-test-slow: $(VENV)/.dev ## The slow ones, which CI runs too
+test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
 lint: $(VENV)/.dev ## Format, lint and types, as CI checks them
@@ -59,6 +59,11 @@ $(VENV)/.export: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install $(PIP_FLAGS) --editable ".[dev]"
 	@touch $@
+
+# Node.js and a browser are not Python's to install: where they cannot be had, their tests are skipped.
+$(VENV)/.js: $(VENV)/bin/python runtime/js/package.json tests/js/setup.sh
+	@if sh tests/js/setup.sh; then touch $@; \
+	else echo "The JavaScript tests will be skipped: see tests/js/setup.sh for what they need."; fi
 
 # What an app installs: numpy, onnxruntime and click.
 $(PLAIN)/.plain: pyproject.toml constraints.txt $(shell find runtime exporters rnvp_deploy -name '*.py')
