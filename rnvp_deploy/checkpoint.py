@@ -1,10 +1,10 @@
 """``model.pt``: a trained flow as plain containers and tensors.
 
-    {"format": "rnvp-deploy", "version": 1, "config": …, "state_dict": …, "columns": …,
+    {"format": "rnvp-deploy", "version": 2, "flow": …, "state_dict": …, "columns": …,
      "context_columns": …, "training": …}
 
-It is read with ``weights_only=True``, so that opening one runs no code, and it needs no code of
-the user's. Anything else is refused with a sentence that says what to do.
+It is read with ``weights_only=True``: opening a checkpoint runs no code, and needs none of the
+user's. Any other file is refused with a message that says what to do.
 """
 
 import os
@@ -15,18 +15,19 @@ from typing import Any
 
 import torch
 
-from rnvp_deploy.config import RNVPConfig
+from rnvp_deploy.checkpoint_versions import VERSION, upgrade
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.plain import from_plain, to_plain
+from rnvp_deploy.spec import FlowSpec
 from rnvp_runtime.atomic import replacing
 
 __all__ = ["load", "read_training", "save"]
 
-FORMAT, VERSION = "rnvp-deploy", 1
+FORMAT = "rnvp-deploy"
 
 _PARTS = {
-    "config": dict,
+    "flow": dict,
     "state_dict": dict,
     "columns": list,
     "context_columns": list,
@@ -37,22 +38,22 @@ _PARTS = {
 def save(
     flow: RNVP, path: str | os.PathLike[str], *, training: dict[str, Any] | None = None
 ) -> None:
-    """Write ``flow`` to ``path``, whole or not at all.
+    """Write ``flow`` to ``path``, atomically.
 
-    ``training`` is a record of plain values (losses, options, an optimizer's state) kept beside
-    the weights; ``read_training`` gives it back.
+    ``training`` is a record of plain values (losses, options, an optimizer's state) that is kept
+    beside the weights; ``read_training`` returns it.
     """
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "config": to_plain(flow.config),
+        "flow": to_plain(flow.spec),
         "state_dict": dict(flow.state_dict()),
         "columns": list(flow.columns),
         "context_columns": list(flow.context_columns),
         "training": training or {},
     }
-    # Into a stream of ours: given a path, torch writes the file's own name into the archive, and
-    # two equal checkpoints would differ by theirs.
+    # Into an open file: given a path, torch writes the file's name into the archive, and two equal
+    # checkpoints with different names would differ.
     with replacing(path) as stream:
         torch.save(content, stream)
 
@@ -61,15 +62,15 @@ def load(path: str | os.PathLike[str]) -> RNVP:
     """The flow in the checkpoint at ``path``, in eval mode and in the dtype it was saved in.
 
     Raises:
-        CheckpointError: the file is missing, is not a checkpoint of ours, would run code, or
+        CheckpointError: the file is missing, is not an rnvp-deploy checkpoint, would run code, or
             was written by a newer version.
     """
     content = _read(Path(path))
     try:
-        config = from_plain(content["config"])
-        if not isinstance(config, RNVPConfig):
-            raise CheckpointError(f"{path} holds no flow's configuration; it is damaged")
-        flow = RNVP(config, tuple(content["columns"]), tuple(content["context_columns"]))
+        spec = from_plain(content["flow"])
+        if not isinstance(spec, FlowSpec):
+            raise CheckpointError(f"{path} is damaged: its flow is a {type(spec).__name__}")
+        flow = RNVP(spec, tuple(content["columns"]), tuple(content["context_columns"]))
         state = content["state_dict"]
         flow.to(next(tensor.dtype for tensor in state.values() if tensor.is_floating_point()))
         flow.load_state_dict(state)
@@ -104,14 +105,18 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is not an rnvp-deploy checkpoint. Write one with rnvp_deploy.save(flow, "
             "path), with rnvp-train, or from another library's weights with rnvp-import"
         )
-    if content.get("version") != VERSION:
+    if content.get("version") not in range(1, VERSION + 1):
         raise CheckpointError(
             f"{path} is a checkpoint of version {content.get('version')}; this rnvp-deploy reads "
-            f"version {VERSION}. Install the version that wrote it, or a newer one"
+            f"versions 1 to {VERSION}. Install the version that wrote it, or a newer one"
         )
+    try:
+        content = upgrade(content)
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path} is damaged: its version 1 flow: {error}") from None
     if missing := _PARTS.keys() - content.keys():
         raise CheckpointError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}")
     for name, kind in _PARTS.items():
         if not isinstance(content[name], kind):
-            raise CheckpointError(f"{path} is damaged: its {name} is no {kind.__name__}")
+            raise CheckpointError(f"{path} is damaged: its {name} is not a {kind.__name__}")
     return content

@@ -1,4 +1,4 @@
-"""The flow: a stack of transforms onto a standard normal."""
+"""The flow: a stack of transforms to a standard normal."""
 
 import math
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import DiagonalAffine, DiagonalAffineSpec, Transform, build
 
 __all__ = ["RNVP"]
@@ -21,7 +22,13 @@ class RNVP(nn.Module):
     Dinh, Sohl-Dickstein and Bengio, *Density estimation using Real NVP*, ICLR 2017. The base is
     a standard normal; a diagonal Gaussian base is that plus a ``DiagonalAffine`` at the end.
 
-    ``columns`` and ``context_columns`` name the coordinates, as the user's table does.
+    Args:
+        config: a recipe, or the transforms one by one.
+        columns: d names of the coordinates, as in the user's table.
+        context_columns: c names of the conditions.
+
+    Raises:
+        ConfigError: the names are not as many as the columns, or two are equal.
 
     Example:
         >>> flow = RNVP(RNVPConfig(dim=2))
@@ -33,33 +40,32 @@ class RNVP(nn.Module):
 
     def __init__(
         self,
-        config: RNVPConfig,
+        config: RNVPConfig | FlowSpec,
         columns: tuple[str, ...] | None = None,
         context_columns: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
-        self.config = config
-        self.columns = _names(columns, config.dim, "x")
-        self.context_columns = _names(context_columns, config.context_dim, "c")
+        self.spec: FlowSpec = config if isinstance(config, FlowSpec) else config.spec()
+        self.columns = _names(columns, self.dim, "x")
+        self.context_columns = _names(context_columns, self.context_dim, "c")
         names = self.columns + self.context_columns
         if repeated := [name for name in names if names.count(name) > 1]:
-            raise ConfigError(f"two columns are called {repeated[0]!r}; each needs its own name")
-        transforms = [build(spec) for spec in config.explicit().layers]
-        self.transforms: nn.ModuleList = nn.ModuleList(transforms)
+            raise ConfigError(f"two columns are called {repeated[0]!r}; expected different names")
+        self.transforms: nn.ModuleList = nn.ModuleList(map(build, self.spec.transforms))
         self.context_scaling: DiagonalAffine | None = None
-        if config.context_dim and config.standardise:
-            scaling = DiagonalAffineSpec(config.context_dim, from_data=True, trainable=False)
+        if self.spec.standardise_context:
+            scaling = DiagonalAffineSpec(self.context_dim, from_data=True, trainable=False)
             self.context_scaling = DiagonalAffine(scaling)
 
     @property
     def dim(self) -> int:
         """d, the number of coordinates."""
-        return self.config.dim
+        return self.spec.dim
 
     @property
     def context_dim(self) -> int:
         """c, the number of conditions; 0 if there are none."""
-        return self.config.context_dim
+        return self.spec.context_dim
 
     @property
     def dtype(self) -> torch.dtype:
@@ -106,10 +112,10 @@ class RNVP(nn.Module):
         temperature: float = 1.0,
         context: Tensor | None = None,
     ) -> Tensor:
-        """Samples start … start + n − 1 of the stream ``seed``: (n, d).
+        """Rows start … start + n − 1 of the sample stream of ``seed``: (n, d).
 
-        The same points as a deployed sampler draws, up to rounding. ``temperature`` multiplies
-        the latent; ``context`` is (n, c).
+        A deployed sampler draws the same rows, up to rounding. ``temperature`` multiplies the
+        latent; ``context`` is (n, c).
         """
         from rnvp_runtime.stream import normals
 
@@ -119,7 +125,7 @@ class RNVP(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set what is set from data (standardisation, ActNorm), in order, from x and context."""
+        """Set standardisation and ActNorm from x (n, d) and context (n, c), in order."""
         if context is not None and self.context_scaling is not None:
             self.context_scaling.initialise(context)
         context = self.standardised(context)
@@ -129,7 +135,7 @@ class RNVP(nn.Module):
             x, _ = transform(x, context)
 
     def standardised(self, context: Tensor | None) -> Tensor | None:
-        """The context (n, c) as the transforms see it. ConfigError if it is not c columns wide."""
+        """The context (n, c) that the transforms read. ConfigError if it is not c columns wide."""
         given = 0 if context is None else context.shape[-1]
         if given != self.context_dim:
             raise ConfigError(
@@ -145,5 +151,5 @@ def _names(given: tuple[str, ...] | None, width: int, letter: str) -> tuple[str,
     names = given if given is not None else tuple(f"{letter}{i}" for i in range(width))
     text = all(isinstance(name, str) and name for name in names)
     if not text or len(names) != width or len(set(names)) != width:
-        raise ConfigError(f"{width} different column names are needed; got {list(names)}")
+        raise ConfigError(f"the column names are {list(names)}; expected {width} different ones")
     return tuple(names)

@@ -1,8 +1,8 @@
 """The networks inside couplings: described by plain values, built as modules.
 
-A network is a tuple of steps, applied in turn to rows (n, width). The steps cover what the
-conditioners of R-NVP flows are made of in practice: dense layers, elementwise activations,
-normalisation over a row, and residual blocks, gated by the context or not.
+A network is a tuple of steps, applied in turn to rows (n, width). The steps cover the
+conditioners of R-NVP flows in practice: dense layers, elementwise activations, normalisation of a
+row, and residual blocks, which the context may gate.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,20 @@ from torch import Tensor, nn
 
 from rnvp_deploy.errors import ConfigError
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "Network", "Norm", "Rescale", "Residual", "Steps"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Dense",
+    "Network",
+    "Norm",
+    "Rescale",
+    "Residual",
+    "ResidualBlock",
+    "Step",
+    "Steps",
+    "mlp",
+    "width_after",
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class Activation:
     def __post_init__(self) -> None:
         if self.name not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
-            raise ConfigError(f"no activation is called {self.name!r}; there are {known}")
+            raise ConfigError(f"{self.name!r} is not an activation; expected one of {known}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Rescale:
-    """h ↦ weight ⊙ h + bias: what a batch norm in eval mode, or a norm's affine part, comes to."""
+    """h ↦ weight ⊙ h + bias: a batch norm in eval mode, or the affine part of a norm."""
 
     width: int
 
@@ -69,7 +82,7 @@ Steps: TypeAlias = tuple[Step, ...]
 
 
 def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, activation: Activation) -> Steps:
-    """Steps of a plain multilayer perceptron."""
+    """Steps of a multilayer perceptron."""
     steps: list[Step] = []
     for width in hidden:
         steps += [Dense(inputs, width), activation]
@@ -77,11 +90,42 @@ def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, activation: Activati
     return (*steps, Dense(inputs, outputs))
 
 
+def width_after(steps: Steps, inputs: int, context_dim: int) -> int:
+    """The number of outputs of a network that is given ``inputs`` numbers.
+
+    Raises:
+        ConfigError: a step does not fit the width that arrives there, or a gate the context.
+    """
+    width = inputs
+    for step in steps:
+        match step:
+            case Dense():
+                expected, after = step.inputs, step.outputs
+            case Norm() | Rescale():
+                expected = after = step.width
+            case Residual():
+                expected = after = step.width
+                if step.gate_inputs not in (0, context_dim):
+                    raise ConfigError(
+                        f"a gate takes {step.gate_inputs} conditions; the flow has {context_dim}"
+                    )
+                if (body := width_after(step.body, step.width, context_dim)) != step.width:
+                    raise ConfigError(
+                        f"a residual block of width {step.width} has a body with {body} outputs"
+                    )
+            case _:
+                expected = after = width
+        if min(expected, after) < 1 or expected != width:
+            raise ConfigError(f"{step} is given {width} numbers; expected {expected}, at least 1")
+        width = after
+    return width
+
+
 class Network(nn.Module):
     """R^inputs → R^outputs, built from ``steps``.
 
-    ``forward(h, context)``: h (n, inputs) → (n, outputs). Only gated residual blocks look at
-    ``context``; a coupling has already put it beside h where the first layer should see it.
+    ``forward(h, context)``: h (n, inputs) → (n, outputs). Only gated residual blocks read
+    ``context``; where the first layer reads it too, a coupling has joined it to h.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -96,7 +140,7 @@ class Network(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """What ``Residual`` describes."""
+    """The module of a ``Residual``."""
 
     def __init__(self, step: Residual) -> None:
         super().__init__()
@@ -111,20 +155,21 @@ class ResidualBlock(nn.Module):
 
 
 class RowNorm(nn.Module):
-    """What ``Norm`` describes."""
+    """The module of a ``Norm``."""
 
     def __init__(self, step: Norm) -> None:
         super().__init__()
         self.step = step
 
     def forward(self, h: Tensor) -> Tensor:
-        away = h - h.mean(-1, keepdim=True)
-        variance = (away * away).sum(-1, keepdim=True) / (self.step.width - self.step.correction)
-        return away / torch.sqrt(variance + self.step.eps)
+        centred = h - h.mean(-1, keepdim=True)
+        squares = (centred * centred).sum(-1, keepdim=True)
+        variance = squares / (self.step.width - self.step.correction)
+        return centred / torch.sqrt(variance + self.step.eps)
 
 
 class Rescaled(nn.Module):
-    """What ``Rescale`` describes."""
+    """The module of a ``Rescale``."""
 
     def __init__(self, step: Rescale) -> None:
         super().__init__()
@@ -136,7 +181,7 @@ class Rescaled(nn.Module):
 
 
 class Elementwise(nn.Module):
-    """What ``Activation`` describes."""
+    """The module of an ``Activation``."""
 
     def __init__(self, step: Activation) -> None:
         super().__init__()

@@ -1,22 +1,24 @@
 """Frozen descriptions as plain containers and back, so that a checkpoint holds no code.
 
-A description becomes a dict whose ``kind`` is its class; what may be made from one is the list
-below and nothing else.
+A description becomes a dict whose ``kind`` is the name of its class. Only the classes listed here
+can be made from one.
 """
 
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from rnvp_deploy import networks, scales, transforms
-from rnvp_deploy.config import RNVPConfig
+from rnvp_deploy import networks, transforms
 from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.maps import MAPS
+from rnvp_deploy.scales import SCALES
+from rnvp_deploy.spec import FlowSpec
 
 __all__ = ["from_plain", "to_plain"]
 
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        RNVPConfig,
+        FlowSpec,
         transforms.CouplingSpec,
         transforms.DiagonalAffineSpec,
         transforms.PermutationSpec,
@@ -26,13 +28,14 @@ _KINDS: dict[str, type] = {
         networks.Norm,
         networks.Rescale,
         networks.Residual,
-        *(getattr(scales, name) for name in scales.__all__),
+        *MAPS.values(),
+        *SCALES.values(),
     )
 }
 
 
 def to_plain(value: Any) -> Any:
-    """Dicts, lists, numbers and strings that say all that ``value`` says."""
+    """``value`` as dicts, lists, numbers and strings."""
     if is_dataclass(value) and not isinstance(value, type):
         parts = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
         return {"kind": type(value).__name__, **parts}
@@ -42,7 +45,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """What ``to_plain`` was given. CheckpointError for a kind that there is not."""
+    """The inverse of ``to_plain``. CheckpointError for an unknown kind."""
     if isinstance(value, dict):
         parts = {name: from_plain(part) for name, part in value.items() if name != "kind"}
         kind = _KINDS.get(str(value.get("kind")))
@@ -54,7 +57,7 @@ def from_plain(value: Any) -> Any:
         try:
             return kind(**parts)
         except TypeError as error:
-            raise CheckpointError(f"the checkpoint's {value['kind']} is not one: {error}") from None
+            raise CheckpointError(f"the checkpoint's {value['kind']} is damaged: {error}") from None
     if isinstance(value, list):
         return tuple(from_plain(part) for part in value)
     return value

@@ -1,17 +1,19 @@
 r"""Scale functions: from a network's output u to a coupling's log-scale σ.
 
-Each is a small frozen value that can be called, compared, printed and stored. ``odd`` says that
-σ(−u) = −σ(u), so that an exporter may flip the sign in the weights instead of in the graph;
-``zero_at_zero`` that u = 0 gives σ = 0 exactly, so that zero weights mean "leave alone".
+Each is a frozen value that can be called, compared, printed and stored. Everything is written
+from ``exp``, ``log``, ``tanh`` and comparisons, so that an exported graph computes the same
+expression as eager PyTorch. No function uses a sigmoid that underflows or a ``log(1 + e)`` that
+loses a small e to rounding.
 
-Everything is written from ``exp``, ``log``, ``tanh`` and comparisons. A deployed graph computes
-the very expression that eager PyTorch does, and none of them goes through a sigmoid that
-underflows or a ``log(1 + e)`` that rounds e away.
+To add a scale function, write its class here and enter it in ``SCALES``. The checkpoint, the
+trainer, the recognition of other libraries' functions, the export tests and the table in the
+documentation read that registry.
 """
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from torch import Tensor
 from rnvp_deploy.errors import ConfigError
 
 __all__ = [
+    "SCALES",
     "Atan",
     "Centred",
     "Clip",
@@ -26,16 +29,34 @@ __all__ = [
     "LogSigmoid",
     "LogSigmoidPlus",
     "LogSoftplus",
+    "Rewritten",
     "Scale",
     "Sigmoid",
     "SoftClip",
     "Tanh",
+    "parse_scale",
+    "tidy",
 ]
+
+_FAR = 1e6
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A scale function as a cheaper one: σ(u) = scale(gain · u + shift)."""
+
+    scale: "Scale"
+    gain: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Log-scale σ(u): (n, k) → (n, k), elementwise (but for ``Centred``)."""
+    """Log-scale σ(u): (n, k) → (n, k), elementwise except for ``Centred``.
+
+    ``odd``: σ(−u) = −σ(u), so that an exporter may move the sign into the weights.
+    ``zero_at_zero``: u = 0 gives σ = 0 exactly, so that zero weights leave a coordinate as it is.
+    """
 
     odd: ClassVar[bool] = False
     zero_at_zero: ClassVar[bool] = False
@@ -43,10 +64,32 @@ class Scale:
     def __call__(self, u: Tensor) -> Tensor:
         raise NotImplementedError
 
+    @classmethod
+    def examples(cls) -> tuple["Scale", ...]:
+        """Values that tests and the documentation use: the default, and others that differ."""
+        return (cls(),)
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator["Scale"]:
+        """Values that an unknown function could be, given its value ``at`` any u.
+
+        Its parameters (bounds, slopes) are read from these values; the caller compares the whole.
+        A class that yields none is not recognised in other libraries' models.
+        """
+        yield from ()
+
+    def rewritten(self) -> Rewritten:
+        """The same function with as much as possible moved into the layer before it."""
+        return Rewritten(self)
+
+    def negated(self) -> "Scale | None":
+        """−σ as a scale function of this module; None if there is none."""
+        return None
+
 
 def _require(condition: bool, scale: Scale) -> None:
     if not condition:
-        raise ConfigError(f"{scale} is no scale function: a parameter is out of range")
+        raise ConfigError(f"{scale} is not a scale function: a parameter is out of range")
 
 
 @dataclass(frozen=True)
@@ -58,6 +101,10 @@ class Exp(Scale):
 
     def __call__(self, u: Tensor) -> Tensor:
         return u
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        yield cls()
 
 
 @dataclass(frozen=True)
@@ -77,6 +124,19 @@ class Tanh(Scale):
             u = u / self.width
         return _times(self.bound, torch.tanh(u))
 
+    @classmethod
+    def examples(cls) -> tuple[Scale, ...]:
+        return cls(), cls(2.0, 2.0)
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        for bound in _bound(at):
+            yield cls(bound)
+            yield cls(bound, width=bound)
+
+    def rewritten(self) -> Rewritten:
+        return Rewritten(replace(self, width=1.0), gain=1 / self.width)
+
 
 @dataclass(frozen=True)
 class Atan(Scale):
@@ -91,6 +151,15 @@ class Atan(Scale):
 
     def __call__(self, u: Tensor) -> Tensor:
         return _times(0.636 * self.bound, torch.atan(u))
+
+    @classmethod
+    def examples(cls) -> tuple[Scale, ...]:
+        return cls(), cls(2.0)
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        for _ in _bound(at):
+            yield cls(tidy(at(1.0) / (0.636 * math.pi / 4)))
 
 
 @dataclass(frozen=True)
@@ -107,6 +176,17 @@ class Sigmoid(Scale):
     def __call__(self, u: Tensor) -> Tensor:
         return _times(self.bound, torch.tanh(u * 0.5))
 
+    @classmethod
+    def examples(cls) -> tuple[Scale, ...]:
+        return cls(), cls(2.0)
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        yield from map(cls, _bound(at))
+
+    def rewritten(self) -> Rewritten:
+        return Rewritten(Tanh(self.bound), gain=0.5)
+
 
 @dataclass(frozen=True)
 class SoftClip(Scale):
@@ -122,6 +202,12 @@ class SoftClip(Scale):
     def __call__(self, u: Tensor) -> Tensor:
         return u / (1 + torch.abs(u) * abs(1 / math.log(self.slope)))
 
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        yield from map(cls, (1e-3, 1e-4))
+        if 0.01 < (at_one := at(1.0)) < 0.99:  # σ(1) = 1 / (1 + 1/|log slope|)
+            yield cls(tidy(math.exp(-at_one / (1 - at_one))))
+
 
 @dataclass(frozen=True)
 class LogSigmoid(Scale):
@@ -136,6 +222,22 @@ class LogSigmoid(Scale):
     def __call__(self, u: Tensor) -> Tensor:
         return _times(self.sign, _log_sigmoid(_plus(self.shift, u)))
 
+    @classmethod
+    def examples(cls) -> tuple[Scale, ...]:
+        return cls(), cls(-1.0), cls(shift=0.0)
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        for sign in (1.0, -1.0):
+            yield cls(sign)
+            yield cls(sign, shift=0.0)
+
+    def rewritten(self) -> Rewritten:
+        return Rewritten(replace(self, shift=0.0), shift=self.shift)
+
+    def negated(self) -> Self:
+        return replace(self, sign=-self.sign)
+
 
 @dataclass(frozen=True)
 class LogSigmoidPlus(Scale):
@@ -149,6 +251,13 @@ class LogSigmoidPlus(Scale):
 
     def __call__(self, u: Tensor) -> Tensor:
         return torch.log(torch.exp(_log_sigmoid(_plus(self.shift, u))) + self.eps)
+
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        yield cls()
+
+    def rewritten(self) -> Rewritten:
+        return Rewritten(replace(self, shift=0.0), shift=self.shift)
 
 
 @dataclass(frozen=True)
@@ -165,6 +274,10 @@ class LogSoftplus(Scale):
         softplus = torch.relu(u) + _log1p(torch.exp(-torch.abs(u)))
         return torch.log(torch.clamp(softplus + self.eps, None, self.most))
 
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        yield cls()
+
 
 @dataclass(frozen=True)
 class Clip(Scale):
@@ -179,10 +292,16 @@ class Clip(Scale):
     def __call__(self, u: Tensor) -> Tensor:
         return torch.clamp(u, self.low, self.high)
 
+    @classmethod
+    def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
+        low, high = tidy(at(-_FAR)), tidy(at(_FAR))
+        if low < high and math.isfinite(high - low):
+            yield cls(low, high)
+
 
 @dataclass(frozen=True)
 class Centred(Scale):
-    """σ = inner(u) less its mean over the k coordinates: Σσ = 0, a coupling that keeps volume.
+    """σ = inner(u) − its mean over the k coordinates: Σσ = 0, a coupling that preserves volume.
 
     General incompressible-flow networks (GIN): Sorrenson, Rother and Köthe 2020.
     """
@@ -194,6 +313,60 @@ class Centred(Scale):
     def __call__(self, u: Tensor) -> Tensor:
         sigma = self.inner(u)
         return sigma - sigma.mean(-1, keepdim=True)
+
+    @classmethod
+    def examples(cls) -> tuple[Scale, ...]:
+        return cls(), cls(LogSoftplus())
+
+
+SCALES: dict[str, type[Scale]] = {
+    "exp": Exp,
+    "log_sigmoid": LogSigmoid,
+    "log_sigmoid_plus": LogSigmoidPlus,
+    "log_softplus": LogSoftplus,
+    "clip": Clip,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+    "atan": Atan,
+    "soft_clip": SoftClip,
+    "centred": Centred,
+}
+"""The scale functions, by name. Recognition tries them in this order."""
+
+
+def parse_scale(text: str) -> Scale:
+    """The scale function that a user wrote: ``tanh``, or ``tanh:2`` for its first parameter.
+
+    Case and underscores do not matter.
+
+    Raises:
+        ConfigError: there is no such scale function, or its parameter is out of range.
+    """
+    name, _, number = text.partition(":")
+    kinds = {known.replace("_", ""): kind for known, kind in SCALES.items()}
+    kind = kinds.get(name.lower().replace("_", "").strip())
+    try:
+        if kind is None or (number and kind is Centred):
+            raise ValueError
+        return kind(*([float(number)] if number else []))
+    except (ValueError, TypeError, ConfigError):
+        raise ConfigError(
+            f"{text!r} is not a scale function; expected one of {', '.join(SCALES)}, or one with "
+            "its first parameter, such as tanh:2"
+        ) from None
+
+
+def tidy(number: float) -> float:
+    """``number``, or the short decimal that differs from it only in its last bits."""
+    short = float(f"{number:.12g}")
+    return short if math.isclose(short, number, rel_tol=8e-16) else number
+
+
+def _bound(at: Callable[[float], float]) -> Iterator[float]:
+    """The bound of a function between −bound and bound; nothing if there is none."""
+    low, high = tidy(at(-_FAR)), tidy(at(_FAR))
+    if low < 0 < high and math.isfinite(high - low):
+        yield high
 
 
 def _times(factor: float, values: Tensor) -> Tensor:
@@ -209,9 +382,9 @@ def _log_sigmoid(v: Tensor) -> Tensor:
 
 
 def _log1p(e: Tensor) -> Tensor:
-    """log(1 + e) for 0 ≤ e ≤ 1, right to the last bits of a small e.
+    """log(1 + e) for 0 ≤ e ≤ 1, accurate for small e.
 
-    ONNX has no Log1p. What rounding drops from 1 + e is known exactly and is put back to first
+    ONNX has no Log1p. The rounding error of 1 + e is known exactly; it is added back to first
     order: log(w + r) = log w + r/w + O(r²), where w is the rounded sum and r = e − (w − 1).
     """
     w = e + 1.0

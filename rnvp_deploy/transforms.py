@@ -1,8 +1,8 @@
-"""The four transforms that every affine coupling flow is made of.
+"""The four transforms of a coupling flow.
 
 Each has ``forward(x, context) → (z, log_det)`` and ``inverse(z, context) → x`` with x, z: (n, d),
 context: (n, c) or None, and log_det = log |det dz/dx|: (n,), in nats. Each is built from a frozen
-description of its own, its ``spec``, which a checkpoint stores.
+description, its ``spec``, which a checkpoint stores.
 """
 
 from abc import ABC, abstractmethod
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.maps import Affine, ElementwiseMap
 from rnvp_deploy.networks import Network, Steps
-from rnvp_deploy.scales import Scale, Tanh
 
 __all__ = [
     "Coupling",
@@ -43,55 +43,71 @@ class Transform(nn.Module, ABC):
         """z (n, d) → the x (n, d) with forward(x) = z."""
 
     def initialise(self, x: Tensor) -> None:
-        """Set what is set from data, once, before training: x (n, d) as it arrives here."""
+        """Set from data what is set from data, before training: x (n, d), this one's input."""
 
 
 @dataclass(frozen=True)
 class CouplingSpec:
-    """An affine coupling: coordinates ``active`` move, as the ``passive`` ones say.
+    """A coupling: the ``passive`` coordinates determine how the ``active`` ones move.
 
-    ``sig_net`` and ``mu_net`` give u (whose scale function is σ) and μ, each (n, len(active)),
-    from the passive coordinates and the ``context_dim`` conditions (none: it ignores the
-    context), joined. ``joint_net`` does both at once: its
-    outputs are all of u, then all of μ. No u (``sig_net`` None): σ = 0, a volume-preserving
-    coupling. No μ: μ = 0. ``inverted`` swaps the two directions of the coupling.
+    passive, active: 0 … d − 1, each in one of the two.
+    networks:     (name, steps) pairs. Each network reads the passive coordinates joined with the
+                  context, and gives one parameter of ``map``, as named there; or one network
+                  called ``joint`` gives all of them, in the map's order.
+    map:          the elementwise map that moves each active coordinate.
+    inverted:     swaps the two directions of the coupling.
+    context_dim:  c, the number of conditions that the networks read; 0 if they ignore the context.
     """
 
     passive: tuple[int, ...]
     active: tuple[int, ...]
-    sig_net: Steps | None = None
-    mu_net: Steps | None = None
-    joint_net: Steps | None = None
-    scale: Scale = field(default_factory=Tanh)
+    networks: tuple[tuple[str, Steps], ...] = ()
+    map: ElementwiseMap = field(default_factory=Affine)
     inverted: bool = False
     context_dim: int = 0
 
     def __post_init__(self) -> None:
-        dim = len(self.passive) + len(self.active)
-        if not self.active or sorted(self.passive + self.active) != list(range(dim)):
+        if not self.active or sorted(self.passive + self.active) != list(range(self.dim)):
             raise ConfigError(
                 f"a coupling's passive {self.passive} and active {self.active} coordinates must "
                 "be 0 … d−1, each once, with at least one active"
             )
         if not self.inputs:
-            raise ConfigError("a coupling must see something: a passive coordinate or a context")
-        if self.joint_net and (self.sig_net or self.mu_net):
-            raise ConfigError("a coupling has one joint_net or a sig_net and a mu_net, not both")
+            raise ConfigError("a coupling must read something: a passive coordinate or a context")
+        names = [name for name, _ in self.networks]
+        known = {*self.map.parameters, "joint"}
+        if len(set(names)) != len(names) or not known.issuperset(names):
+            raise ConfigError(
+                f"a coupling's networks are {names}; expected some of {sorted(known)}, each once"
+            )
+        if "joint" in names and len(names) > 1:
+            raise ConfigError("a coupling has one joint network or separate networks, not both")
+
+    @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return len(self.passive) + len(self.active)
 
     @property
     def inputs(self) -> int:
-        """How many numbers its networks see."""
+        """The number of inputs of its networks."""
         return len(self.passive) + self.context_dim
+
+    def outputs(self, network: str) -> int:
+        """The number of outputs of the network called ``network``."""
+        sizes = self.map.parameters
+        return len(self.active) * (sum(sizes.values()) if network == "joint" else sizes[network])
 
 
 class Coupling(Transform):
-    r"""Affine coupling (Dinh, Sohl-Dickstein and Bengio 2017, eq. 4–8).
+    r"""Coupling (Dinh, Sohl-Dickstein and Bengio 2017, eq. 4–8).
 
-    With a the passive and b the active coordinates of x:
+    With a the passive and b the active coordinates of x, and g the elementwise map:
 
-        z_a = a,  z_b = b ⊙ exp(σ(a)) + μ(a),  log |det dz/dx| = Σ σ(a).
+        z_a = a,  z_b = g(b; networks(a)),  log |det dz/dx| = Σ log |g'|.
 
-    Inverted: z_b = (b − μ(a)) ⊙ exp(−σ(a)).
+    The network called ``joint`` is the attribute ``joint_net``; for the affine map, the networks
+    of σ and μ are ``sig_net`` and ``mu_net``. A network that the spec lacks is None.
     """
 
     passive: Tensor
@@ -101,14 +117,21 @@ class Coupling(Transform):
     def __init__(self, spec: CouplingSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.sig_net = Network(spec.sig_net) if spec.sig_net else None
-        self.mu_net = Network(spec.mu_net) if spec.mu_net else None
-        self.joint_net = Network(spec.joint_net) if spec.joint_net else None
+        networks = dict(spec.networks)
+        for name in (*spec.map.parameters, "joint"):
+            network = Network(networks[name]) if name in networks else None
+            setattr(self, f"{name}_net", network)
         index = torch.tensor(spec.passive + spec.active, dtype=torch.long)
         k = len(spec.passive)
         self.register_buffer("passive", index[:k], persistent=False)
         self.register_buffer("active", index[k:], persistent=False)
         self.register_buffer("order", torch.argsort(index), persistent=False)
+
+    def network(self, name: str) -> Network | None:
+        """The network called ``name``; None if the coupling has none."""
+        network = getattr(self, f"{name}_net")
+        assert network is None or isinstance(network, Network)
+        return network
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._move(x, context, inverse=self.spec.inverted)
@@ -118,23 +141,19 @@ class Coupling(Transform):
 
     def _move(self, x: Tensor, context: Tensor | None, inverse: bool) -> tuple[Tensor, Tensor]:
         a, b = x[:, self.passive], x[:, self.active]
-        sigma, mu = self._sigma_mu(a, b, context)
-        if inverse:
-            sigma = -sigma
-            b = (b - mu) * torch.exp(sigma)
-        else:
-            b = b * torch.exp(sigma) + mu
-        return torch.cat([a, b], -1)[:, self.order], sigma.sum(-1)
+        given = self._map_parameters(a, context)
+        move = self.spec.map.inverse if inverse else self.spec.map.forward
+        b, log_derivative = move(b, given)
+        return torch.cat([a, b], -1)[:, self.order], log_derivative.sum(-1)
 
-    def _sigma_mu(self, a: Tensor, b: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _map_parameters(self, a: Tensor, context: Tensor | None) -> dict[str, Tensor]:
         seen = torch.cat([a, context], -1) if self.spec.context_dim and context is not None else a
-        if self.joint_net is not None:
-            u, mu = self.joint_net(seen, context).chunk(2, -1)
-            return self.spec.scale(u), mu
-        nothing = torch.zeros_like(b)
-        sigma = nothing if self.sig_net is None else self.spec.scale(self.sig_net(seen, context))
-        mu = nothing if self.mu_net is None else self.mu_net(seen, context)
-        return sigma, mu
+        if (joint := self.network("joint")) is not None:
+            names = list(self.spec.map.parameters)
+            sizes = [self.spec.outputs(name) for name in names]
+            return dict(zip(names, joint(seen, context).split(sizes, -1), strict=True))
+        networks = {name: self.network(name) for name in self.spec.map.parameters}
+        return {name: net(seen, context) for name, net in networks.items() if net is not None}
 
 
 @dataclass(frozen=True)
@@ -152,7 +171,7 @@ class DiagonalAffineSpec:
 
 
 class DiagonalAffine(Transform):
-    """What ``DiagonalAffineSpec`` describes. log |det dz/dx| = −Σ log_scale."""
+    """The module of a ``DiagonalAffineSpec``. log |det dz/dx| = −Σ log_scale."""
 
     loc: Tensor
     log_scale: Tensor
@@ -175,14 +194,6 @@ class DiagonalAffine(Transform):
         return z * torch.exp(self.log_scale) + self.loc
 
     @torch.no_grad()
-    def restricted(self, columns: list[int]) -> "DiagonalAffine":
-        """The same affine of these coordinates alone, in this order."""
-        piece = DiagonalAffine(DiagonalAffineSpec(len(columns), trainable=False)).to(self.loc)
-        piece.loc.copy_(self.loc[columns])
-        piece.log_scale.copy_(self.log_scale[columns])
-        return piece
-
-    @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         if self.spec.from_data:
             self.loc.copy_(x.mean(0))
@@ -195,13 +206,18 @@ class PermutationSpec:
 
     order: tuple[int, ...]
 
+    @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return len(self.order)
+
     def __post_init__(self) -> None:
         if sorted(self.order) != list(range(len(self.order))):
-            raise ConfigError(f"not a permutation of 0 … {len(self.order) - 1}: {self.order}")
+            raise ConfigError(f"{self.order} is not a permutation of 0 … {len(self.order) - 1}")
 
 
 class Permutation(Transform):
-    """What ``PermutationSpec`` describes. log |det| = 0."""
+    """The module of a ``PermutationSpec``. log |det| = 0."""
 
     order: Tensor
     back: Tensor
@@ -231,7 +247,7 @@ class LinearSpec:
 class Linear(Transform):
     """An invertible linear map (Kingma and Dhariwal 2018 §3.2): log |det dz/dx| = log |det W|.
 
-    Of the LU form only Σ log|diag U| is summed; a dense W costs a factorisation each call.
+    In the LU form this is Σ log|diag U|; a dense W is factorised at each call.
     """
 
     permutation: Tensor
@@ -286,7 +302,7 @@ TransformSpec: TypeAlias = CouplingSpec | DiagonalAffineSpec | PermutationSpec |
 
 
 def build(spec: TransformSpec) -> Transform:
-    """The module that ``spec`` describes, with initial weights."""
+    """The module of ``spec``, with initial weights."""
     match spec:
         case CouplingSpec():
             return Coupling(spec)
