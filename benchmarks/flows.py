@@ -51,7 +51,7 @@ def make(size: FlowSize) -> RNVP:
     flow = RNVP(RNVPConfig(dim=size.dim, hidden=size.hidden, couplings=size.couplings, joint=False))
     for transform in flow.transforms:
         if isinstance(transform, Coupling):
-            for network in (transform.sig_net, transform.mu_net):
+            for network in (transform.network("sig"), transform.network("mu")):
                 assert network is not None
                 _fill(network)
     flow.initialise(torch.from_numpy(data(size, 4096)))

@@ -8,45 +8,46 @@ the rewrite out.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
 
-import rnvp_exporters.inference as inference
 from benchmarks.flows import FLOWS, FlowSize, data, make
 from benchmarks.racing import Calls, Contestant, Pace, race, ratio
 from benchmarks.tables import markdown
 from rnvp_deploy import RNVP, RNVPConfig
-from rnvp_deploy.scales import Scale
-from rnvp_deploy.transforms import DiagonalAffine, Permutation, Transform
-from rnvp_exporters.folded_scales import Negated
-from rnvp_exporters.operators import ONNX, PLAIN
-from rnvp_exporters.tracing import graphs, trace
+from rnvp_deploy.transforms import DiagonalAffine
+from rnvp_exporters.graphs import GraphDefinition, graph_definitions, trace
+from rnvp_exporters.graphs.operators import ONNX, PLAIN, Operators
+from rnvp_exporters.lowering import ABSORB, ALL, FOLD, RENAME, Rewrite, lower
 from rnvp_runtime.session import open_onnx
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
 
 MANY = 8192
 MEDIUM = FLOWS["d8"]
-Without = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
-class Rewrite:
-    """``without`` is a context in which tracing ``graph`` of ``flow`` leaves the rewrite out."""
+class Comparison:
+    """A graph traced with everything, and without one thing."""
 
     name: str
     flow: Callable[[], RNVP]
-    without: Without
+    rewrites: tuple[Rewrite, ...] = ALL
+    keep_halves_apart: bool = True
+    operators: Operators = ONNX
     graph: str = "density"
     size: FlowSize = MEDIUM
+
+    def trace(self, graph: GraphDefinition, flow: RNVP) -> bytes:
+        """The graph without the thing."""
+        lowered = lower(flow, self.rewrites, keep_halves_apart=self.keep_halves_apart)
+        return trace(graph, lowered, torch.float32, "onnx", 18, operators=self.operators)
 
 
 def mixed(**options: Any) -> RNVP:
@@ -69,77 +70,34 @@ def mixed(**options: Any) -> RNVP:
     return flow.eval().requires_grad_(False)
 
 
-def left_out(name: str) -> Without:
-    """One of ``rename``, ``fold``, ``absorb`` that changes nothing."""
-    return partial(patch, f"rnvp_exporters.lowering.{name}", lambda transforms: transforms)
+def without(rewrite: Rewrite) -> tuple[Rewrite, ...]:
+    """All rewrites but one."""
+    return tuple(step for step in ALL if step is not rewrite)
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """All coordinates in one tensor, index sets written into the weights."""
-    with patch.object(inference, "partition", lambda transforms, dim: (tuple(range(dim)),)):
-        yield
-
-
-@contextmanager
-def permuting() -> Iterator[None]:
-    """Permutations stay where they are, each one Gather."""
-    made = inference._step
-
-    def step(transform: Transform, parts: Any, direction: Any) -> nn.Module:
-        if isinstance(transform, Permutation):
-            return Reordered(transform, direction)
-        return made(transform, parts, direction)
-
-    with ExitStack() as stack:
-        stack.enter_context(together())
-        stack.enter_context(left_out("rename")())
-        stack.enter_context(patch.object(inference, "_step", step))
-        yield
-
-
-class Reordered(nn.Module):
-    """A permutation as a step of its own."""
-
-    order: Tensor
-
-    def __init__(self, permutation: Permutation, direction: str) -> None:
-        super().__init__()
-        order = permutation.order if direction == "forward" else permutation.back
-        self.register_buffer("order", order)
-
-    def forward(self, parts: list[Tensor], context: Tensor | None) -> None:
-        parts[0] = torch.index_select(parts[0], 1, self.order)
-
-
-def running_adds() -> AbstractContextManager[Any]:
-    """Σσ by an Add a coupling."""
-    return patch("rnvp_exporters.tracing.ONNX", replace(ONNX, total=PLAIN.total))
-
-
-def signs_in_the_graph() -> AbstractContextManager[Any]:
-    """−σ by a Neg a coupling."""
-
-    def fold_scale(scale: Scale, network: Any, positive: bool) -> tuple[Scale, Any]:
-        return (scale if positive else Negated(scale)), network
-
-    return patch("rnvp_exporters.steps.fold_scale", fold_scale)
-
-
-REWRITES = (
-    Rewrite("rename (a permutation a coupling)", lambda: mixed(mixing="permute"), permuting),
-    Rewrite("fold (an ActNorm a coupling)", lambda: mixed(actnorm=True), left_out("fold")),
-    Rewrite(
+COMPARISONS = (
+    Comparison(
+        "rename (a permutation a coupling)", lambda: mixed(mixing="permute"), without(RENAME)
+    ),
+    Comparison("fold (an ActNorm a coupling)", lambda: mixed(actnorm=True), without(FOLD)),
+    Comparison(
         "absorb (a linear and an ActNorm a coupling)",
         lambda: mixed(mixing="lu", actnorm=True),
-        left_out("absorb"),
+        without(ABSORB),
     ),
     *(
-        Rewrite(f"halves apart, {size}", partial(make, size), together, size=size)
+        Comparison(f"halves apart, {size}", partial(make, size), keep_halves_apart=False, size=size)
         for size in FLOWS.values()
     ),
-    Rewrite("one Sum of all σ", partial(make, MEDIUM), running_adds),
-    Rewrite("σ's sign in the weights", partial(make, MEDIUM), signs_in_the_graph, graph="inverse"),
+    Comparison(
+        "one Sum of all σ", partial(make, MEDIUM), operators=replace(ONNX, total=PLAIN.total)
+    ),
+    Comparison(
+        "σ's sign in the weights",
+        partial(make, MEDIUM),
+        operators=replace(ONNX, signs_in_weights=False),
+        graph="inverse",
+    ),
 )
 
 
@@ -148,22 +106,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     pace = Pace(7, 0.01) if parser.parse_args().quick else Pace(21, 0.05)
-    lines = [line(rewrite, pace) for rewrite in REWRITES]
+    lines = [line(comparison, pace) for comparison in COMPARISONS]
     head = ["rewrite", "nodes", "without it", "1 row, without / with", f"{MANY:,} rows, in tiles"]
     print(markdown(head, lines))
 
 
-def line(rewrite: Rewrite, pace: Pace) -> list[str]:
-    """One rewrite, measured."""
-    flow = rewrite.flow()
-    graph = next(graph for graph in graphs(flow) if graph.name == rewrite.graph)
-    with_it = trace(graph, flow, torch.float32, "onnx", 18)
-    with rewrite.without():
-        without = trace(graph, flow, torch.float32, "onnx", 18)
+def line(comparison: Comparison, pace: Pace) -> list[str]:
+    """One comparison, measured."""
+    flow = comparison.flow()
+    definitions = graph_definitions(flow.dim, flow.context_dim)
+    graph = next(graph for graph in definitions if graph.name == comparison.graph)
+    with_it = trace(graph, lower(flow), torch.float32, "onnx", 18)
+    without_it = comparison.trace(graph, flow)
     name = next(iter(graph.inputs))
-    sessions = {"with": open_onnx(with_it, "with"), "without": open_onnx(without, "without")}
-    x = data(rewrite.size, MANY)
-    tile = rows_in_a_tile(rewrite.size.hidden, 4)
+    sessions = {"with": open_onnx(with_it, "with"), "without": open_onnx(without_it, "without")}
+    x = data(comparison.size, MANY)
+    tile = rows_in_a_tile(comparison.size.hidden, 4)
     found, expected = (run.run(["log_prob"], {name: x[:512]})[0] for run in sessions.values())
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
 
@@ -177,8 +135,8 @@ def line(rewrite: Rewrite, pace: Pace) -> list[str]:
     for rows in (1, MANY):
         times = race({key: contestant(run, rows) for key, run in sessions.items()}, pace)
         ratios.append(str(ratio(times["without"], times["with"])))
-    counts = [len(onnx.load_from_string(content).graph.node) for content in (with_it, without)]
-    return [rewrite.name, *map(str, counts), *ratios]
+    counts = [len(onnx.load_from_string(content).graph.node) for content in (with_it, without_it)]
+    return [comparison.name, *map(str, counts), *ratios]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from benchmarks import floor
 from benchmarks.flows import FLOWS, FlowSize, data, make
 from benchmarks.racing import Calls, Pace, race
 from benchmarks.tables import markdown
-from rnvp_exporters.tracing import graphs, trace
+from rnvp_exporters.graphs import graph_definitions, trace
+from rnvp_exporters.lowering import lower
 
 RUNS = 200
 
@@ -58,7 +59,7 @@ def main() -> None:
 def profile(size: FlowSize, rows: int, name: str) -> dict[tuple[str, str], list[float]]:
     """Operator and input shapes → µs of each such node, the median of the runs."""
     flow = make(size)
-    graph = next(graph for graph in graphs(flow) if graph.name == name)
+    graph = next(g for g in graph_definitions(flow.dim, flow.context_dim) if g.name == name)
     feeds: dict[str, Any] = {key: data(size, rows) for key in ("x", "z") if key in graph.inputs}
     scalars: dict[str, Any] = {"seed": 7, "start": 0, "count": rows, "temperature": np.float32(1)}
     feeds |= {key: np.array(value) for key, value in scalars.items() if key in graph.inputs}
@@ -68,7 +69,7 @@ def profile(size: FlowSize, rows: int, name: str) -> dict[tuple[str, str], list[
     options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
-        content = trace(graph, flow, torch.float32, "onnx", 18)
+        content = trace(graph, lower(flow), torch.float32, "onnx", 18)
         session = onnxruntime.InferenceSession(content, options)
         for _ in range(RUNS):
             session.run(None, feeds)

@@ -65,11 +65,12 @@ class StackedNVP(nn.Module):
         self.bijectors = nn.ModuleList()
         for i, coupling in enumerate(couplings):
             assert isinstance(coupling, Coupling)
-            assert coupling.sig_net is not None
-            assert coupling.mu_net is not None
-            self.bijectors.append(
-                R_NVP(flow.dim, flow.config.half, i % 2 == 1, coupling.sig_net, coupling.mu_net)
-            )
+            sig_net, mu_net = coupling.network("sig"), coupling.network("mu")
+            assert sig_net is not None
+            assert mu_net is not None
+            flip = i % 2 == 1
+            k = len(coupling.spec.active if flip else coupling.spec.passive)
+            self.bijectors.append(R_NVP(flow.dim, k, flip, sig_net, mu_net))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = (x - self.loc) / self.scale

@@ -44,8 +44,10 @@ def _transform(layer: Any) -> Any:
     if not isinstance(layer, dict) or layer.get("kind") != "CouplingSpec":
         return layer
     networks = [(name, layer.get(f"{name}_net")) for name in ("sig", "mu", "joint")]
-    moved = {"networks": [[name, steps] for name, steps in networks if steps]}
-    moved["map"] = {"kind": "Affine", "scale": layer["scale"]}
-    return {"kind": "CouplingSpec", **moved} | {
-        name: layer[name] for name in ("passive", "active", "inverted", "context_dim")
+    kept = {name: layer[name] for name in ("passive", "active", "inverted", "context_dim")}
+    return {
+        "kind": "CouplingSpec",
+        "networks": [[name, steps] for name, steps in networks if steps],
+        "map": {"kind": "Affine", "scale": layer["scale"]},
+        **kept,
     }

@@ -6,7 +6,7 @@ rnvp_exporters.export("model.pt", "model.rnvp")      # or a flow in memory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnvp_exporters.bundle import export
+    from rnvp_exporters.bundle.export import export
     from rnvp_exporters.errors import ExportError, ParityError
 
 __all__ = ["ExportError", "ParityError", "export"]
@@ -14,7 +14,7 @@ __all__ = ["ExportError", "ParityError", "export"]
 
 def __getattr__(name: str) -> Any:
     if name == "export":
-        from rnvp_exporters.bundle import export
+        from rnvp_exporters.bundle.export import export
 
         return export
     if name in ("ExportError", "ParityError"):

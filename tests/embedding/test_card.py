@@ -13,7 +13,7 @@ import pytest
 from exported import Bundle
 from numpy.typing import NDArray
 
-from rnvp_exporters.card import programs
+from rnvp_exporters.bundle.card import programs
 
 pytestmark = pytest.mark.slow
 

@@ -15,6 +15,7 @@ from rnvp_deploy.scales import (
     SoftClip,
     Tanh,
 )
+from rnvp_deploy.spec import FlowSpec
 
 SCALES = {
     "exp": Exp(),
@@ -50,7 +51,7 @@ CONFIGS = {
 }
 
 
-def lively(config: RNVPConfig, seed: int = 0, spread: float = 0.08) -> RNVP:
+def lively(config: RNVPConfig | FlowSpec, seed: int = 0, spread: float = 0.08) -> RNVP:
     """A float64 flow whose every weight is off its initial value, in units far from 1."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

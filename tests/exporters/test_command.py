@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from lively_flows import CONFIGS, lively
 
 import rnvp_deploy
-from rnvp_exporters.command import export
+from rnvp_exporters.commands.export import export
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from lively_flows import CONFIGS, lively, some_context, some_data
 import rnvp_deploy
 import rnvp_exporters
 import rnvp_runtime
-from rnvp_exporters import bundle
+from rnvp_exporters.bundle import export as bundle
 from rnvp_exporters.errors import ExportError, ParityError
+from rnvp_exporters.lowering import lower
 from rnvp_runtime.manifest import Manifest
 from rnvp_runtime.tensor_proto import read
 from rnvp_runtime.verification import verify
@@ -80,9 +81,9 @@ def test_its_torchscript_runs_alone(exported: Path) -> None:
     flow = lively(CONFIGS[CONFIG])
     x, context = some_data(flow).float(), some_context(flow, 64)
     assert context is not None
-    from rnvp_exporters.tracing import quiet
+    from rnvp_exporters.graphs import without_warnings
 
-    with quiet():
+    with without_warnings():
         log_prob, _ = torch.jit.load(exported / "density.ts")(x, context.float())
     torch.testing.assert_close(
         log_prob.double(), flow.log_prob(x.double(), context), rtol=1e-4, atol=1e-4
@@ -139,7 +140,7 @@ def test_a_corrupted_weight_is_not_published(
         damaged = lively(CONFIGS["two coordinates"])
         with torch.no_grad():
             damaged.transforms[2].joint_net.layers[2].weight[0, 3] += 0.05
-        return honest(graph, damaged, *rest)
+        return honest(graph, lower(damaged), *rest)
 
     monkeypatch.setattr(bundle, "trace", corrupting)
     with pytest.raises(ParityError, match=r"density \(onnx\): log_prob at batch \d+ is off by"):

@@ -10,7 +10,8 @@ import torch
 from lively_flows import CONFIGS, lively
 
 from rnvp_deploy import RNVP, RNVPConfig
-from rnvp_exporters.tracing import graphs, trace
+from rnvp_exporters.graphs import graph_definitions, trace
+from rnvp_exporters.lowering import lower
 
 # density (and inverse) nodes: 4 per coupling and network layers, 2 of standardisation, Split and
 # Concat of the halves, and the 5 of the sum. The stream in the sampler costs 89, temperature in.
@@ -26,9 +27,10 @@ def models_of(name: str) -> dict[str, onnx.ModelProto]:
 
 def models(flow: RNVP) -> dict[str, onnx.ModelProto]:
     """The three graphs of a flow."""
+    lowered = lower(flow)
     return {
-        graph.name: onnx.load_from_string(trace(graph, flow, torch.float32, "onnx", 18))
-        for graph in graphs(flow)
+        graph.name: onnx.load_from_string(trace(graph, lowered, torch.float32, "onnx", 18))
+        for graph in graph_definitions(flow.dim, flow.context_dim)
     }
 
 
@@ -117,7 +119,8 @@ def test_a_float64_graph_holds_float64_constants() -> None:
     from rnvp_deploy.scales import Atan
 
     flow = lively(RNVPConfig(dim=3, scale=Atan(1.1), hidden=(8,), couplings=2))
-    density = onnx.load_from_string(trace(graphs(flow)[0], flow, torch.float64, "onnx", 18))
+    definition = graph_definitions(3, 0)[0]
+    density = onnx.load_from_string(trace(definition, lower(flow), torch.float64, "onnx", 18))
     scalars = {
         float(onnx.numpy_helper.to_array(value))
         for value in density.graph.initializer

@@ -6,8 +6,9 @@ from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
 
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.networks import ACTIVATIONS
-from rnvp_exporters.inference import Density, Inverse, Sampler, apart
-from rnvp_exporters.operators import ONNX, PLAIN, Operators
+from rnvp_exporters.graphs.modules import Density, Inverse, Sampler
+from rnvp_exporters.graphs.operators import ONNX, PLAIN, Operators
+from rnvp_exporters.lowering import lower
 
 DOUBLE = torch.float64
 
@@ -16,8 +17,8 @@ def hold_to_eager(flow: RNVP, operators: Operators = PLAIN) -> None:
     """Compare density and inverse with the eager flow."""
     x, context = some_data(flow), some_context(flow, 64)
     z, log_pz, log_jacob = flow(x, context)
-    log_prob, got_z = Density(flow, operators, DOUBLE)(x, context)
-    got_x, got_log_prob = Inverse(flow, operators, DOUBLE)(z, context)
+    log_prob, got_z = Density(lower(flow), operators, DOUBLE)(x, context)
+    got_x, got_log_prob = Inverse(lower(flow), operators, DOUBLE)(z, context)
     torch.testing.assert_close(got_z, z, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(got_x, x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(log_prob, log_pz + log_jacob, rtol=1e-10, atol=1e-10)
@@ -46,12 +47,14 @@ def test_each_activation(activation: str) -> None:
     hold_to_eager(lively(config, spread=0.02))
 
 
-def test_the_operators_of_ours_do_what_the_plain_ones_do() -> None:
+def test_the_custom_operators_compute_what_the_plain_ones_do() -> None:
     """What the ONNX exporter translates is also right when torch runs it."""
     flow = lively(CONFIGS["odd"])
     hold_to_eager(flow, ONNX)
     arguments = [torch.tensor(value) for value in (-3, 2**40, 5)] + [torch.tensor(0.7)]
-    ours, plain = (Sampler(flow, operators, DOUBLE)(*arguments) for operators in (ONNX, PLAIN))
+    ours, plain = (
+        Sampler(lower(flow), operators, DOUBLE)(*arguments) for operators in (ONNX, PLAIN)
+    )
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
@@ -62,7 +65,9 @@ def test_the_sampler_draws_what_eager_draws(name: str) -> None:
     flow = lively(CONFIGS[name])
     context = some_context(flow, 6)
     scalars = [torch.tensor(value) for value in (11, 3, 6)]
-    x, log_prob = Sampler(flow, PLAIN, DOUBLE)(*scalars, torch.tensor(0.6, dtype=DOUBLE), context)
+    x, log_prob = Sampler(lower(flow), PLAIN, DOUBLE)(
+        *scalars, torch.tensor(0.6, dtype=DOUBLE), context
+    )
     want = flow.sample(6, seed=11, start=3, temperature=0.6, context=context)
     torch.testing.assert_close(x, want, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(log_prob, flow.log_prob(want, context), rtol=1e-9, atol=1e-9)
@@ -70,7 +75,7 @@ def test_the_sampler_draws_what_eager_draws(name: str) -> None:
 
 def test_halves_that_take_turns_are_kept_apart() -> None:
     """Two sets that swap roles need no node to split or join them on the way."""
-    assert apart(lively(CONFIGS["odd"]))
-    assert apart(lively(RNVPConfig(dim=6, standardise=True, hidden=(8,), couplings=3)))
-    assert not apart(lively(CONFIGS["permuted"]))
-    assert not apart(lively(CONFIGS["linear"]))
+    assert lower(lively(CONFIGS["odd"])).halves_apart
+    assert lower(lively(RNVPConfig(dim=6, hidden=(8,), couplings=3))).halves_apart
+    assert not lower(lively(CONFIGS["permuted"])).halves_apart
+    assert not lower(lively(CONFIGS["linear"])).halves_apart

@@ -1,32 +1,31 @@
-"""Each rewrite leaves the function as it was, and does away with what it is there to do away with.
+"""Each rewrite keeps the function of a flow, and removes what it exists to remove.
 
 The flows are random compositions of every kind of transform, in float64.
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
-from torch import Tensor
 
-from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy import RNVP, RNVPConfig, ir
+from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, mlp
+from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import (
-    Coupling,
     CouplingSpec,
-    DiagonalAffine,
     DiagonalAffineSpec,
-    Linear,
     LinearSpec,
-    Permutation,
     PermutationSpec,
-    Transform,
     TransformSpec,
 )
-from rnvp_exporters.lowering import absorb, dense, fold, lower, rename
+from rnvp_exporters.lowering import ABSORB, ALL, FOLD, RAW_CONTEXT, RENAME, Rewrite, lower, rewrite
+from rnvp_exporters.lowering import SCALES as FOLD_SCALES
+from rnvp_exporters.lowering.rewrites import FARTHEST_FOLD
 
 DIM, CONTEXT = 4, 2
 ORDERS = st.permutations(range(DIM)).map(tuple)
@@ -39,23 +38,18 @@ def couplings(draw: st.DrawFn, inverted: bool | None = None) -> CouplingSpec:
     context = draw(st.sampled_from((0, CONTEXT)))
     net = mlp(k + context, (6,), DIM - k, Activation("tanh"))
     joint = mlp(k + context, (6,), 2 * (DIM - k), Activation("tanh"))
-    nets = draw(
+    networks = draw(
         st.sampled_from(
-            (
-                {"sig_net": net, "mu_net": net},
-                {"joint_net": joint},
-                {"mu_net": net},
-                {"sig_net": net},
-            )
+            ((("sig", net), ("mu", net)), (("joint", joint),), (("mu", net),), (("sig", net),))
         )
     )
     return CouplingSpec(
         order[:k],
         order[k:],
-        scale=draw(st.sampled_from(list(SCALES.values()))),
+        networks,
+        Affine(draw(st.sampled_from(list(SCALES.values())))),
         inverted=draw(st.booleans()) if inverted is None else inverted,
         context_dim=context,
-        **nets,
     )
 
 
@@ -68,101 +62,129 @@ TRANSFORMS: st.SearchStrategy[TransformSpec] = st.one_of(
 
 
 @st.composite
-def flows(draw: st.DrawFn, transforms: st.SearchStrategy[TransformSpec] = TRANSFORMS) -> RNVP:
-    """A flow of one to seven transforms."""
+def flows(draw: st.DrawFn, transforms: st.SearchStrategy[TransformSpec] = TRANSFORMS) -> ir.Flow:
+    """A flow of two to eight transforms, the last of them a coupling."""
     layers = draw(st.lists(transforms, min_size=1, max_size=7))
-    config = RNVPConfig(dim=DIM, context_dim=CONTEXT, layers=(*layers, draw(couplings())))
-    return lively(config, seed=draw(st.integers(0, 99)), spread=0.3)
+    spec = FlowSpec(DIM, CONTEXT, (*layers, draw(couplings())), standardise_context=True)
+    return ir.read(lively(spec, seed=draw(st.integers(0, 99)), spread=0.3))
 
 
-def through(
-    transforms: list[Transform], x: Tensor, context: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """z and log_det of a list of transforms."""
-    total = x.new_zeros(len(x))
-    for transform in transforms:
-        x, log_det = transform(x, context)
-        total = total + log_det
-    return x, total
-
-
-def same_function(before: list[Transform], after: list[Transform]) -> None:
-    """Hold two lists of transforms to the same z and log_det."""
+def same_function(before: ir.Flow, after: ir.Flow) -> None:
+    """Hold two flows to the same z and log_det."""
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(9, DIM, generator=draw, dtype=torch.float64)
     context = torch.randn(9, CONTEXT, generator=draw, dtype=torch.float64)
-    for got, want in zip(through(after, x, context), through(before, x, context), strict=True):
-        torch.testing.assert_close(got, want, rtol=1e-8, atol=1e-8)
+    with torch.no_grad():
+        for got, want in zip(
+            ir.build(after)(x, context), ir.build(before)(x, context), strict=True
+        ):
+            torch.testing.assert_close(got, want, rtol=1e-8, atol=1e-8)
 
 
-def kinds(transforms: list[Transform]) -> list[type]:
+def kinds(flow: ir.Flow) -> list[type]:
     """The classes of the transforms, in order."""
-    return [type(transform) for transform in transforms]
+    return [type(transform) for transform in flow.transforms]
 
 
-def taken_apart(flow: RNVP) -> list[Transform]:
-    """The transforms of a flow, as the rewrites take them."""
-    return [dense(transform) for transform in flow.transforms]
+def without_last(flow: ir.Flow) -> ir.Flow:
+    """The flow without its last transform."""
+    return replace(flow, transforms=flow.transforms[:-1])
 
 
 @given(flows())
-def test_rename_changes_no_number_and_leaves_at_most_one_permutation_at_the_end(flow: RNVP) -> None:
+def test_raw_context_keeps_the_function_and_leaves_no_standardisation(flow: ir.Flow) -> None:
+    """The weights that read the context standardise it."""
+    after = rewrite(flow, [RAW_CONTEXT])
+    assert after.context_scaling is None
+    same_function(flow, after)
+
+
+@given(flows())
+def test_scales_keeps_the_function(flow: ir.Flow) -> None:
+    """Shifts and gains inside scale functions move into the layer before them."""
+    same_function(flow, rewrite(flow, [FOLD_SCALES]))
+
+
+@given(flows())
+def test_rename_keeps_the_function_and_leaves_at_most_one_permutation_at_the_end(
+    flow: ir.Flow,
+) -> None:
     """A permutation only renames coordinates."""
-    before = taken_apart(flow)
-    after = rename(before)
-    assert Permutation not in kinds(after)[:-1]
-    same_function(before, after)
+    after = rewrite(flow, [RENAME])
+    assert ir.Permutation not in kinds(after)[:-1]
+    same_function(flow, after)
 
 
 @given(flows())
-def test_fold_changes_no_number(flow: RNVP) -> None:
+def test_fold_keeps_the_function(flow: ir.Flow) -> None:
     """Affines move through couplings into the weights."""
-    before = taken_apart(flow)
-    same_function(before, fold(before))
+    same_function(flow, rewrite(flow, [FOLD]))
+
+
+def far(transform: ir.Transform) -> bool:
+    """Whether a transform is an affine whose shift is too large to fold."""
+    return isinstance(transform, ir.DiagonalAffine) and bool(
+        (abs(transform.loc) > FARTHEST_FOLD * transform.scale).any()
+    )
 
 
 @given(flows(st.one_of(couplings(inverted=False), st.just(DiagonalAffineSpec(DIM)))))
-def test_fold_leaves_one_affine_at_the_front_of_couplings(flow: RNVP) -> None:
-    """Of any number of affines between couplings, one is left, where the data come in."""
-    before = taken_apart(flow)
-    last = before.pop()
-    after = fold(before)
-    assert DiagonalAffine not in kinds(after)[1:]
-    same_function([*before, last], [*after, last])
+def test_fold_leaves_affines_between_couplings_only_where_they_are_far(flow: ir.Flow) -> None:
+    """Affines merge and move to the front of couplings, unless their shift is many scales."""
+    before = without_last(flow)
+    after = rewrite(before, [FOLD])
+    assert all(far(transform) for transform in after.transforms[1:] if not_coupling(transform))
+    same_function(before, after)
 
 
 @given(flows(st.one_of(couplings(inverted=True), st.just(DiagonalAffineSpec(DIM)))))
-def test_fold_leaves_one_affine_at_the_end_of_inverted_couplings(flow: RNVP) -> None:
-    """A coupling that subtracts μ first lets a shift through the other way."""
-    before = taken_apart(flow)[:-1]
-    after = fold(before)
-    assert DiagonalAffine not in kinds(after)[:-1]
+def test_fold_moves_affines_to_the_end_of_inverted_couplings(flow: ir.Flow) -> None:
+    """A coupling that subtracts μ first lets an affine through in the other direction."""
+    before = without_last(flow)
+    after = rewrite(before, [FOLD])
+    assert all(far(transform) for transform in after.transforms[:-1] if not_coupling(transform))
     same_function(before, after)
+
+
+def not_coupling(transform: ir.Transform) -> bool:
+    """Whether a transform is of another kind than a coupling."""
+    return not isinstance(transform, ir.Coupling)
 
 
 @given(flows())
-def test_absorb_leaves_a_linear_no_linear_affine_or_permutation_behind_it(flow: RNVP) -> None:
+def test_absorb_leaves_no_linear_affine_or_permutation_after_a_linear(flow: ir.Flow) -> None:
     """What stands beside a dense matrix becomes part of it."""
-    before = taken_apart(flow)
-    after = absorb(before)
+    after = rewrite(flow, [ABSORB])
     for first, second in itertools.pairwise(kinds(after)):
-        assert first is not Linear or second is Coupling
-    same_function(before, after)
+        assert first is not ir.Linear or second is ir.Coupling
+    same_function(flow, after)
+
+
+@given(flows(), st.permutations((FOLD_SCALES, RENAME, FOLD, ABSORB)), st.integers(0, 4))
+def test_rewrites_keep_the_function_in_any_order_and_number(
+    flow: ir.Flow, order: list[Rewrite], number: int
+) -> None:
+    """Each rewrite is right by itself; the order only decides how much is left."""
+    after = flow
+    for step in order[:number]:
+        after = step.apply(after)
+    same_function(flow, after)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_lowered_flow_is_the_flow(name: str) -> None:
-    """All rewrites together, raw context and all, on each configuration."""
+def test_a_rewritten_flow_is_the_flow(name: str) -> None:
+    """All rewrites together, on each configuration."""
     flow = lively(CONFIGS[name])
     x, context = some_data(flow), some_context(flow, 64)
-    z, _, log_jacob = flow(x, context)
-    got_z, got_log_det = through(lower(flow), x, context)
-    torch.testing.assert_close(got_z, z, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(got_log_det, log_jacob, rtol=1e-10, atol=1e-10)
+    with torch.no_grad():
+        for got, want in zip(
+            ir.build(rewrite(ir.read(flow)))(x, context), flow(x, context), strict=True
+        ):
+            torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
 
 
-def test_lowering_leaves_the_flow_alone() -> None:
-    """The flow can be trained on after it was exported."""
+def test_lowering_does_not_change_the_flow() -> None:
+    """The flow can be trained further after it was exported."""
     flow = lively(CONFIGS["actnorm"])
     before = {name: tensor.clone() for name, tensor in flow.state_dict().items()}
     lower(flow)
@@ -171,8 +193,46 @@ def test_lowering_leaves_the_flow_alone() -> None:
 
 def test_an_affine_far_from_its_origin_stays_where_it_is() -> None:
     """Folding a shift of many scales would cost the state its last bits."""
-    config = RNVPConfig(dim=2, couplings=1, hidden=(4,), mixing="lu")
-    flow = lively(config)
+    flow = lively(RNVPConfig(dim=2, couplings=1, hidden=(4,), mixing="lu"))
     with torch.no_grad():
         flow.transforms[0].loc.fill_(1e6)
-    assert kinds(lower(flow)) == [DiagonalAffine, Linear, Coupling]
+    rewritten = rewrite(ir.read(flow))
+    assert kinds(rewritten) == [ir.DiagonalAffine, ir.Linear, ir.Coupling]
+
+
+def test_a_rewrite_that_undoes_another_is_stopped() -> None:
+    """What a rewrite ensures holds after every later one."""
+    flow = ir.read(lively(CONFIGS["permuted"]))
+    undo = Rewrite(
+        "undo",
+        lambda changed: replace(
+            changed, transforms=(ir.Permutation((1, 0, 2, 3, 4, 5)), *changed.transforms)
+        ),
+        ensures=lambda _: True,
+    )
+    with pytest.raises(AssertionError, match="undo undid what rename ensures"):
+        rewrite(flow, [RENAME, undo])
+
+
+def test_the_arrays_of_a_value_cannot_be_written() -> None:
+    """A lowered flow is shared by every emitter."""
+    dense = ir.Dense([[1.0]], [0.0])
+    with pytest.raises(ValueError, match="read-only"):
+        dense.weight[0, 0] = 2.0
+
+
+@pytest.mark.parametrize("left_out", ALL[1:], ids=lambda step: step.name)
+def test_a_graph_without_one_rewrite_is_the_same_function(left_out: Rewrite) -> None:
+    """A benchmark leaves a rewrite out by an argument. A standardised context needs the first."""
+    from rnvp_exporters.graphs.modules import Density
+    from rnvp_exporters.graphs.operators import PLAIN
+
+    config = RNVPConfig(dim=4, mixing="permute", actnorm=True, hidden=(8,), couplings=3)
+    flow: RNVP = lively(config)
+    lowered = lower(flow, [step for step in ALL if step is not left_out])
+    x = some_data(flow)
+    with torch.no_grad():
+        log_prob, z = Density(lowered, PLAIN, torch.float64)(x)
+        want_z, log_pz, log_jacob = flow(x)
+    torch.testing.assert_close(z, want_z, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(log_prob, log_pz + log_jacob, rtol=1e-9, atol=1e-9)

@@ -13,9 +13,10 @@ from lively_flows import lively
 from numpy.typing import NDArray
 from scipy import stats
 
-from rnvp_deploy import RNVPConfig
-from rnvp_exporters.noise import WORDS, normals
-from rnvp_exporters.tracing import graphs, quiet, trace
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_exporters.graphs import Format, graph_definitions, trace, without_warnings
+from rnvp_exporters.graphs.noise import WORDS, normals
+from rnvp_exporters.lowering import lower
 from rnvp_runtime import stream
 
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
@@ -31,7 +32,12 @@ def sampler(dim: int, dtype: torch.dtype = torch.float32) -> bytes:
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter.zero_()
-    return trace(graphs(flow)[2], flow, dtype, "onnx", 18)
+    return traced(flow, dtype, "onnx")
+
+
+def traced(flow: RNVP, dtype: torch.dtype, format: Format) -> bytes:
+    """The sampler of a flow in one format."""
+    return trace(graph_definitions(flow.dim, 0)[2], lower(flow), dtype, format, 18)
 
 
 @cache
@@ -96,8 +102,8 @@ def test_the_normals_agree_in_torch_onnx_and_numpy(
 def test_what_torch_traces_takes_any_count_seed_and_start(format: str) -> None:
     """Nothing of the example that was traced is left in the program."""
     flow = lively(RNVPConfig(dim=3, couplings=1, hidden=(4,)))
-    content = io.BytesIO(trace(graphs(flow)[2], flow, torch.float64, format, 18))  # type: ignore[arg-type]
-    with quiet():
+    content = io.BytesIO(traced(flow, torch.float64, format))  # type: ignore[arg-type]
+    with without_warnings():
         load = torch.jit.load if format == "torchscript" else torch.export.load
         program: Any = load(content)
     program = program if format == "torchscript" else program.module()

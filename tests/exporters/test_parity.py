@@ -10,16 +10,16 @@ from lively_flows import CONFIGS, lively
 from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Coupling
 from rnvp_exporters.errors import ParityError
-from rnvp_exporters.parity import ALLOWED, BATCHES, check
-from rnvp_exporters.probes import DATA_ROWS, Arrays, OtherFunctions, Probe, eager, probe
-from rnvp_exporters.tracing import graphs
+from rnvp_exporters.graphs import graph_definitions
+from rnvp_exporters.proof.parity import ALLOWED, BATCHES, check
+from rnvp_exporters.proof.probes import DATA_ROWS, Arrays, OtherFunctions, Probe, eager, probe
 
 NAMES = ["two coordinates", "given"]
 
 
 def drawn(flow: RNVP, graph: int, dtype: torch.dtype = torch.float32) -> Probe:
     """The probe of one graph of a flow: 0 density, 1 inverse, 2 sampler."""
-    return probe(flow, graphs(flow)[graph], dtype, exact=True)
+    return probe(flow, graph_definitions(flow.dim, flow.context_dim)[graph], dtype, exact=True)
 
 
 def runs_eager(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]

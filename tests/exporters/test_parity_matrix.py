@@ -9,11 +9,11 @@ import torch
 from lively_flows import CONFIGS, SCALES, lively
 
 from rnvp_deploy import RNVP, RNVPConfig
-from rnvp_exporters.engines import engine
-from rnvp_exporters.inference import apart
-from rnvp_exporters.parity import check
-from rnvp_exporters.probes import probe
-from rnvp_exporters.tracing import FORMATS, Format, graphs, trace
+from rnvp_exporters.graphs import FORMATS, Format, graph_definitions, trace
+from rnvp_exporters.lowering import lower
+from rnvp_exporters.proof.parity import check
+from rnvp_exporters.proof.probes import probe
+from rnvp_exporters.proof.running import engine
 
 pytestmark = pytest.mark.slow
 
@@ -22,10 +22,10 @@ DTYPES = [torch.float32, torch.float64]
 
 def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) -> None:
     """Trace and judge all three graphs."""
-    for graph in graphs(flow):
-        drawn = probe(flow, graph, dtype, exact=apart(flow))
+    for graph in graph_definitions(flow.dim, flow.context_dim):
+        drawn = probe(flow, graph, dtype, exact=lower(flow).halves_apart)
         for format in formats:
-            content = trace(graph, flow, dtype, format, 18)
+            content = trace(graph, lower(flow), dtype, format, 18)
             records = check(drawn, engine(graph, content, format), format)
             assert {record.output for record in records} == set(graph.outputs)
 
@@ -51,7 +51,7 @@ def test_every_scale_function(name: str, mixing: str, dtype: torch.dtype) -> Non
 def test_every_opset(opset: int) -> None:
     """What --opset offers."""
     flow = lively(CONFIGS["gated"])
-    for graph in graphs(flow):
-        drawn = probe(flow, graph, torch.float32, exact=apart(flow))
-        content = trace(graph, flow, torch.float32, "onnx", opset)
+    for graph in graph_definitions(flow.dim, flow.context_dim):
+        drawn = probe(flow, graph, torch.float32, exact=lower(flow).halves_apart)
+        content = trace(graph, lower(flow), torch.float32, "onnx", opset)
         check(drawn, engine(graph, content, "onnx"), "onnx")

@@ -10,7 +10,7 @@ import pytest
 from lively_flows import CONFIGS, lively
 
 import rnvp_exporters
-from rnvp_exporters import report
+from rnvp_exporters.bundle import report
 from rnvp_runtime.manifest import Manifest
 
 

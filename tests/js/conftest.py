@@ -21,7 +21,7 @@ from hosting import serving
 
 import rnvp_exporters
 from rnvp_deploy import RNVP, RNVPConfig
-from rnvp_exporters.web import write_page
+from rnvp_exporters.bundle.page import write_page
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
 KINDS: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from zoo.everything import LIBRARIES
 import rnvp_deploy
 import rnvp_exporters
 from rnvp_deploy.commands.import_ import import_
-from rnvp_exporters.command import export
+from rnvp_exporters.commands.export import export
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

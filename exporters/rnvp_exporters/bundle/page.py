@@ -140,10 +140,10 @@ def find_onnxruntime_web(
 
 def _sources() -> tuple[Path, Path]:
     """The page's folder and the JavaScript runtime's: in the installed package, or in a clone."""
-    packaged = Path(__file__).with_name("page")
+    packaged = Path(__file__).parents[1] / "page"
     if packaged.is_dir():
         return packaged / "web", packaged / "runtime"
-    clone = Path(__file__).parents[2]
+    clone = Path(__file__).parents[3]
     return clone / "examples" / "web", clone / "runtime" / "js" / "src"
 
 

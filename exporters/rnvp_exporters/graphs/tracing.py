@@ -3,9 +3,8 @@
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal, TypeAlias
 
@@ -17,58 +16,38 @@ from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from rnvp_deploy import RNVP
-from rnvp_exporters.inference import Density, Inverse, Sampler
-from rnvp_exporters.operators import ONNX, PLAIN, TRANSLATIONS, Operators
+from rnvp_exporters.graphs.definitions import INTEGERS, GraphDefinition
+from rnvp_exporters.graphs.operators import ONNX, PLAIN, TRANSLATIONS, Operators
+from rnvp_exporters.lowering import Lowered
 
-__all__ = ["FORMATS", "INTEGERS", "IR_VERSION", "Format", "Graph", "graphs", "quiet", "trace"]
+__all__ = ["FORMATS", "IR_VERSION", "Format", "trace", "without_warnings"]
 
 Format: TypeAlias = Literal["onnx", "torchscript", "pt2"]
 FORMATS: dict[Format, str] = {"onnx": ".onnx", "torchscript": ".ts", "pt2": ".pt2"}
-"""The formats, each with its files' ending."""
-
-INTEGERS = ("seed", "start", "count")
-"""The inputs that are int64; all others are floats."""
+"""The formats, each with the suffix of its files."""
 
 IR_VERSION = 10
-ROWS = 3  # of the example that is traced: 0 and 1 would be specialised away
+ROWS = 3  # of the traced example: torch would specialise the graph to 0 or 1 rows
 
 
-@dataclass(frozen=True)
-class Graph:
-    """One of a bundle's graphs: its module, and its tensors' names with their shapes.
+def trace(
+    graph: GraphDefinition,
+    lowered: Lowered,
+    dtype: torch.dtype,
+    format: Format,
+    opset: int,
+    *,
+    operators: Operators | None = None,
+) -> bytes:
+    """The bytes of ``graph`` of a lowered flow in one format, with the weights inside.
 
-    A shape's "n" is the batch, or the sampler's count.
+    Args:
+        operators: how the graph is written; by default the best for the format.
     """
-
-    name: str
-    module: Callable[[RNVP, Operators, torch.dtype], nn.Module]
-    inputs: dict[str, tuple[int | str, ...]]
-    outputs: dict[str, tuple[int | str, ...]]
-
-
-def graphs(flow: RNVP) -> list[Graph]:
-    """The three graphs of ``flow``."""
-    rows, vector = ("n", flow.dim), ("n",)
-    context: dict[str, tuple[int | str, ...]] = (
-        {"context": ("n", flow.context_dim)} if flow.context_dim else {}
-    )
-    scalars: dict[str, tuple[int | str, ...]] = dict.fromkeys(
-        ("seed", "start", "count", "temperature"), ()
-    )
-    return [
-        Graph("density", Density, {"x": rows, **context}, {"log_prob": vector, "z": rows}),
-        Graph("inverse", Inverse, {"z": rows, **context}, {"x": rows, "log_prob": vector}),
-        Graph("sampler", Sampler, {**scalars, **context}, {"x": rows, "log_prob": vector}),
-    ]
-
-
-def trace(graph: Graph, flow: RNVP, dtype: torch.dtype, format: Format, opset: int) -> bytes:
-    """The bytes of ``graph`` of ``flow`` in one format, weights inside."""
-    operators = ONNX if format == "onnx" else PLAIN
-    module = graph.module(flow, operators, dtype).eval().requires_grad_(False)
+    operators = operators or (ONNX if format == "onnx" else PLAIN)
+    module = graph.module(lowered, operators, dtype).eval().requires_grad_(False)
     example = _example(graph, dtype)
-    with quiet():
+    with without_warnings():
         match format:
             case "onnx":
                 return _onnx(graph, module, example, opset)
@@ -78,7 +57,7 @@ def trace(graph: Graph, flow: RNVP, dtype: torch.dtype, format: Format, opset: i
                 return _pt2(graph, module, example)
 
 
-def _example(graph: Graph, dtype: torch.dtype) -> tuple[Tensor, ...]:
+def _example(graph: GraphDefinition, dtype: torch.dtype) -> tuple[Tensor, ...]:
     draw = torch.Generator().manual_seed(0)
     scalars = {"seed": 7, "start": 0, "count": ROWS, "temperature": 1.0}
     return tuple(
@@ -91,12 +70,14 @@ def _example(graph: Graph, dtype: torch.dtype) -> tuple[Tensor, ...]:
     )
 
 
-def _dynamic(graph: Graph) -> tuple[dict[int, Any], ...]:
+def _dynamic(graph: GraphDefinition) -> tuple[dict[int, Any], ...]:
     n = torch.export.Dim("n")
     return tuple({0: n} if shape[:1] == ("n",) else {} for shape in graph.inputs.values())
 
 
-def _onnx(graph: Graph, module: nn.Module, example: tuple[Tensor, ...], opset: int) -> bytes:
+def _onnx(
+    graph: GraphDefinition, module: nn.Module, example: tuple[Tensor, ...], opset: int
+) -> bytes:
     program = torch.onnx.export(
         _ExactScalars(module),
         example,
@@ -111,14 +92,14 @@ def _onnx(graph: Graph, module: nn.Module, example: tuple[Tensor, ...], opset: i
         verbose=False,
     )
     assert program is not None
-    content: bytes = _clean(_tidy(program.model), graph).SerializeToString()
+    content: bytes = _clean(_simplify(program.model), graph).SerializeToString()
     return content
 
 
 class _ExactScalars(nn.Module):
-    """A module whose Python numbers are traced as tensors of the dtype that they meet.
+    """A module whose Python numbers are traced as tensors of their operand's dtype.
 
-    The ONNX exporter writes a Python number as float32, also where it multiplies a float64.
+    The ONNX exporter writes a Python number as float32, even where it multiplies a float64.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -150,18 +131,18 @@ def _torchscript(module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     return stream.getvalue()
 
 
-def _pt2(graph: Graph, module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
+def _pt2(graph: GraphDefinition, module: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     program = torch.export.export(module, example, dynamic_shapes=_dynamic(graph))
     stream = io.BytesIO()
     torch.export.save(program, stream)
     return stream.getvalue()
 
 
-def _tidy(model: ir.Model) -> onnx.ModelProto:
-    """Constants folded, nothing unused, nothing twice.
+def _simplify(model: ir.Model) -> onnx.ModelProto:
+    """Fold constants, and remove unused and duplicate nodes.
 
-    The exporter's own optimizer would do this too, and then apply rewrites that take an addend
-    below 10⁻⁸ for zero and a factor near 1 for 1. A flow's weights are not to be rounded so.
+    The exporter's own optimizer does this too, but it also treats an addend below 10⁻⁸ as zero and
+    a factor near 1 as 1. A flow's weights must not be rounded in that way.
     """
     fold_constants(model)
     ir.passes.Sequential(
@@ -176,8 +157,8 @@ def _tidy(model: ir.Model) -> onnx.ModelProto:
     return ir.to_proto(model)
 
 
-def _clean(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
-    """Without the exporter's notes (they hold file names), its batch axis called n everywhere."""
+def _clean(model: onnx.ModelProto, graph: GraphDefinition) -> onnx.ModelProto:
+    """Remove the exporter's notes, which contain file names; call the batch axis n everywhere."""
     del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
     for node in model.graph.node:
         del node.metadata_props[:]
@@ -196,8 +177,8 @@ def _clean(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without torch's warnings about its own interfaces; what they write is tested after."""
+def without_warnings() -> Iterator[None]:
+    """Without torch's warnings about its own interfaces; the files that they write are tested."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)

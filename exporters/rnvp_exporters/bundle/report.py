@@ -7,8 +7,8 @@ import torch
 from markupsafe import Markup
 
 from rnvp_deploy import RNVP
-from rnvp_exporters.parity import ALLOWED
-from rnvp_exporters.templates import environment
+from rnvp_exporters.bundle.templates import environment
+from rnvp_exporters.proof.parity import ALLOWED
 from rnvp_runtime.manifest import Manifest
 
 __all__ = ["write"]

@@ -1,6 +1,6 @@
 """The model card: ``README.md`` in the bundle, with a complete program to copy in each language."""
 
-from rnvp_exporters.templates import environment
+from rnvp_exporters.bundle.templates import environment
 from rnvp_runtime.manifest import Manifest
 
 __all__ = ["programs", "write"]

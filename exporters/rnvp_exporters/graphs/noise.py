@@ -1,18 +1,18 @@
 """The sample stream: Philox4x32-10 and Box–Muller, once for torch and once for ONNX.
 
-Sample i of seed s is a fixed point, whoever draws it (Salmon, Moraes, Dror and Shaw, *Parallel
-random numbers: as easy as 1, 2, 3*, SC 2011). The exact bits are in ``docs/stream.md``.
+Sample *i* of a given seed is always the same row (Salmon, Moraes, Dror and Shaw, *Parallel random
+numbers: as easy as 1, 2, 3*, SC 2011). ``docs/stream.md`` specifies the exact bits.
 
-torch has no unsigned 32-bit arithmetic, and its exporter would emulate what ONNX has. So the
-stream is one operator, ``rnvp::normals``: ``normals`` below is what TorchScript and torch.export
-trace, ``onnx_normals`` what the ONNX exporter puts in the operator's place.
+torch has no unsigned 32-bit arithmetic, and its exporter would emulate the operators that ONNX has.
+So the stream is one custom operator, ``rnvp::normals``. TorchScript and torch.export trace
+``normals`` below; the ONNX exporter replaces the operator by ``onnx_normals``.
 
-Both keep the four lanes of the counter stacked in pairs, E = [x0; x2] and O = [x3; x1], with the
-rows on the last, contiguous axis: (2, blocks, n). Then one round is
+Both stack the four lanes of the counter in pairs, E = [x0; x2] and O = [x3; x1], with the rows on
+the last, contiguous axis: (2, blocks, n). One round is then
 
     P = E · [M0; M1],   E' = swap(hi(P) ^ O ^ [k1; k0]),   O' = lo(P)
 
-which is six nodes, and only E needs its lanes swapped.
+which is six nodes, and only the lanes of E are swapped.
 """
 
 import math
@@ -36,7 +36,7 @@ WORDS = ("philox_even", "philox_odd")
 
 
 def normals(seed: Tensor, start: Tensor, count: Tensor | int, dim: int, double: bool) -> Tensor:
-    """Rows start … start + count − 1 of the stream ``seed``, as (count, dim) standard normals.
+    """Rows start … start + count − 1 of the stream of ``seed``: (count, dim) standard normals.
 
     seed, start, count: int64 scalars; a seed is 64 bits in two's complement. float32, or with
     ``double`` float64, where Box–Muller runs in float64 on the same float32 uniforms.

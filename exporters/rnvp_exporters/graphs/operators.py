@@ -1,8 +1,8 @@
-"""The three operations whose best form differs between torch and ONNX.
+"""Three operations whose best form differs between torch and ONNX.
 
-``PLAIN`` is made of ordinary torch operations: TorchScript and torch.export trace it, and what
-they write needs nothing of ours to be loaded. ``ONNX`` is made of operators of ours that the ONNX
-exporter replaces, by ``TRANSLATIONS``, with the fewest standard nodes.
+``PLAIN`` uses ordinary torch operations: TorchScript and torch.export trace it, and the files load
+without this package. ``ONNX`` uses custom operators, which the ONNX exporter replaces by the fewest
+standard nodes (``TRANSLATIONS``).
 """
 
 from collections.abc import Callable
@@ -13,19 +13,25 @@ import torch
 from onnxscript import opset18 as op
 from torch import Tensor
 
-from rnvp_exporters import noise
+from rnvp_exporters.graphs import noise
 
 __all__ = ["ONNX", "PLAIN", "TRANSLATIONS", "Operators"]
 
 
 @dataclass(frozen=True)
 class Operators:
-    """normals(seed, start, count, dim, double): (count, dim). total(terms): the sum over all terms
-    and their last axis, (n,). squares(z): Σ z² over the last axis, (n,)."""
+    """How a graph is written.
+
+    normals(seed, start, count, dim, double): rows of the sample stream, (count, dim).
+    total(terms): the sum over all terms and their last axis, (n,).
+    squares(z): Σ z² over the last axis, (n,).
+    signs_in_weights: the sign of an odd scale function is moved into the weights before it.
+    """
 
     normals: Callable[[Tensor, Tensor, Tensor | int, int, bool], Tensor]
     total: Callable[[list[Tensor]], Tensor]
     squares: Callable[[Tensor], Tensor]
+    signs_in_weights: bool = True
 
 
 def _total(terms: list[Tensor]) -> Tensor:

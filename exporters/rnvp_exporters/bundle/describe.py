@@ -1,6 +1,7 @@
 """A flow in words and in the few numbers that the runtime needs."""
 
 from rnvp_deploy import RNVP
+from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Dense, Residual, Steps
 from rnvp_deploy.transforms import Coupling, CouplingSpec
 from rnvp_runtime.manifest import FlowSummary
@@ -11,7 +12,7 @@ __all__ = ["summarise"]
 def summarise(flow: RNVP) -> FlowSummary:
     """The manifest's ``flow``. ``widths``: of the dense layers of the widest network, in order."""
     couplings = [t.spec for t in flow.transforms if isinstance(t, Coupling)]
-    networks = [_widths(steps) for spec in couplings for steps in _networks(spec)]
+    networks = [_widths(steps) for spec in couplings for _, steps in spec.networks]
     widest = max(networks, key=sum, default=(flow.dim,))
     return FlowSummary(
         description=_describe(flow, couplings),
@@ -23,7 +24,11 @@ def summarise(flow: RNVP) -> FlowSummary:
 
 def _describe(flow: RNVP, couplings: list[CouplingSpec]) -> str:
     scales = sorted(
-        {type(spec.scale).__name__ for spec in couplings if spec.sig_net or spec.joint_net}
+        {
+            type(spec.map.scale).__name__
+            for spec in couplings
+            if isinstance(spec.map, Affine) and {"sig", "joint"} & dict(spec.networks).keys()
+        }
     )
     given = f" given {flow.context_dim}" if flow.context_dim else ""
     kinds = " and ".join(scales) or "no"
@@ -31,10 +36,6 @@ def _describe(flow: RNVP, couplings: list[CouplingSpec]) -> str:
         f"R-NVP over {flow.dim} coordinates{given}: {len(couplings)} affine couplings, "
         f"{kinds} scale"
     )
-
-
-def _networks(spec: CouplingSpec) -> list[Steps]:
-    return [steps for steps in (spec.sig_net, spec.mu_net, spec.joint_net) if steps]
 
 
 def _widths(steps: Steps) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ __all__ = ["environment"]
 
 def environment() -> Environment:
     """The templates of this folder; HTML is escaped, a missing name is an error."""
-    loader = PackageLoader("rnvp_exporters", "templates")
+    loader = PackageLoader("rnvp_exporters.bundle", "templates")
     made = Environment(
         loader=loader,
         autoescape=select_autoescape(["html"]),

@@ -7,21 +7,18 @@ itself is the yardstick. For a float64 graph there is no finer truth to hold eag
 is eager float32's error times 2⁻²⁹, the ratio of the two roundings, twice: the truth rounds too.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnvp_exporters.errors import ParityError
-from rnvp_exporters.probes import Arrays, Probe, errors, spread
-from rnvp_exporters.tracing import Format
+from rnvp_exporters.graphs import Format
+from rnvp_exporters.proof.probes import Arrays, Probe, errors, spread
+from rnvp_exporters.proof.running import GraphFunction
 from rnvp_runtime.manifest import Parity, Spread
 
-__all__ = ["ALLOWED", "BATCHES", "Run", "check"]
-
-Run: TypeAlias = Callable[[Arrays], Arrays]
-"""A graph in some engine: named inputs to named outputs."""
+__all__ = ["ALLOWED", "BATCHES", "check"]
 
 ALLOWED = Spread(median=2.0, p99=2.0, worst=8.0)
 """The published factors: how many times eager's own error a graph's may be."""
@@ -30,7 +27,7 @@ BATCHES = (0, 1, 2, 3, 4, 17, 1024)
 """Batch sizes that each graph is run at, besides all probes at once."""
 
 
-def check(probe: Probe, run: Run, format: Format) -> list[Parity]:
+def check(probe: Probe, run: GraphFunction, format: Format) -> list[Parity]:
     """Judge the graph that ``run`` runs: one record for each output.
 
     Raises:
@@ -102,7 +99,7 @@ def _yardstick(probe: Probe, name: str) -> NDArray[np.float64]:
     return np.asarray(np.maximum(probe.rows[name], least))
 
 
-def _check_broken(probe: Probe, run: Run, format: Format) -> None:
+def _check_broken(probe: Probe, run: GraphFunction, format: Format) -> None:
     """NaN and infinity in, the same out; and no other row is touched."""
     assert probe.broken is not None
     inputs, expected = probe.broken
@@ -123,7 +120,7 @@ def _check_broken(probe: Probe, run: Run, format: Format) -> None:
             )
 
 
-def _run(probe: Probe, run: Run, inputs: Arrays, batch: int | None) -> Arrays:
+def _run(probe: Probe, run: GraphFunction, inputs: Arrays, batch: int | None) -> Arrays:
     """The outputs in float64 for the first ``batch`` rows of ``inputs``."""
     feeds = {}
     for name, value in inputs.items():

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Transform
-from rnvp_exporters.tracing import INTEGERS, Graph
+from rnvp_exporters.graphs import INTEGERS, GraphDefinition
 from rnvp_runtime.manifest import Spread
 from rnvp_runtime.stream import normals
 
@@ -49,7 +49,7 @@ class Probe:
     must give NaN for NaN and infinity for infinity in every element.
     """
 
-    graph: Graph
+    graph: GraphDefinition
     dtype: torch.dtype
     inputs: Arrays
     truth: Arrays
@@ -67,7 +67,7 @@ class Probe:
 
 
 @torch.no_grad()
-def probe(flow: RNVP, graph: Graph, dtype: torch.dtype, *, exact: bool) -> Probe:
+def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool) -> Probe:
     """Draw inputs for ``graph`` and put the eager flow, in float64 and float32, through them.
 
     Float32 runs as it is, and with every elementary function's value one rounding off. For the
@@ -111,7 +111,7 @@ def probe(flow: RNVP, graph: Graph, dtype: torch.dtype, *, exact: bool) -> Probe
     return Probe(graph, dtype, inputs, truth, scale, spreads, rows, floor, broken, exact)
 
 
-def _jittered(flow: RNVP, graph: Graph, inputs: Arrays, seed: int) -> Arrays:
+def _jittered(flow: RNVP, graph: GraphDefinition, inputs: Arrays, seed: int) -> Arrays:
     """Outputs of ``flow``, its weights and inputs each off by one float32 rounding, up or down."""
     off = partial(_off, draw=torch.Generator().manual_seed(seed))
     flow = copy.deepcopy(flow)
@@ -153,7 +153,7 @@ class OtherFunctions(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return _off(value, self.draw) if func in ELEMENTARY else value
 
 
-def _inputs(flow: RNVP, graph: Graph) -> Arrays:
+def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
     """Probes in float64 that float32 holds exactly, so that no error is the input's rounding."""
     rows = DATA_ROWS + TAIL_ROWS
     draw = np.random.default_rng(SEED)
@@ -181,7 +181,7 @@ def _inputs(flow: RNVP, graph: Graph) -> Arrays:
     return stream | {"count": np.array(rows), "temperature": np.array(1.0)} | inputs
 
 
-def eager(flow: RNVP, graph: Graph, inputs: Arrays) -> Arrays:
+def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
     """What the eager ``flow`` makes of a graph's inputs, in its own dtype, as float64 arrays."""
     tensors = {name: torch.from_numpy(value).to(flow.dtype) for name, value in inputs.items()}
     context = tensors.get("context")
@@ -213,7 +213,7 @@ def _back(
     return x, log_prob
 
 
-def _break(graph: Graph, inputs: Arrays) -> Arrays:
+def _break(graph: GraphDefinition, inputs: Arrays) -> Arrays:
     """Rows with one NaN or infinity each, every second row left whole."""
     name = next(iter(graph.inputs))
     columns = min(inputs[name].shape[1], BROKEN_COLUMNS)

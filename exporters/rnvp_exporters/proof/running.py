@@ -1,7 +1,8 @@
-"""A traced graph's bytes, run: the checks before publishing run what a user will run."""
+"""Running the bytes of a graph: the checks before publishing run the files that users run."""
 
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -9,14 +10,16 @@ import onnxruntime
 import torch
 
 from rnvp_exporters.errors import ExportError
-from rnvp_exporters.parity import Run
-from rnvp_exporters.probes import Arrays
-from rnvp_exporters.tracing import Format, Graph, quiet
+from rnvp_exporters.graphs import Format, GraphDefinition, without_warnings
+from rnvp_exporters.proof.probes import Arrays
 
-__all__ = ["engine"]
+__all__ = ["GraphFunction", "engine"]
+
+GraphFunction: TypeAlias = Callable[[Arrays], Arrays]
+"""Named inputs to named outputs."""
 
 
-def engine(graph: Graph, content: bytes, format: Format) -> Run:
+def engine(graph: GraphDefinition, content: bytes, format: Format) -> GraphFunction:
     """A function from named inputs to named outputs that runs ``content``.
 
     Raises:
@@ -24,14 +27,14 @@ def engine(graph: Graph, content: bytes, format: Format) -> Run:
     """
     if format == "onnx":
         return _onnxruntime(graph, content)
-    with quiet():
+    with without_warnings():
         stream = io.BytesIO(content)
         if format == "torchscript":
             return _torch(graph, torch.jit.load(stream))  # type: ignore[no-untyped-call]
         return _torch(graph, torch.export.load(stream).module())
 
 
-def _onnxruntime(graph: Graph, content: bytes) -> Run:
+def _onnxruntime(graph: GraphDefinition, content: bytes) -> GraphFunction:
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -53,10 +56,10 @@ def _onnxruntime(graph: Graph, content: bytes) -> Run:
     return run
 
 
-def _torch(graph: Graph, program: Any) -> Run:
+def _torch(graph: GraphDefinition, program: Any) -> GraphFunction:
     @torch.no_grad()
     def run(feeds: Arrays) -> Arrays:
-        with quiet():
+        with without_warnings():
             outputs = program(*(torch.from_numpy(np.asarray(feeds[name])) for name in graph.inputs))
         return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
 

@@ -18,12 +18,21 @@ import torch
 import rnvp_deploy
 from rnvp_deploy import RNVP
 from rnvp_deploy.plain import to_plain
-from rnvp_exporters import card, parity, probes, report, vectors
-from rnvp_exporters.describe import summarise
-from rnvp_exporters.engines import engine
+from rnvp_exporters.bundle import card, report
+from rnvp_exporters.bundle.describe import summarise
 from rnvp_exporters.errors import ExportError
-from rnvp_exporters.inference import apart
-from rnvp_exporters.tracing import FORMATS, INTEGERS, IR_VERSION, Format, Graph, graphs, trace
+from rnvp_exporters.graphs import (
+    FORMATS,
+    INTEGERS,
+    IR_VERSION,
+    Format,
+    GraphDefinition,
+    graph_definitions,
+    trace,
+)
+from rnvp_exporters.lowering import lower
+from rnvp_exporters.proof import parity, probes, vectors
+from rnvp_exporters.proof.running import engine
 from rnvp_runtime import manifest as bundle
 from rnvp_runtime.manifest import Manifest
 
@@ -121,16 +130,16 @@ def _write(
 ) -> Manifest:
     real = getattr(torch, dtype)
     bundle_id = identify(flow, dtype, opset)
-    exact = apart(flow)
+    lowered = lower(flow)
     described, records = {}, []
-    for graph in graphs(flow):
-        drawn = probes.probe(flow, graph, real, exact=exact)
+    for graph in graph_definitions(flow.dim, flow.context_dim):
+        drawn = probes.probe(flow, graph, real, exact=lowered.halves_apart)
         files: dict[str, str] = {}
         nodes = 0
         in_turn: list[Format] = ["onnx", *formats]
         for format in dict.fromkeys(in_turn):
             tell(f"{graph.name}: tracing to {format}")
-            content = trace(graph, flow, real, format, opset)
+            content = trace(graph, lowered, real, format, opset)
             if format == "onnx":
                 content, nodes = _labelled(content, graph, flow, bundle_id)
             tell(f"{graph.name}: checking {format} against eager PyTorch")
@@ -173,14 +182,16 @@ def _write(
 
 def identify(flow: RNVP, dtype: str, opset: int) -> str:
     """16 hexadecimal digits that follow from the flow's description, weights and the options."""
-    said = [to_plain(flow.config), flow.columns, flow.context_columns, dtype, opset]
+    said = [to_plain(flow.spec), flow.columns, flow.context_columns, dtype, opset]
     digest = hashlib.sha256(json.dumps(said).encode())
     for name, tensor in sorted(flow.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def _labelled(content: bytes, graph: Graph, flow: RNVP, bundle_id: str) -> tuple[bytes, int]:
+def _labelled(
+    content: bytes, graph: GraphDefinition, flow: RNVP, bundle_id: str
+) -> tuple[bytes, int]:
     """The ONNX file with what it is in its metadata, for when it has left its folder."""
     model = onnx.load_from_string(content)
     labels = {

@@ -11,7 +11,7 @@ from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
     from rnvp_deploy import RNVP
-    from rnvp_exporters.web import PageFile
+    from rnvp_exporters.bundle.page import PageFile
     from rnvp_runtime.manifest import Manifest
 
 __all__ = ["export"]
@@ -81,7 +81,8 @@ def export(
       rnvp-export mymodule.py:make_flow --weights flow.pt -o model.rnvp
       rnvp-export model.pt --web site
     """
-    from rnvp_exporters import bundle, web
+    from rnvp_exporters.bundle import page as web
+    from rnvp_exporters.bundle.export import export as write_bundle
     from rnvp_runtime.progress import telling
 
     source, target = _source(model, weights, output)
@@ -89,7 +90,7 @@ def export(
         web.check_target(page, force=force)
         web.find_onnxruntime_web()
     with telling() as tell:
-        manifest = bundle.export(
+        manifest = write_bundle(
             source,
             target,
             formats=formats,  # type: ignore[arg-type]
