@@ -127,15 +127,15 @@ def signs_in_the_graph() -> AbstractContextManager[Any]:
 
 
 REWRITES = (
-    Rewrite("rename (a permutation a coupling)", lambda: mixed(mixing="permute"), permuting),
-    Rewrite("fold (an ActNorm a coupling)", lambda: mixed(actnorm=True), left_out("fold")),
+    Rewrite("rename (a permutation per coupling)", lambda: mixed(mixing="permute"), permuting),
+    Rewrite("fold (an ActNorm per coupling)", lambda: mixed(actnorm=True), left_out("fold")),
     Rewrite(
-        "absorb (a linear and an ActNorm a coupling)",
+        "absorb (a linear and an ActNorm per coupling)",
         lambda: mixed(mixing="lu", actnorm=True),
         left_out("absorb"),
     ),
     *(
-        Rewrite(f"halves apart, {size}", partial(make, size), together, size=size)
+        Rewrite(f"separate halves, {size}", partial(make, size), together, size=size)
         for size in FLOWS.values()
     ),
     Rewrite("one Sum of all σ", partial(make, MEDIUM), running_adds),
