@@ -77,16 +77,16 @@ def without(rewrite: Rewrite) -> tuple[Rewrite, ...]:
 
 COMPARISONS = (
     Comparison(
-        "rename (a permutation a coupling)", lambda: mixed(mixing="permute"), without(RENAME)
+        "rename (a permutation per coupling)", lambda: mixed(mixing="permute"), without(RENAME)
     ),
-    Comparison("fold (an ActNorm a coupling)", lambda: mixed(actnorm=True), without(FOLD)),
+    Comparison("fold (an ActNorm per coupling)", lambda: mixed(actnorm=True), without(FOLD)),
     Comparison(
-        "absorb (a linear and an ActNorm a coupling)",
+        "absorb (a linear and an ActNorm per coupling)",
         lambda: mixed(mixing="lu", actnorm=True),
         without(ABSORB),
     ),
     *(
-        Comparison(f"halves apart, {size}", partial(make, size), keep_halves_apart=False, size=size)
+        Comparison(f"separate halves, {size}", partial(make, size), keep_halves_apart=False, size=size)
         for size in FLOWS.values()
     ),
     Comparison(

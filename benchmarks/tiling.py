@@ -36,7 +36,7 @@ def main() -> None:
     threads = sorted({1, machine.cores()})
     lines = [line for size in FLOWS.values() for line in measure(size, threads, pace)]
     tiles = [f"{tile:,}" for tile in TILES]
-    print(markdown(["flow", "threads", "the rule's", *tiles, "bound, not copied"], lines))
+    print(markdown(["flow", "threads", "selected", *tiles, "bound, not copied"], lines))
 
 
 def measure(size: FlowSize, threads: list[int], pace: Pace) -> list[list[str]]:

@@ -1,6 +1,6 @@
-"""The table in docs/conversion.md says what the zoo shows.
+"""The table in docs/conversion.md lists the models of the zoo.
 
-To write it anew: RNVP_WRITE_DOCS=1 pytest tests/rnvp_deploy/conversion/test_table.py
+To rewrite it: RNVP_WRITE_DOCS=1 pytest tests/rnvp_deploy/conversion/test_table.py
 """
 
 import os
@@ -27,9 +27,9 @@ def table() -> str:
         [
             *lines,
             "",
-            f"Scale functions that are recognised (`rnvp_deploy.scales`): {known}.",
+            f"Supported scale functions (`rnvp_deploy.scales`): {known}.",
             "",
-            f"Activations that are recognised: {activations}.",
+            f"Supported activations: {activations}.",
             "",
         ]
     )
