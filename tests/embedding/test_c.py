@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from exported import Bundle
 from numpy.typing import NDArray
 
 from rnvp_runtime.session import open_onnx
+from tests.embedding.exported import Bundle
 
 SOURCES = Path(__file__).parents[2] / "examples" / "c"
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.*"))

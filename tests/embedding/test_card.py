@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from exported import Bundle
 from numpy.typing import NDArray
 
 from rnvp_exporters.card import programs
+from tests.embedding.exported import Bundle
 
 pytestmark = pytest.mark.slow
 

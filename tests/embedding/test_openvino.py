@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from exported import Bundle
 from numpy.typing import NDArray
 
 from rnvp_runtime import MissingExtraError
@@ -15,6 +14,7 @@ from rnvp_runtime.commands.verify import verify as rnvp_verify
 from rnvp_runtime.engines import openvino_cpu
 from rnvp_runtime.stream import normals
 from rnvp_runtime.verification import verify
+from tests.embedding.exported import Bundle
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from lively_flows import CONFIGS, lively, some_context, some_data
 
 import rnvp_deploy
 import rnvp_exporters
@@ -20,6 +19,7 @@ from rnvp_exporters.errors import ExportError, ParityError
 from rnvp_runtime.manifest import Manifest
 from rnvp_runtime.tensor_proto import read
 from rnvp_runtime.verification import verify
+from tests.flows import CONFIGS, lively, some_context, some_data
 
 CONFIG = "given"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from lively_flows import CONFIGS, lively
 
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_exporters.tracing import graphs, trace
+from tests.flows import CONFIGS, lively
 
 # density (and inverse) nodes: 4 per coupling and network layers, 2 of standardisation, Split and
 # Concat of the halves, and the 5 of the sum. The stream in the sampler costs 89, temperature in.

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
 
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.networks import ACTIVATIONS
 from rnvp_exporters.inference import Density, Inverse, Sampler, apart
 from rnvp_exporters.operators import ONNX, PLAIN, Operators
+from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 
 DOUBLE = torch.float64
 

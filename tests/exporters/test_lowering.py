@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
 from torch import Tensor
 
 from rnvp_deploy import RNVP, RNVPConfig
@@ -27,6 +26,7 @@ from rnvp_deploy.transforms import (
     TransformSpec,
 )
 from rnvp_exporters.lowering import absorb, dense, fold, lower, rename
+from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 
 DIM, CONTEXT = 4, 2
 ORDERS = st.permutations(range(DIM)).map(tuple)

@@ -9,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from lively_flows import lively
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -17,6 +16,7 @@ from rnvp_deploy import RNVPConfig
 from rnvp_exporters.noise import WORDS, normals
 from rnvp_exporters.tracing import graphs, quiet, trace
 from rnvp_runtime import stream
+from tests.flows import lively
 
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 LIMITS = {torch.float32: 2e-6, torch.float64: 1e-14}

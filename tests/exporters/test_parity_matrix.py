@@ -6,7 +6,6 @@ on NaN and infinities, and raises unless every error is within its published fac
 
 import pytest
 import torch
-from lively_flows import CONFIGS, SCALES, lively
 
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_exporters.engines import engine
@@ -14,6 +13,7 @@ from rnvp_exporters.inference import apart
 from rnvp_exporters.parity import check
 from rnvp_exporters.probes import probe
 from rnvp_exporters.tracing import FORMATS, Format, graphs, trace
+from tests.flows import CONFIGS, SCALES, lively
 
 pytestmark = pytest.mark.slow
 
