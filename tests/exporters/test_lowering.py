@@ -25,7 +25,7 @@ from rnvp_deploy.transforms import (
     Transform,
     TransformSpec,
 )
-from rnvp_exporters.lowering import absorb, dense, fold, lower, rename
+from rnvp_exporters.lowering import FARTHEST_FOLD, absorb, dense, fold, lower, rename
 from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 
 DIM, CONTEXT = 4, 2
@@ -100,6 +100,16 @@ def kinds(transforms: list[Transform]) -> list[type]:
     return [type(transform) for transform in transforms]
 
 
+def affines(transforms: list[Transform]) -> list[DiagonalAffine]:
+    """The diagonal affines among the transforms."""
+    return [transform for transform in transforms if isinstance(transform, DiagonalAffine)]
+
+
+def is_far(affine: DiagonalAffine) -> bool:
+    """Whether folding the shift would cost precision, so that the affine must stay."""
+    return bool((affine.loc.abs() > FARTHEST_FOLD * affine.log_scale.exp()).any())
+
+
 def taken_apart(flow: RNVP) -> list[Transform]:
     """The transforms of a flow, as the rewrites take them."""
     return [dense(transform) for transform in flow.transforms]
@@ -122,21 +132,35 @@ def test_fold_changes_no_number(flow: RNVP) -> None:
 
 
 @given(flows(st.one_of(couplings(inverted=False), st.just(DiagonalAffineSpec(DIM)))))
-def test_fold_leaves_one_affine_at_the_front_of_couplings(flow: RNVP) -> None:
-    """Of any number of affines between couplings, one is left, where the data come in."""
+def test_fold_moves_affines_to_the_front_of_couplings(flow: RNVP) -> None:
+    """An affine that is left behind a coupling is far from its origin."""
     before = taken_apart(flow)
     last = before.pop()
     after = fold(before)
-    assert DiagonalAffine not in kinds(after)[1:]
+    assert all(is_far(affine) for affine in affines(after[1:]))
     same_function([*before, last], [*after, last])
 
 
 @given(flows(st.one_of(couplings(inverted=True), st.just(DiagonalAffineSpec(DIM)))))
-def test_fold_leaves_one_affine_at_the_end_of_inverted_couplings(flow: RNVP) -> None:
-    """A coupling that subtracts μ first lets a shift through the other way."""
+def test_fold_moves_affines_to_the_end_of_inverted_couplings(flow: RNVP) -> None:
+    """An affine that is left before an inverted coupling is far from its origin."""
     before = taken_apart(flow)[:-1]
     after = fold(before)
-    assert DiagonalAffine not in kinds(after)[:-1]
+    assert all(is_far(affine) for affine in affines(after[:-1]))
+    same_function(before, after)
+
+
+@given(st.booleans(), st.data())
+def test_fold_leaves_one_affine_where_there_are_no_shifts(
+    inverted: bool, data: st.DataObject
+) -> None:
+    """Scales alone always fold: to the front of couplings, to the end of inverted ones."""
+    parts = st.one_of(couplings(inverted=inverted), st.just(DiagonalAffineSpec(DIM)))
+    before = taken_apart(data.draw(flows(parts)))[:-1]
+    for affine in affines(before):
+        affine.loc.zero_()
+    after = fold(before)
+    assert not affines(after[:-1] if inverted else after[1:])
     same_function(before, after)
 
 
