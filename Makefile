@@ -43,9 +43,10 @@ test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
 explore: $(VENV)/.dev ## The tests with fresh seeds and in random order, for EXPLORE_MINUTES
 	$(BIN)/python -m tests.explore --minutes $(EXPLORE_MINUTES) -m "not slow" $(PYTEST_FLAGS)
 
-lint: $(VENV)/.dev ## Format, lint and types, as CI checks them
+lint: $(VENV)/.dev ## Format, lint, imports and types, as CI checks them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev ## Speed beside every peer; see benchmarks/README.md

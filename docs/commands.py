@@ -1,4 +1,7 @@
-"""Writes docs/commands.md from the commands' own --help: python docs/commands.py"""
+"""Writes docs/commands.md from what each command prints for --help.
+
+python docs/commands.py
+"""
 
 from importlib.metadata import entry_points
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Runs the tests with one fresh seed after another: make explore EXPLORE_MINUTES=60
+"""Runs the tests with one fresh seed after another.
+
+    make explore EXPLORE_MINUTES=60
 
 Each round draws a seed for hypothesis, for the global generators and for the order of the tests.
 The first failure ends it, with the command that repeats the round. A round that has begun is

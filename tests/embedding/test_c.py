@@ -36,6 +36,7 @@ class Program:
     path: Path
 
     def __call__(self, *args: Any, library: Path = LIBRARY) -> subprocess.CompletedProcess[str]:
+        """Run the program with onnxruntime's library."""
         command = [str(self.path), *map(str, args)]
         env = {"ORT_LIBRARY": str(library), "PATH": "/usr/bin:/bin"}
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
@@ -49,6 +50,7 @@ class Program:
 
 
 def compiled(folder: Path, source: Path, *flags: str) -> Program:
+    """Compile a C11 or C++17 source file with warnings as errors."""
     compiler, standard = ("cc", "c11") if source.suffix == ".c" else ("c++", "c++17")
     out = folder / source.stem
     command = [compiler, f"-std={standard}", *STRICT, *flags, "-I", SOURCES, source, "-o", out]
@@ -185,6 +187,7 @@ def test_a_mistake_is_one_line(
 
 
 def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
+    """Hold a program to one line on standard error that says something."""
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert said in done.stderr

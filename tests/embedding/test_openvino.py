@@ -69,8 +69,11 @@ def test_noise_made_outside_gives_the_samples(float32_bundle: Bundle) -> None:
 
 
 def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
-    """It runs, and gives other samples, many of them finite. (If this fails, OpenVINO is mended:
-    then say so in engines.py, the model card and docs/embedding.md.)"""
+    """It runs without an error and gives other samples, many of them finite.
+
+    If this fails, OpenVINO computes uint64 now: change engines.py, the model card and
+    docs/embedding.md.
+    """
     feeds: dict[str, Any] = {
         "seed": np.array(SEED, np.int64),
         "start": np.array(0, np.int64),
