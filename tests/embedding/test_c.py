@@ -53,8 +53,9 @@ def compiled(folder: Path, source: Path, *flags: str) -> Program:
     """Compile a C11 or C++17 source file with warnings as errors."""
     compiler, standard = ("cc", "c11") if source.suffix == ".c" else ("c++", "c++17")
     out = folder / source.stem
-    command = [compiler, f"-std={standard}", *STRICT, *flags, "-I", SOURCES, source, "-o", out]
-    subprocess.run([*command, "-ldl"], check=True)
+    command = [compiler, f"-std={standard}", *STRICT, *flags]
+    paths = ["-I", str(SOURCES), str(source), "-o", str(out)]
+    subprocess.run([*command, *paths, "-ldl"], check=True)
     return Program(out)
 
 
@@ -117,8 +118,10 @@ def test_many_samples_come_in_tiles(
     session = open_onnx(graph.read_bytes(), graph.name)
     tiles = []
     for low in range(0, n, TILE):
-        feeds = {"seed": 7, "start": low, "count": min(TILE, n - low)}
-        feeds = {name: np.array(value, np.int64) for name, value in feeds.items()}
+        scalars = {"seed": 7, "start": low, "count": min(TILE, n - low)}
+        feeds: dict[str, NDArray[Any]] = {
+            name: np.array(value, np.int64) for name, value in scalars.items()
+        }
         feeds |= {"temperature": np.array(1, np.float32)}
         feeds |= {name: rows[low : low + TILE] for name, rows in context.items()}
         tiles.append(np.column_stack(session.run(["x", "log_prob"], feeds)))

@@ -16,6 +16,7 @@ import rnvp_exporters
 import rnvp_runtime
 from rnvp_exporters import bundle
 from rnvp_exporters.errors import ExportError, ParityError
+from rnvp_exporters.tracing import trace
 from rnvp_runtime.manifest import Manifest
 from rnvp_runtime.tensor_proto import read
 from rnvp_runtime.verification import verify
@@ -133,7 +134,7 @@ def test_a_corrupted_weight_is_not_published(
 ) -> None:
     """What is traced is not what was trained: the export stops, and leaves nothing."""
     flow = lively(CONFIGS["two coordinates"])
-    honest = bundle.trace
+    honest = trace
 
     def corrupting(graph: Any, traced: Any, *rest: Any) -> bytes:
         damaged = lively(CONFIGS["two coordinates"])

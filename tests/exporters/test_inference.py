@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.config import Mixing
 from rnvp_deploy.networks import ACTIVATIONS
 from rnvp_exporters.inference import Density, Inverse, Sampler, apart
 from rnvp_exporters.operators import ONNX, PLAIN, Operators
@@ -32,7 +33,7 @@ def test_each_kind_of_flow(name: str) -> None:
 
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
-def test_each_scale_function(name: str, mixing: str) -> None:
+def test_each_scale_function(name: str, mixing: Mixing) -> None:
     """Halves apart or all coordinates together, σ is zero exactly where nothing moves."""
     hold_to_eager(
         lively(RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(8,), couplings=3))

@@ -84,8 +84,8 @@ def test_the_normals_agree_in_torch_onnx_and_numpy(
 ) -> None:
     """The integers are equal; the floats agree to rounding."""
     want = stream.normals(seed, start, 9, dim, FLOATS[dtype])
-    scalars = (torch.tensor(value) for value in (seed, start, 9))
-    got_torch = normals(*scalars, dim, dtype == torch.float64).numpy()
+    scalars = [torch.tensor(value) for value in (seed, start, 9)]
+    got_torch = normals(scalars[0], scalars[1], scalars[2], dim, dtype == torch.float64).numpy()
     got_onnx = session(sampler(dim, dtype)).run(["x"], feeds(seed, start, 9, dtype))[0]
     for got in (got_torch, got_onnx):
         assert got.dtype == want.dtype

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.config import Mixing
 from rnvp_exporters.engines import engine
 from rnvp_exporters.inference import apart
 from rnvp_exporters.parity import check
@@ -40,7 +41,7 @@ def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> No
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
-def test_every_scale_function(name: str, mixing: str, dtype: torch.dtype) -> None:
+def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> None:
     """Where the scale is steep, eager's own error grows with ours."""
     config = RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(16, 16), couplings=4)
     # Unbounded exp at the full spread sends a wide latent 10¹³ away; nothing is left to compare.

@@ -36,7 +36,7 @@ def run(command: Any, *arguments: object) -> str:
 
 
 def script(name: str, *arguments: object) -> None:
-    command = [Path(sys.executable).parent / name, *map(str, arguments)]
+    command = [str(Path(sys.executable).parent / name), *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
 
 
