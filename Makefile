@@ -7,8 +7,9 @@ PLAIN := .venv-plain
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := demo
+EXPLORE_MINUTES ?= 10
 
-.PHONY: demo test test-slow lint bench clean help
+.PHONY: demo test test-slow explore lint bench clean help
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,9 +39,14 @@ test: $(VENV)/.dev $(VENV)/.js ## All but the slow tests
 test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
-lint: $(VENV)/.dev ## Format, lint and types, as CI checks them
+# For example: make explore EXPLORE_MINUTES=60 PYTEST_FLAGS="-m hypothesis"
+explore: $(VENV)/.dev ## The tests with fresh seeds and in random order, for EXPLORE_MINUTES
+	$(BIN)/python -m tests.explore --minutes $(EXPLORE_MINUTES) -m "not slow" $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev ## Format, lint, imports and types, as CI checks them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev ## Speed beside every peer; see benchmarks/README.md

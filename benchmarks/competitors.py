@@ -131,12 +131,12 @@ def _of_torch(density: Callable[..., Any], inverse: Callable[..., Any], dim: int
     def mapped(function: Callable[..., Any]) -> Map:
         @torch.inference_mode()
         def run(rows: Array) -> Array:
-            return function(torch.from_numpy(rows)).numpy()  # type: ignore[no-any-return]
+            return function(torch.from_numpy(rows)).numpy()
 
         return run
 
     @torch.inference_mode()
     def sample(n: int) -> Array:
-        return inverse(torch.randn(n, dim)).numpy()  # type: ignore[no-any-return]
+        return inverse(torch.randn(n, dim)).numpy()
 
     return Engine(mapped(density), mapped(inverse), sample)

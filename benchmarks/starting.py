@@ -44,7 +44,7 @@ def openvino_float32(folder: Path) -> Score:
 def torchscript(folder: Path) -> Score:
     import torch
 
-    program = torch.jit.load(folder / "density.ts")  # type: ignore[no-untyped-call]
+    program = torch.jit.load(folder / "density.ts")
     return lambda x: program(torch.from_numpy(x)).numpy()
 
 

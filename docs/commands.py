@@ -1,4 +1,7 @@
-"""Write docs/commands.md from the --help of each command: python docs/commands.py"""
+"""Writes docs/commands.md from what each command prints for --help.
+
+python docs/commands.py
+"""
 
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -7,12 +10,11 @@ import click
 
 HEAD = """# Commands
 
-This page contains the `--help` text of each command. Errors are one line on standard error. The
-exit code is 1 for an error in data or files, 2 for a usage error, and 130 after Ctrl-C. Progress
-is written to standard error, and only if that is a terminal. `rnvp-train` is an exception: without
-a terminal it writes about 25 plain lines. `--json` prints one JSON object for scripts.
+What each says for `--help`. All take the same nouns in the same order, tell errors in one line, and
+exit with 1 for what you can mend, 2 for wrong options, 130 after Ctrl-C. Progress goes to standard
+error and only to a terminal; `--json` prints one object for a script.
 
-Set up tab completion separately for each command. In bash (zsh and fish have the same mechanism):
+Tab completion, for bash (zsh and fish likewise), for each command:
 
 ```sh
 eval "$(_RNVP_SAMPLE_COMPLETE=bash_source rnvp-sample)"

@@ -76,6 +76,7 @@ def row(seed: int, i: int, dim: int) -> dict[str, object]:
 
 
 def spelled(words: list[int]) -> list[str]:
+    """Words as eight hexadecimal digits each."""
     return [f"{word:08x}" for word in words]
 
 

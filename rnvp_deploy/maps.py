@@ -25,7 +25,8 @@ class ElementwiseMap(ABC):
     @abstractmethod
     def parameters(self) -> dict[str, int]:
         """The name of each parameter, in the order of a joint network's outputs, and how many
-        numbers it has for each coordinate."""
+        numbers it has for each coordinate.
+        """
 
     @abstractmethod
     def forward(self, b: Tensor, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_page_is_up_to_date() -> None:
-    """After a change to an option: python docs/commands.py"""
+    """Run `python docs/commands.py` after a change to an option."""
     page = runpy.run_path(str(DOCS / "commands.py"))["commands_page"]()
     assert (DOCS / "commands.md").read_text(encoding="utf-8") == page

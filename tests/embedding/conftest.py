@@ -1,17 +1,10 @@
 """Real bundles, exported once, and one thread: the machine is shared."""
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from exported import KINDS, Bundle, export
-
-torch.set_num_threads(1)
+from tests.embedding.exported import KINDS, Bundle, export
 
 
 @pytest.fixture(scope="session")

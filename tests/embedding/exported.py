@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import rnvp_exporters
 import rnvp_runtime
-from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy import RNVPConfig
+from tests.flows import NEAR_1, lively
 
 __all__ = ["KINDS", "Bundle", "export"]
 
@@ -44,13 +44,7 @@ class Bundle:
 
 def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> Bundle:
     """The bundle of a small flow with lively weights, written to ``path``."""
-    with torch.random.fork_rng():
-        torch.manual_seed(dim)
-        flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim, couplings=2, hidden=(32, 32)))
-        context = torch.randn(500, context_dim) if context_dim else None
-        flow.initialise(2 * torch.randn(500, dim) + 1, context)
-        with torch.no_grad():
-            for weights in flow.parameters():
-                weights.add_(0.1 * torch.randn_like(weights))
-    rnvp_exporters.export(flow, path, formats=("onnx",), dtype=dtype)
+    config = RNVPConfig(dim=dim, context_dim=context_dim, couplings=2, hidden=(32, 32))
+    flow = lively(config, seed=dim, spread=0.1, units=NEAR_1)
+    rnvp_exporters.export(flow.float(), path, formats=("onnx",), dtype=dtype)
     return Bundle(path, rnvp_runtime.load(path))

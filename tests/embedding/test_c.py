@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from exported import Bundle
 from numpy.typing import NDArray
 
 from rnvp_runtime.session import open_onnx
+from tests.embedding.exported import Bundle
 
 SOURCES = Path(__file__).parents[2] / "examples" / "c"
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.*"))
@@ -36,6 +36,7 @@ class Program:
     path: Path
 
     def __call__(self, *args: Any, library: Path = LIBRARY) -> subprocess.CompletedProcess[str]:
+        """Run the program with onnxruntime's library."""
         command = [str(self.path), *map(str, args)]
         env = {"ORT_LIBRARY": str(library), "PATH": "/usr/bin:/bin"}
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
@@ -49,10 +50,12 @@ class Program:
 
 
 def compiled(folder: Path, source: Path, *flags: str) -> Program:
+    """Compile a C11 or C++17 source file with warnings as errors."""
     compiler, standard = ("cc", "c11") if source.suffix == ".c" else ("c++", "c++17")
     out = folder / source.stem
-    command = [compiler, f"-std={standard}", *STRICT, *flags, "-I", SOURCES, source, "-o", out]
-    subprocess.run([*command, "-ldl"], check=True)
+    command = [compiler, f"-std={standard}", *STRICT, *flags]
+    paths = ["-I", str(SOURCES), str(source), "-o", str(out)]
+    subprocess.run([*command, *paths, "-ldl"], check=True)
     return Program(out)
 
 
@@ -115,8 +118,10 @@ def test_many_samples_come_in_tiles(
     session = open_onnx(graph.read_bytes(), graph.name)
     tiles = []
     for low in range(0, n, TILE):
-        feeds = {"seed": 7, "start": low, "count": min(TILE, n - low)}
-        feeds = {name: np.array(value, np.int64) for name, value in feeds.items()}
+        scalars = {"seed": 7, "start": low, "count": min(TILE, n - low)}
+        feeds: dict[str, NDArray[Any]] = {
+            name: np.array(value, np.int64) for name, value in scalars.items()
+        }
         feeds |= {"temperature": np.array(1, np.float32)}
         feeds |= {name: rows[low : low + TILE] for name, rows in context.items()}
         tiles.append(np.column_stack(session.run(["x", "log_prob"], feeds)))
@@ -185,6 +190,7 @@ def test_a_mistake_is_one_line(
 
 
 def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
+    """Hold a program to one line on standard error that says something."""
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert said in done.stderr

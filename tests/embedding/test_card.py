@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
-from exported import Bundle
 from numpy.typing import NDArray
 
 from rnvp_exporters.bundle.card import programs
+from tests.embedding.exported import Bundle
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def code(bundle: Bundle, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", card, re.DOTALL | re.MULTILINE)
 
 
-def samples(bundle: Bundle) -> tuple[NDArray, NDArray]:
+def samples(bundle: Bundle) -> tuple[NDArray[Any], NDArray[Any]]:
     """What they all should give: context, where there is one, is 0."""
     context = np.zeros(bundle.flow.context_dim) if bundle.flow.context_dim else None
     return bundle.flow.sample(N, seed=SEED, context=context, return_log_prob=True)
@@ -44,7 +45,7 @@ def test_python(bundle: Bundle, which: int, tmp_path: Path) -> None:
         f"{program}\nimport numpy\nnumpy.savez({str(tmp_path / 'out.npz')!r}, x, log_prob)\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-W", "error", tmp_path / "program.py"]
+    command = [sys.executable, "-W", "error", str(tmp_path / "program.py")]
     subprocess.run(command, check=True, cwd=bundle.path.parent)
     with np.load(tmp_path / "out.npz") as found:
         for got, expected in zip(found.values(), samples(bundle), strict=True):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from exported import Bundle
 from numpy.typing import NDArray
 
 from rnvp_runtime import MissingExtraError
@@ -15,6 +14,7 @@ from rnvp_runtime.commands.verify import verify as rnvp_verify
 from rnvp_runtime.engines import openvino_cpu
 from rnvp_runtime.stream import normals
 from rnvp_runtime.verification import verify
+from tests.embedding.exported import Bundle
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,11 @@ def test_noise_made_outside_gives_the_samples(float32_bundle: Bundle) -> None:
 
 
 def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
-    """It runs, and gives other samples, many of them finite. (If this fails, OpenVINO is mended:
-    then say so in engines.py, the model card and docs/embedding.md.)"""
+    """It runs without an error and gives other samples, many of them finite.
+
+    If this fails, OpenVINO computes uint64 now: change engines.py, the model card and
+    docs/embedding.md.
+    """
     feeds: dict[str, Any] = {
         "seed": np.array(SEED, np.int64),
         "start": np.array(0, np.int64),

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from exported import Bundle
 
 from rnvp_runtime.session import open_onnx
 from rnvp_runtime.stream import normals, philox4x32, words
+from tests.embedding.exported import Bundle
 
 DOCS = Path(__file__).parents[2] / "docs"
 VECTORS = json.loads((DOCS / "stream-vectors.json").read_text())

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from lively_flows import CONFIGS, lively
 
 import rnvp_deploy
 from rnvp_exporters.commands.export import export
+from tests.flows import CONFIGS, lively
 
 
 @pytest.fixture(scope="module")

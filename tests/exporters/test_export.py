@@ -10,7 +10,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from lively_flows import CONFIGS, lively, some_context, some_data
 
 import rnvp_deploy
 import rnvp_exporters
@@ -21,6 +20,7 @@ from rnvp_exporters.lowering import lower
 from rnvp_runtime.manifest import Manifest
 from rnvp_runtime.tensor_proto import read
 from rnvp_runtime.verification import verify
+from tests.flows import CONFIGS, lively, some_context, some_data
 
 CONFIG = "given"
 
@@ -134,7 +134,7 @@ def test_a_corrupted_weight_is_not_published(
 ) -> None:
     """What is traced is not what was trained: the export stops, and leaves nothing."""
     flow = lively(CONFIGS["two coordinates"])
-    honest = bundle.trace
+    honest = trace
 
     def corrupting(graph: Any, traced: Any, *rest: Any) -> bytes:
         damaged = lively(CONFIGS["two coordinates"])

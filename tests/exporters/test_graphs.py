@@ -7,11 +7,11 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from lively_flows import CONFIGS, lively
 
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_exporters.graphs import graph_definitions, trace
 from rnvp_exporters.lowering import lower
+from tests.flows import CONFIGS, lively
 
 # density (and inverse) nodes: 4 per coupling and network layers, 2 of standardisation, Split and
 # Concat of the halves, and the 5 of the sum. The stream in the sampler costs 89, temperature in.

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.config import Mixing
 from rnvp_deploy.networks import ACTIVATIONS
 from rnvp_exporters.graphs.modules import Density, Inverse, Sampler
 from rnvp_exporters.graphs.operators import ONNX, PLAIN, Operators
 from rnvp_exporters.lowering import lower
+from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 
 DOUBLE = torch.float64
 
@@ -33,7 +34,7 @@ def test_each_kind_of_flow(name: str) -> None:
 
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
-def test_each_scale_function(name: str, mixing: str) -> None:
+def test_each_scale_function(name: str, mixing: Mixing) -> None:
     """Halves apart or all coordinates together, σ is zero exactly where nothing moves."""
     hold_to_eager(
         lively(RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(8,), couplings=3))

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lively_flows import CONFIGS, SCALES, lively, some_context, some_data
 
 from rnvp_deploy import RNVP, RNVPConfig, ir
 from rnvp_deploy.maps import Affine
@@ -26,6 +25,7 @@ from rnvp_deploy.transforms import (
 from rnvp_exporters.lowering import ABSORB, ALL, FOLD, RAW_CONTEXT, RENAME, Rewrite, lower, rewrite
 from rnvp_exporters.lowering import SCALES as FOLD_SCALES
 from rnvp_exporters.lowering.rewrites import FARTHEST_FOLD
+from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 
 DIM, CONTEXT = 4, 2
 ORDERS = st.permutations(range(DIM)).map(tuple)

@@ -9,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from lively_flows import lively
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -18,6 +17,7 @@ from rnvp_exporters.graphs import Format, graph_definitions, trace, without_warn
 from rnvp_exporters.graphs.noise import WORDS, normals
 from rnvp_exporters.lowering import lower
 from rnvp_runtime import stream
+from tests.flows import lively
 
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 LIMITS = {torch.float32: 2e-6, torch.float64: 1e-14}
@@ -90,8 +90,8 @@ def test_the_normals_agree_in_torch_onnx_and_numpy(
 ) -> None:
     """The integers are equal; the floats agree to rounding."""
     want = stream.normals(seed, start, 9, dim, FLOATS[dtype])
-    scalars = (torch.tensor(value) for value in (seed, start, 9))
-    got_torch = normals(*scalars, dim, dtype == torch.float64).numpy()
+    scalars = [torch.tensor(value) for value in (seed, start, 9)]
+    got_torch = normals(scalars[0], scalars[1], scalars[2], dim, dtype == torch.float64).numpy()
     got_onnx = session(sampler(dim, dtype)).run(["x"], feeds(seed, start, 9, dtype))[0]
     for got in (got_torch, got_onnx):
         assert got.dtype == want.dtype

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lively_flows import CONFIGS, lively
 
 from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Coupling
@@ -13,6 +12,7 @@ from rnvp_exporters.errors import ParityError
 from rnvp_exporters.graphs import graph_definitions
 from rnvp_exporters.proof.parity import ALLOWED, BATCHES, check
 from rnvp_exporters.proof.probes import DATA_ROWS, Arrays, OtherFunctions, Probe, eager, probe
+from tests.flows import CONFIGS, lively
 
 NAMES = ["two coordinates", "given"]
 

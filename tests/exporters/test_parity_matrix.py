@@ -6,14 +6,15 @@ on NaN and infinities, and raises unless every error is within its published fac
 
 import pytest
 import torch
-from lively_flows import CONFIGS, SCALES, lively
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.config import Mixing
 from rnvp_exporters.graphs import FORMATS, Format, graph_definitions, trace
 from rnvp_exporters.lowering import lower
 from rnvp_exporters.proof.parity import check
 from rnvp_exporters.proof.probes import probe
 from rnvp_exporters.proof.running import engine
+from tests.flows import CONFIGS, SCALES, lively
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> No
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
-def test_every_scale_function(name: str, mixing: str, dtype: torch.dtype) -> None:
+def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> None:
     """Where the scale is steep, eager's own error grows with ours."""
     config = RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(16, 16), couplings=4)
     # Unbounded exp at the full spread sends a wide latent 10¹³ away; nothing is left to compare.

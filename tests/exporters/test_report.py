@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import pytest
-from lively_flows import CONFIGS, lively
 
 import rnvp_exporters
 from rnvp_exporters.bundle import report
 from rnvp_runtime.manifest import Manifest
+from tests.flows import CONFIGS, lively
 
 
 @cache

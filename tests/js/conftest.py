@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -20,8 +19,9 @@ from driving import Driver, Place
 from hosting import serving
 
 import rnvp_exporters
-from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy import RNVPConfig
 from rnvp_exporters.bundle.page import write_page
+from tests.flows import NEAR_1, lively
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
 KINDS: dict[str, dict[str, Any]] = {
@@ -30,8 +30,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "wide": {"dim": 43},
     "double": {"dim": 3, "dtype": "float64"},
 }
-
-torch.set_num_threads(1)
 
 
 def needed(what: str, there: bool) -> None:
@@ -109,14 +107,6 @@ def artefacts(tmp_path: Path) -> Path:
 
 def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> None:
     """The bundle of a flow of default size whose weights are lively."""
-    generator = torch.Generator().manual_seed(dim)
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim))
-    flow.initialise(2 * draw(500, dim) + 1, draw(500, context_dim) if context_dim else None)
-    with torch.no_grad():
-        for weights in flow.parameters():
-            weights.add_(0.04 * draw(*weights.shape))
-    rnvp_exporters.export(flow, path, formats=("onnx",), dtype=dtype)
+    config = RNVPConfig(dim=dim, context_dim=context_dim)
+    flow = lively(config, seed=dim, spread=0.04, units=NEAR_1)
+    rnvp_exporters.export(flow.float(), path, formats=("onnx",), dtype=dtype)

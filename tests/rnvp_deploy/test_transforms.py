@@ -26,6 +26,7 @@ from rnvp_deploy.transforms import (
     TransformSpec,
     build,
 )
+from tests.flows import perturb
 
 D, C, N = 5, 2, 6
 SILU = Activation("silu")
@@ -86,9 +87,9 @@ def lively(spec: TransformSpec, seed: int = 0) -> Transform:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         transform = build(spec).double()
-        for value in (*transform.parameters(), *transform.buffers()):
-            if value.is_floating_point():
-                value.data.add_(0.3 * torch.randn_like(value))
+    perturb(
+        (*transform.parameters(), *transform.buffers()), 0.3, torch.Generator().manual_seed(seed)
+    )
     return transform
 
 

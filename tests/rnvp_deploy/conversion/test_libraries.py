@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from zoo import Library, quietly
-from zoo.everything import LIBRARIES
-from zoo.nessai import real_nvp
 
 import rnvp_deploy
 import rnvp_deploy.conversion
+from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
+from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -57,7 +57,7 @@ def test_a_flow_model_of_nessai_is_looked_into() -> None:
 
 def test_gradients_and_caches_of_earlier_calls_are_no_hindrance() -> None:
     """After a call under autograd a model may hold tensors that cannot be copied."""
-    from zoo.freia import SUPPORTED
+    from tests.rnvp_deploy.conversion.zoo.freia import SUPPORTED
 
     name = "AllInOneBlock, learned_householder_permutation, reverse_permutation, EXP"
     models = [real_nvp()(), SUPPORTED[name]()]

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo import nflows as their_nflows
-from zoo import normflows as their_normflows
-from zoo import zuko as their_zuko
 
 import rnvp_deploy
 from rnvp_deploy.conversion import nflows, normflows, source
 from rnvp_deploy.conversion.networks import Layer
 from rnvp_deploy.errors import ConversionError
 from rnvp_deploy.scales import Exp, LogSigmoid
+from tests.rnvp_deploy.conversion.zoo import nflows as their_nflows
+from tests.rnvp_deploy.conversion.zoo import normflows as their_normflows
+from tests.rnvp_deploy.conversion.zoo import zuko as their_zuko
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

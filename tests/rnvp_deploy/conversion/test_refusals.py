@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from zoo import Library, quietly
-from zoo.everything import LIBRARIES
 
 import rnvp_deploy
 from rnvp_deploy.errors import ConversionError
+from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

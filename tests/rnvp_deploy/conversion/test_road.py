@@ -8,23 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import zoo
 from click.testing import CliRunner
 from torch import Tensor
-from zoo import Library
-from zoo.everything import LIBRARIES
 
 import rnvp_deploy
 import rnvp_exporters
 from rnvp_deploy.commands.import_ import import_
 from rnvp_exporters.commands.export import export
+from tests.rnvp_deploy.conversion import zoo
+from tests.rnvp_deploy.conversion.zoo import Library
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 FACTORY = """
-import sys
-sys.path.insert(0, {zoo!r})
-from zoo.everything import LIBRARIES
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 def make_flow():
     return LIBRARIES[{index}].trainable()
@@ -38,7 +36,7 @@ def run(command: Any, *arguments: object) -> str:
 
 
 def script(name: str, *arguments: object) -> None:
-    command = [Path(sys.executable).parent / name, *map(str, arguments)]
+    command = [str(Path(sys.executable).parent / name), *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
 
 
@@ -51,7 +49,7 @@ def test_rnvp_score_says_what_the_library_says(
     torch.save(model.state_dict(), tmp_path / "flow.pt")
     index = LIBRARIES.index(library)
     factory = tmp_path / f"trained_{index}.py"
-    factory.write_text(FACTORY.format(zoo=str(Path(__file__).parent), index=index))
+    factory.write_text(FACTORY.format(index=index))
     np.save(tmp_path / "data.npy", data.numpy())
 
     run(import_, f"{factory}:make_flow", "--weights", tmp_path / "flow.pt", "-o", tmp_path / "m.pt")

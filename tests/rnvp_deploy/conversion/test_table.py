@@ -6,10 +6,9 @@ To rewrite it: RNVP_WRITE_DOCS=1 pytest tests/rnvp_deploy/conversion/test_table.
 import os
 from pathlib import Path
 
-from zoo.everything import LIBRARIES
-
 from rnvp_deploy import scales
 from rnvp_deploy.networks import ACTIVATIONS
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- made by tests/rnvp_deploy/conversion/test_table.py -->\n", "<!-- end -->\n"

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.flows import noise, perturb
+
 Model = Any
 Maker = Callable[[], Model]
 
@@ -48,22 +50,16 @@ LIVELINESS = 1.0
 
 def lively(model: nn.Module, amount: float = 0.15, seed: int = 0) -> Any:
     """``model`` with weights as if trained: none is zero or one, statistics are somebody's."""
-    amount *= LIVELINESS
     generator = torch.Generator().manual_seed(seed)
-
-    def noise(like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.dtype)
-
+    trained = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    perturb(trained, LIVELINESS * amount, generator)
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter += amount * noise(parameter)
         for name, buffer in model.named_buffers():
             match name.rpartition(".")[2]:
                 case "running_mean":
-                    buffer.copy_(0.3 * noise(buffer))
+                    buffer.copy_(0.3 * noise(buffer, generator))
                 case "running_var":
-                    buffer.copy_(0.5 + noise(buffer).abs())
+                    buffer.copy_(0.5 + noise(buffer, generator).abs())
                 case "initialized" | "is_initialized" | "data_dep_init_done":
                     buffer.fill_(1)
     return model.eval()

@@ -1,0 +1,78 @@
+"""Every run of the tests is the same: one thread, fixed random states, fixed hypothesis examples.
+
+``make explore`` runs the same tests with fresh seeds and in random order, and ``--hypothesis-seed``
+asks hypothesis for the examples of that seed.
+"""
+
+import importlib.util
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, register_random, settings
+
+# A loaded machine must not fail a property: no example has a deadline, and no strategy is too slow.
+settings.register_profile(
+    "fixed",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "explore", settings.get_profile("fixed"), derandomize=False, print_blob=True
+)
+settings.load_profile("fixed")
+
+
+class TorchRandom:
+    """PyTorch's global generator, as hypothesis saves, seeds and restores generators."""
+
+    def seed(self, value: int) -> None:
+        """Seed the generator."""
+        torch.manual_seed(value)
+
+    def getstate(self) -> Any:
+        """The state of the generator."""
+        return torch.get_rng_state()
+
+    def setstate(self, state: Any) -> None:
+        """Put a state back."""
+        torch.set_rng_state(state)
+
+
+# The runtime's tests also run where PyTorch is not installed.
+TORCH_RANDOM = TorchRandom() if importlib.util.find_spec("torch") else None
+if TORCH_RANDOM is not None:
+    import torch
+
+    register_random(TORCH_RANDOM)  # a weak reference: the module keeps the object alive
+    torch.set_num_threads(1)  # tensors this small are faster on one thread
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """``--hypothesis-seed`` takes effect: hypothesis ignores it in a derandomized profile."""
+    if config.getoption("--hypothesis-seed", None) is not None:
+        settings.load_profile("explore")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test's fixtures draw the same numbers, whichever tests ran before it."""
+    seed_generators(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """A test draws the same numbers, whichever fixtures were made for it or kept from before."""
+    seed_generators(item)
+
+
+def seed_generators(item: pytest.Item) -> None:
+    """Seed the global generators: with pytest-randomly's seed in ``make explore``, else with 0."""
+    seed = item.config.getoption("randomly_seed", 0)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (libraries draw from numpy's global generator)
+    if TORCH_RANDOM is not None:
+        TORCH_RANDOM.seed(seed)

@@ -1,0 +1,101 @@
+"""Flows of every kind with weights as if trained: no weight has its initial value.
+
+An initial flow is nearly the identity, and a test on it could not fail.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.scales import SCALES as SCALE_CLASSES
+from rnvp_deploy.spec import FlowSpec
+
+SCALES = {
+    f"{name} {i}" if i else name: scale
+    for name, kind in SCALE_CLASSES.items()
+    for i, scale in enumerate(kind.examples())
+}
+"""Every scale function, with the parameters of its examples."""
+
+CONFIGS = {
+    "two coordinates": RNVPConfig(dim=2, hidden=(16, 16)),
+    "one-wide halves": RNVPConfig(dim=5, split=1, hidden=(16,)),
+    "odd": RNVPConfig(dim=7, hidden=(16, 16), couplings=4),
+    "separate networks": RNVPConfig(dim=4, joint=False, hidden=(16, 16), couplings=4),
+    "permuted": RNVPConfig(dim=6, mixing="permute", hidden=(16, 16), couplings=4),
+    "actnorm": RNVPConfig(dim=6, mixing="permute", actnorm=True, hidden=(16, 16), couplings=4),
+    "linear": RNVPConfig(dim=4, mixing="lu", actnorm=True, hidden=(16, 16), couplings=4),
+    "residual": RNVPConfig(dim=4, residual=True, hidden=(16, 16), couplings=4),
+    "given": RNVPConfig(dim=3, context_dim=2, hidden=(16, 16), couplings=4),
+    "gated": RNVPConfig(dim=4, context_dim=1, residual=True, hidden=(16, 16), couplings=4),
+    "one coordinate, given": RNVPConfig(dim=1, context_dim=2, hidden=(16,), couplings=2),
+    "no standardisation": RNVPConfig(dim=2, standardise=False, hidden=(16,), couplings=2),
+    "one coupling": RNVPConfig(dim=3, couplings=1, hidden=(16,), mixing="permute"),
+    "wide": RNVPConfig(dim=64, hidden=(32, 32), couplings=4),
+}
+
+
+@dataclass(frozen=True)
+class Units:
+    """Location and scale of data and of contexts."""
+
+    loc: float
+    scale: float
+    context_loc: float
+    context_scale: float
+
+
+FAR_FROM_1 = Units(30.0, 5.0, 100.0, 20.0)
+NEAR_1 = Units(1.0, 2.0, 0.0, 1.0)
+
+
+def noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers of a tensor's shape and dtype, equal in float32 and float64."""
+    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.dtype)
+
+
+@torch.no_grad()
+def perturb(values: Iterable[Tensor], spread: float, generator: torch.Generator) -> None:
+    """Add spread × N(0, 1) to every floating-point tensor, in place."""
+    for value in values:
+        if value.is_floating_point():
+            value += spread * noise(value, generator)
+
+
+def lively(
+    config: RNVPConfig | FlowSpec, seed: int = 0, spread: float = 0.08, units: Units = FAR_FROM_1
+) -> RNVP:
+    """A float64 flow in evaluation mode, every weight of which is off its initial value.
+
+    Args:
+        config: What the flow is made of.
+        seed: Of the initial weights, the rows and the perturbation.
+        spread: Standard deviation of what is added to each weight.
+        units: Of the 256 rows that the standardisation is set from.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        flow = RNVP(config).double()
+        x = units.loc + units.scale * torch.randn(256, config.dim, dtype=torch.float64)
+    flow.initialise(x, some_context(flow, 256, units))
+    perturb(flow.parameters(), spread, torch.Generator().manual_seed(seed))
+    return flow.eval().requires_grad_(False)
+
+
+def some_context(flow: RNVP, rows: int, units: Units = FAR_FROM_1) -> Tensor | None:
+    """(rows, c) float64 contexts; None for an unconditional flow."""
+    if not flow.context_dim:
+        return None
+    draw = torch.Generator().manual_seed(5)
+    context = torch.randn(rows, flow.context_dim, generator=draw, dtype=torch.float64)
+    return units.context_loc + units.context_scale * context
+
+
+def some_data(flow: RNVP, rows: int = 64) -> Tensor:
+    """(rows, d) float64 points that the flow makes of standard normal latents."""
+    draw = torch.Generator().manual_seed(6)
+    z = torch.randn(rows, flow.dim, generator=draw, dtype=torch.float64)
+    return flow.inverse(z, some_context(flow, rows))
