@@ -1,0 +1,118 @@
+"""``fit``: train a flow on rows."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rnvp_deploy.errors import TrainingError
+from rnvp_deploy.flow import RNVP
+from rnvp_deploy.training.loop import TrainingLoop
+from rnvp_deploy.training.options import TrainingOptions
+from rnvp_deploy.training.result import StopReason, Training
+from rnvp_deploy.training.rows import read_rows
+from rnvp_deploy.training.state import Epoch, recorded_options
+
+__all__ = ["fit"]
+
+_log = logging.getLogger("rnvp_deploy")
+
+
+def fit(
+    flow: RNVP,
+    x: Any,
+    context: Any = None,
+    *,
+    options: TrainingOptions | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+    resume: Mapping[str, Any] | None = None,
+) -> Training:
+    """Train ``flow`` on ``x`` in place. Afterwards it holds the best weights, in eval mode.
+
+    Ctrl-C after the first epoch ends the training early: the best weights so far are kept, and
+    the ``rnvp_deploy`` logger says so in a warning.
+
+    Args:
+        flow: A new flow or, with ``resume``, the flow that the checkpoint holds.
+        x: (n, d) array or tensor, or a data frame with ``flow.columns``.
+        context: (n, c), for a conditional flow. Default: its columns in the data frame ``x``.
+        options: Default: the options of ``resume``, or ``TrainingOptions()``.
+        progress: Called after each epoch.
+        resume: The record of an earlier training, from ``read_training``. The same rows are
+            needed. ``options`` may ask for more epochs, patience or seconds.
+
+    Returns:
+        The losses, the best epoch, and the record for the checkpoint.
+
+    Raises:
+        TrainingError: The rows or options cannot be used, and the flow is unchanged; or no epoch
+            ended with a finite loss.
+        InputError: ``x`` or ``context`` does not fit the flow, and the flow is unchanged.
+        KeyboardInterrupt: Ctrl-C before the first epoch was complete.
+    """
+    began = time.perf_counter()
+    if options is None:
+        options = recorded_options(resume) if resume is not None else TrainingOptions()
+    if resume is not None:
+        _refuse_changed_batches(options, resume)
+    loop = TrainingLoop(flow, read_rows(flow, x, context), options)
+    if resume is None:
+        loop.start()
+    else:
+        loop.restore(resume)
+    stopped = _run_epochs(loop, began, progress)
+    state = loop.state
+    flow.load_state_dict(state.best_weights)
+    flow.eval()
+    if not state.best:
+        raise TrainingError(
+            "training diverged: no epoch ended with a finite loss; lower the learning rate, or "
+            "use a bounded scale function such as Tanh()"
+        )
+    history = state.history(loop.planned_epochs)
+    return Training(
+        epochs=history,
+        best=history[state.best - 1],
+        stopped=stopped,
+        seconds=time.perf_counter() - began,
+        rows=len(loop.train_rows),
+        held_out_rows=len(loop.held_out_rows),
+        record=state.record(options, loop.fingerprint),
+    )
+
+
+def _run_epochs(
+    loop: TrainingLoop, began: float, progress: Callable[[Epoch], None] | None
+) -> StopReason:
+    """Run epochs until there is a reason to stop."""
+    limit = loop.options.max_seconds
+    try:
+        while loop.state.completed < loop.planned_epochs:
+            epoch = loop.run_epoch()
+            if progress is not None:
+                progress(epoch)
+            if loop.patience_exhausted:
+                return "patience"
+            if limit is not None and time.perf_counter() - began >= limit:
+                return "max_seconds"
+    except KeyboardInterrupt:
+        if not loop.state.best:
+            raise
+        _log.warning(
+            "interrupted in epoch %d: the best weights so far, of epoch %d, are kept",
+            loop.state.completed + 1,
+            loop.state.best,
+        )
+        return "interrupt"
+    return "epochs"
+
+
+def _refuse_changed_batches(options: TrainingOptions, record: Mapping[str, Any]) -> None:
+    """Refuse options that would give other batches than the training to be resumed had."""
+    earlier = recorded_options(record)
+    for name in ("seed", "held_out", "batch_size"):
+        old, new = getattr(earlier, name), getattr(options, name)
+        if old != new:
+            raise TrainingError(
+                f"{name} was {old} in the training that is to be resumed; it cannot become {new}"
+            )
