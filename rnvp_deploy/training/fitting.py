@@ -15,6 +15,8 @@ from rnvp_deploy.training.state import Epoch, recorded_options
 
 __all__ = ["fit"]
 
+_DIVERGED_EPOCHS = 3  # training stops after this many consecutive epochs that diverged
+
 _log = logging.getLogger("rnvp_deploy")
 
 
@@ -45,8 +47,8 @@ def fit(
         The losses, the best epoch, and the record for the checkpoint.
 
     Raises:
-        TrainingError: The rows or options cannot be used, and the flow is unchanged; or no epoch
-            ended with a finite loss.
+        TrainingError: The rows or options cannot be used, and the flow is unchanged; or training
+            diverged, and the flow holds the best weights before that.
         InputError: ``x`` or ``context`` does not fit the flow, and the flow is unchanged.
         KeyboardInterrupt: Ctrl-C before the first epoch was complete.
     """
@@ -64,12 +66,8 @@ def fit(
     state = loop.state
     flow.load_state_dict(state.best_weights)
     flow.eval()
-    if not state.best:
-        raise TrainingError(
-            "training diverged: no epoch ended with a finite loss; lower the learning rate, or "
-            "use a bounded scale function such as Tanh()"
-        )
-    history = state.history(loop.planned_epochs)
+    history = state.history(loop.planned_epochs, loop.batches)
+    _refuse_divergence(history, stopped)
     return Training(
         epochs=history,
         best=history[state.best - 1],
@@ -86,11 +84,15 @@ def _run_epochs(
 ) -> StopReason:
     """Run epochs until there is a reason to stop."""
     limit = loop.options.max_seconds
+    diverged = 0
     try:
         while loop.state.completed < loop.planned_epochs:
             epoch = loop.run_epoch()
             if progress is not None:
                 progress(epoch)
+            diverged = diverged + 1 if epoch.diverged else 0
+            if diverged == _DIVERGED_EPOCHS:
+                return "diverged"
             if loop.patience_exhausted:
                 return "patience"
             if limit is not None and time.perf_counter() - began >= limit:
@@ -105,6 +107,26 @@ def _run_epochs(
         )
         return "interrupt"
     return "epochs"
+
+
+def _refuse_divergence(history: tuple[Epoch, ...], stopped: StopReason) -> None:
+    """Raise TrainingError if training ended in epochs that diverged, or never had another."""
+    good = [epoch for epoch in history if not epoch.diverged]
+    if good and (not history[-1].diverged or stopped == "interrupt"):
+        return
+    if good:
+        since = f"from epoch {good[-1].number + 1} on"
+        best = min(good, key=lambda epoch: epoch.held_out)
+        kept = f" (the best epoch before that, {best.number}, had {best.held_out:.4f} nats a row)"
+    else:
+        since, kept = "from the first epoch on", ""
+    last = history[-1]
+    raise TrainingError(
+        f"training diverged: {since}, the held-out loss is {last.held_out:.4g} and "
+        f"{last.skipped / last.batches:.0%} of the batches have a loss or gradient that is not "
+        f"finite{kept}. Lower the learning rate, use a bounded scale function such as tanh, or "
+        "transform columns with heavy tails"
+    )
 
 
 def _refuse_changed_batches(options: TrainingOptions, record: Mapping[str, Any]) -> None:

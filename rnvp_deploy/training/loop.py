@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -37,8 +38,8 @@ class TrainingLoop:
         self._parameters = [p for p in flow.parameters() if p.requires_grad]
         self._optimizer = torch.optim.Adam(self._parameters, lr=options.learning_rate, fused=True)
         self._batch_size = options.batch_size_for(len(self.train_rows))
-        self._batches = max(len(self.train_rows) // self._batch_size, 1)
-        self.planned_epochs = options.epochs_for(self._batches)
+        self.batches = max(len(self.train_rows) // self._batch_size, 1)
+        self.planned_epochs = options.epochs_for(self.batches)
         self._patience = options.patience_for(self.planned_epochs)
 
     @property
@@ -50,7 +51,7 @@ class TrainingLoop:
         """Start from the flow's present weights; initialise the layers that are set from data."""
         self.flow.initialise(self.train_rows.x, self.train_rows.context)
         self._averages = _clones(self._parameters)
-        self.state = self._new_state((), 0, self._state_dict())
+        self.state = self._new_state((), (), 0, self._state_dict())
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """Continue from ``record``. The flow must hold the best weights of that training.
@@ -74,40 +75,46 @@ class TrainingLoop:
         self._optimizer.load_state_dict(record["optimizer"])
         self._generator.set_state(record["generator"])
         losses = tuple((train, held_out) for train, held_out in record["losses"])
-        self.state = self._new_state(losses, record["best"], best_weights)
+        skipped = tuple(record.get("skipped", [0] * completed))
+        self.state = self._new_state(losses, skipped, record["best"], best_weights)
 
     def run_epoch(self) -> Epoch:
         """Train on every training row once, score the held-out rows, and replace the state."""
-        train = self._train_epoch()
+        before = self.state
+        train, skipped = self._train_epoch()
         held_out, averaged = self._score_held_out()
-        losses = (*self.state.losses, (train, held_out))
-        is_best = held_out < self.state.best_loss
-        if is_best:
-            self.state = self._new_state(losses, len(losses), averaged)
-        else:
-            self.state = self._new_state(losses, self.state.best, self.state.best_weights)
-        return Epoch(len(losses), self.planned_epochs, train, held_out, is_best)
+        best, best_weights = before.best, before.best_weights
+        losses, all_skipped = (*before.losses, (train, held_out)), (*before.skipped, skipped)
+        number = len(losses)
+        epoch = Epoch(number, self.planned_epochs, train, held_out, False, self.batches, skipped)
+        if held_out < before.best_loss and not epoch.diverged:
+            epoch, best, best_weights = replace(epoch, best=True), number, averaged
+        self.state = self._new_state(losses, all_skipped, best, best_weights)
+        return epoch
 
-    def _train_epoch(self) -> float:
-        """One step for each batch; returns their mean loss."""
+    def _train_epoch(self) -> tuple[float, int]:
+        """One step for each batch; returns (their mean loss, the number of skipped batches)."""
         self.flow.train()
         order = torch.randperm(len(self.train_rows), generator=self._generator)
-        size, total = self._batch_size, 0.0
-        for i in range(self._batches):
+        size, total, skipped = self._batch_size, 0.0, 0
+        for i in range(self.batches):
             batch = self.train_rows.take(order[i * size : (i + 1) * size])
             loss = -self.flow.log_prob(batch.x, batch.context).mean()
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.options.clip)
-            if torch.isfinite(norm):  # a step along a non-finite gradient would destroy all weights
-                self._step(self.state.completed * self._batches + i)
-            total += loss.item()
-        return total / self._batches
+            if math.isfinite(loss.item()) and torch.isfinite(norm):
+                self._step(self.state.completed * self.batches + i)
+                total += loss.item()
+            else:  # a step along a gradient that is not finite would destroy all weights
+                skipped += 1
+        kept = self.batches - skipped
+        return (total / kept if kept else math.nan), skipped
 
     @torch.no_grad()
     def _step(self, step: int) -> None:
         """One step of Adam, number ``step`` from 0, at its scheduled learning rate."""
-        planned = self.planned_epochs * self._batches
+        planned = self.planned_epochs * self.batches
         warmup = min((step + 1) / min(self.options.warmup + 1, planned), 1.0)
         cosine = 0.5 * (1.0 + math.cos(math.pi * step / planned))
         for group in self._optimizer.param_groups:
@@ -135,7 +142,11 @@ class TrainingLoop:
         return {name: value.detach().clone() for name, value in self.flow.state_dict().items()}
 
     def _new_state(
-        self, losses: tuple[tuple[float, float], ...], best: int, best_weights: dict[str, Tensor]
+        self,
+        losses: tuple[tuple[float, float], ...],
+        skipped: tuple[int, ...],
+        best: int,
+        best_weights: dict[str, Tensor],
     ) -> TrainingState:
         optimizer = self._optimizer.state_dict()
         optimizer["state"] = {
@@ -149,6 +160,7 @@ class TrainingLoop:
             optimizer=optimizer,
             generator=self._generator.get_state(),
             losses=losses,
+            skipped=skipped,
             best=best,
             best_weights=best_weights,
         )

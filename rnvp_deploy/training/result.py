@@ -7,7 +7,7 @@ from rnvp_deploy.training.state import Epoch
 
 __all__ = ["StopReason", "Training"]
 
-StopReason = Literal["epochs", "patience", "max_seconds", "interrupt"]
+StopReason = Literal["epochs", "patience", "max_seconds", "interrupt", "diverged"]
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,12 @@ class Epoch:
     Attributes:
         number: Counted from 1.
         epochs: How many are planned in all.
-        train: Mean loss of the epoch's batches, each before its own step.
+        train: Mean loss of the epoch's batches, each before its own step. Skipped batches are left
+            out; NaN if all were skipped.
         held_out: Loss of the averaged weights at the end of the epoch.
         best: Whether ``held_out`` is the lowest so far.
+        batches: How many batches the epoch has.
+        skipped: How many of them were skipped, because their loss or gradient was not finite.
     """
 
     number: int
@@ -34,6 +37,13 @@ class Epoch:
     train: float
     held_out: float
     best: bool
+    batches: int
+    skipped: int
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the held-out loss is not finite or most batches were skipped."""
+        return not math.isfinite(self.held_out) or 2 * self.skipped > self.batches
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class TrainingState:
         optimizer: Adam's state dict.
         generator: State of the random generator.
         losses: (train, held out) for each completed epoch, in nats a row.
+        skipped: Number of skipped batches of each completed epoch.
         best: Number of the epoch with the lowest held-out loss, from 1; 0 if there is none.
         best_weights: The averaged state dict at the end of that epoch.
     """
@@ -55,6 +66,7 @@ class TrainingState:
     optimizer: dict[str, Any]
     generator: Tensor
     losses: tuple[tuple[float, float], ...]
+    skipped: tuple[int, ...]
     best: int
     best_weights: dict[str, Tensor]
 
@@ -68,12 +80,19 @@ class TrainingState:
         """The lowest held-out loss so far, in nats a row."""
         return self.losses[self.best - 1][1] if self.best else math.inf
 
-    def history(self, planned: int) -> tuple[Epoch, ...]:
-        """The completed epochs of a training with this many planned epochs."""
-        epochs, best_loss = [], math.inf
-        for number, (train, held_out) in enumerate(self.losses, start=1):
-            epochs.append(Epoch(number, planned, train, held_out, best=held_out < best_loss))
-            best_loss = held_out if held_out < best_loss else best_loss
+    def history(self, planned: int, batches: int) -> tuple[Epoch, ...]:
+        """The completed epochs of a training with this many planned epochs and batches each."""
+        epochs: list[Epoch] = []
+        best_loss = math.inf
+        for number, ((train, held_out), skipped) in enumerate(
+            zip(self.losses, self.skipped, strict=True), start=1
+        ):
+            epoch = Epoch(number, planned, train, held_out, held_out < best_loss, batches, skipped)
+            if epoch.diverged:
+                epoch = replace(epoch, best=False)
+            elif epoch.best:
+                best_loss = held_out
+            epochs.append(epoch)
         return tuple(epochs)
 
     def record(self, options: TrainingOptions, fingerprint: str) -> dict[str, Any]:
@@ -87,6 +106,7 @@ class TrainingState:
             "options": asdict(replace(options, max_seconds=None)),
             "rows": fingerprint,
             "losses": [list(pair) for pair in self.losses],
+            "skipped": list(self.skipped),
             "best": self.best,
             "weights": self.weights,
             "averages": self.averages,

@@ -222,6 +222,17 @@ def test_an_unusable_table_is_one_line(
     assert os.listdir(model.parent) == ["table.csv"]
 
 
+def test_a_training_that_diverged_is_an_error(model: Path) -> None:
+    """Heavy tails with an unbounded scale: exit code 1, one line, and nothing is written."""
+    rows = np.random.default_rng(0).pareto(0.7, size=(600, 3)) * 1e6
+    table = write_csv(model.with_name("table.csv"), rows)
+    options = ["--scale", "exp", "--lr", "3", "--epochs", "30", "--hidden", "16"]
+    result = run(table, "-o", model, *options)
+    assert result.exit_code == 1, result.output
+    assert result.output.splitlines()[-1].startswith("Error: training diverged: from ")
+    assert not model.exists()
+
+
 def test_a_missing_table_is_one_line(model: Path) -> None:
     """The file is named."""
     result = run(model.with_name("absent.csv"), "-o", model)

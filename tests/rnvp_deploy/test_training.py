@@ -1,7 +1,9 @@
 """``fit``: learning, the best weights, reproducibility, resuming, and refused input."""
 
+import itertools
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -371,8 +373,73 @@ def test_a_training_that_diverged_at_once_is_an_error() -> None:
     """If no epoch ends with a finite loss, TrainingError says what to change."""
     flow = new_flow(RNVPConfig(dim=2, couplings=2, hidden=(8,), scale=scales.Exp()))
     options = TrainingOptions(epochs=3, learning_rate=1e30, warmup=0)
-    with pytest.raises(TrainingError, match="lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"diverged: from the first .* Lower the learning rate"):
         fit(flow, banana(), options=options)
+
+
+def break_from(epoch: int, flow: RNVP) -> Callable[[Epoch], None]:
+    """A ``progress`` that makes every loss infinite from this epoch on."""
+
+    def progress(done: Epoch) -> None:
+        if done.number == epoch - 1:
+            flow.register_forward_hook(lambda _m, _i, out: (out[0], out[1] * math.inf, out[2]))
+
+    return progress
+
+
+def test_a_training_that_diverged_late_is_an_error() -> None:
+    """It stops after three such epochs, names the first one, and the best weights are kept."""
+    flow, seen = new_flow(), []
+    break_it = break_from(4, flow)
+
+    def progress(epoch: Epoch) -> None:
+        seen.append(epoch)
+        break_it(epoch)
+
+    options = TrainingOptions(epochs=50, batch_size=64)
+    with pytest.raises(TrainingError, match="from epoch 4 on, the held-out loss is inf and 100%"):
+        fit(flow, banana(), options=options, progress=progress)
+    assert [epoch.number for epoch in seen] == [1, 2, 3, 4, 5, 6]
+    assert not any(epoch.best for epoch in seen[3:])
+    after_three = new_flow()
+    stopped_after(3, after_three, banana(), options)
+    assert same_weights(flow, after_three)
+
+
+def test_an_epoch_without_a_finite_batch_is_never_the_best() -> None:
+    """Nothing was learnt in it, although the held-out rows can still be scored."""
+    flow = new_flow()
+    flow.register_forward_hook(
+        lambda module, _i, out: (out[0], out[1] * math.nan, out[2]) if module.training else None
+    )
+    with pytest.raises(TrainingError, match="diverged"):
+        fit(flow, banana(), options=SHORT)
+
+
+def test_skipped_batches_are_counted() -> None:
+    """A batch whose loss is not finite is skipped; the epoch says how many were."""
+    flow, calls = new_flow(), itertools.count()
+
+    def spoil(module: torch.nn.Module, _inputs: object, out: tuple[torch.Tensor, ...]) -> Any:
+        if module.training and next(calls) % 5 == 1:
+            return out[0], out[1] * math.nan, out[2]
+        return None
+
+    flow.register_forward_hook(spoil)
+    training = fit(flow, banana(), options=SHORT)
+    assert [(epoch.batches, epoch.skipped) for epoch in training.epochs] == [(5, 1)] * 6
+    assert all(math.isfinite(epoch.train) for epoch in training.epochs)
+    assert training.record["skipped"] == [1] * 6
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e25])
+def test_float32_flows_train_in_any_unit(unit: float) -> None:
+    """The standardisation is computed in float64, since squares leave the range of float32."""
+    one, other = new_flow(), new_flow()
+    training = fit(one, banana(), options=SHORT)
+    scaled = fit(other, banana() * unit, options=SHORT)
+    expected = training.best.held_out + 2 * math.log(unit)
+    assert scaled.best.held_out == pytest.approx(expected, abs=0.01)
 
 
 def test_the_default_length_follows_the_rows() -> None:
