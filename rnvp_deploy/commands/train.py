@@ -195,7 +195,7 @@ def _read(
     table: Path, columns: tuple[str, ...] | None, context: tuple[str, ...]
 ) -> tuple["NDArray[np.float64]", "NDArray[np.float64] | None", tuple[str, ...]]:
     """Read x (n, d), the context (n, c) or None, and the column names of x."""
-    from rnvp_deploy.training.rows import refuse_gaps
+    from rnvp_deploy.training.table import refuse_gaps
     from rnvp_runtime.tables import read_columns
 
     if shared := set(columns or ()) & set(context):

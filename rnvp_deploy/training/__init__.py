@@ -11,9 +11,18 @@ same bits. ``result.record`` is the state of the training as plain values: a che
 and ``fit(..., resume=record)`` continues from it exactly.
 """
 
+from rnvp_deploy.training.data_warnings import DataWarning, suggested_options
 from rnvp_deploy.training.fitting import fit
 from rnvp_deploy.training.options import TrainingOptions
 from rnvp_deploy.training.result import Training
 from rnvp_deploy.training.state import Epoch, recorded_options
 
-__all__ = ["Epoch", "Training", "TrainingOptions", "fit", "recorded_options"]
+__all__ = [
+    "DataWarning",
+    "Epoch",
+    "Training",
+    "TrainingOptions",
+    "fit",
+    "recorded_options",
+    "suggested_options",
+]

@@ -5,13 +5,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
+from rnvp_deploy.training.degenerate import find_degenerate
 from rnvp_deploy.training.loop import TrainingLoop
 from rnvp_deploy.training.options import TrainingOptions
 from rnvp_deploy.training.result import StopReason, Training
-from rnvp_deploy.training.rows import read_rows
+from rnvp_deploy.training.rows import refuse_constants, rows_of_table
 from rnvp_deploy.training.state import Epoch, recorded_options
+from rnvp_deploy.training.table import read_table
 
 __all__ = ["fit"]
 
@@ -36,7 +40,8 @@ def fit(
 
     Args:
         flow: A new flow or, with ``resume``, the flow that the checkpoint holds.
-        x: (n, d) array or tensor, or a data frame with ``flow.columns``.
+        x: (n, d) array or tensor, or a data frame with ``flow.columns``. A flow with default
+            column names (x0, x1, ...) takes the names of the data frame.
         context: (n, c), for a conditional flow. Default: its columns in the data frame ``x``.
         options: Default: the options of ``resume``, or ``TrainingOptions()``.
         progress: Called after each epoch.
@@ -57,11 +62,26 @@ def fit(
         options = recorded_options(resume) if resume is not None else TrainingOptions()
     if resume is not None:
         _refuse_changed_batches(options, resume)
-    loop = TrainingLoop(flow, read_rows(flow, x, context), options)
+    table = read_table(flow, x, context)
+    loop = TrainingLoop(flow, rows_of_table(flow, table), options)
+    refuse_constants(loop.train_rows.x, table.columns)
+    if loop.train_rows.context is not None:
+        refuse_constants(loop.train_rows.context, table.context_columns)
     if resume is None:
         loop.start()
     else:
         loop.restore(resume)
+    flow.columns, flow.context_columns = table.columns, table.context_columns
+    warnings = find_degenerate(
+        table.x,
+        table.columns,
+        table.context,
+        table.context_columns,
+        float32=flow.dtype == torch.float32,
+    )
+    for warning in warnings:
+        _log.warning("%s", warning.message)
+    del table  # its float64 copy of the rows is not needed during training
     stopped = _run_epochs(loop, began, progress)
     state = loop.state
     flow.load_state_dict(state.best_weights)
@@ -75,6 +95,7 @@ def fit(
         seconds=time.perf_counter() - began,
         rows=len(loop.train_rows),
         held_out_rows=len(loop.held_out_rows),
+        warnings=warnings,
         record=state.record(options, loop.fingerprint),
     )
 

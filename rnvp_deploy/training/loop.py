@@ -32,9 +32,7 @@ class TrainingLoop:
         self.flow, self.options = flow, options
         self.fingerprint = rows.fingerprint()
         self._generator = torch.Generator().manual_seed(options.seed)
-        self.train_rows, self.held_out_rows = split_rows(
-            flow, rows, options.held_out, self._generator
-        )
+        self.train_rows, self.held_out_rows = split_rows(rows, options.held_out, self._generator)
         self._parameters = [p for p in flow.parameters() if p.requires_grad]
         self._optimizer = torch.optim.Adam(self._parameters, lr=options.learning_rate, fused=True)
         self._batch_size = options.batch_size_for(len(self.train_rows))

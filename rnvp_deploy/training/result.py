@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rnvp_deploy.training.data_warnings import DataWarning
 from rnvp_deploy.training.state import Epoch
 
 __all__ = ["StopReason", "Training"]
@@ -21,6 +22,7 @@ class Training:
         seconds: Duration of this call of ``fit``.
         rows: Number of training rows.
         held_out_rows: Number of held-out rows.
+        warnings: Columns that a flow cannot represent well; logged before training too.
         record: The state as plain values, for ``save(..., training=record)``.
     """
 
@@ -30,4 +32,5 @@ class Training:
     seconds: float
     rows: int
     held_out_rows: int
+    warnings: tuple[DataWarning, ...]
     record: dict[str, Any]

@@ -1,10 +1,9 @@
-"""The rows of a training: read, checked, and split into training rows and held-out rows."""
+"""The rows of a training as tensors, split into training rows and held-out rows."""
 
 import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +12,11 @@ from torch import Tensor
 
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
-from rnvp_runtime.inputs import is_frame, rows_of
-from rnvp_runtime.tables import rows_with_gaps, say_rows
+from rnvp_deploy.training.data_warnings import say_columns
+from rnvp_deploy.training.degenerate import float32_steps
+from rnvp_deploy.training.table import Table, refuse_gaps
 
-__all__ = ["Rows", "read_rows", "refuse_gaps", "split_rows"]
+__all__ = ["Rows", "refuse_constants", "rows_of_table", "split_rows"]
 
 _FLOAT32_STEPS = 64  # a column's standard deviation must be at least this many float32 steps
 
@@ -50,48 +50,29 @@ class Rows:
         return digest.hexdigest()
 
 
-def read_rows(flow: RNVP, x: Any, context: Any = None) -> Rows:
-    """Read arrays, tensors, or data frames with the flow's column names.
-
-    Args:
-        flow: Gives the column names, the dtype and the device.
-        x: (n, d), or a data frame with ``flow.columns``.
-        context: (n, c), or a data frame with ``flow.context_columns``. Default: those columns of
-            ``x``, if ``x`` is a data frame.
+def rows_of_table(flow: RNVP, table: Table) -> Rows:
+    """The rows of ``table`` in the flow's dtype and on its device.
 
     Raises:
-        InputError: The width is wrong, a column is missing, or a value is not a number.
-        TrainingError: A value is NaN or infinite (row numbers start at 1); or the context has
-            another length, is missing, or was given to an unconditional flow.
+        TrainingError: The dtype cannot hold the values: they become infinite, or the dtype
+            cannot resolve the spread of a column.
     """
-    values = _matrix(flow, x, "x", flow.columns)
-    if not flow.context_dim:
-        if context is not None:
-            raise TrainingError("a context was given, but the flow is unconditional")
-        return Rows(values, None)
-    if context is None:
-        if not is_frame(x):
-            raise TrainingError(f"this flow needs a context of {flow.context_dim} columns")
-        context = x
-    conditions = _matrix(flow, context, "context", flow.context_columns)
-    if len(conditions) != len(values):
-        raise TrainingError(f"x has {len(values)} rows, but the context has {len(conditions)}")
-    return Rows(values, conditions)
+    x = _tensor(flow, table.x, "x", table.columns)
+    if table.context is None:
+        return Rows(x, None)
+    return Rows(x, _tensor(flow, table.context, "context", table.context_columns))
 
 
-def split_rows(
-    flow: RNVP, rows: Rows, held_out: float, generator: torch.Generator
-) -> tuple[Rows, Rows]:
+def split_rows(rows: Rows, held_out: float, generator: torch.Generator) -> tuple[Rows, Rows]:
     """Split ``rows`` at random into (training rows, held-out rows).
 
     Args:
-        flow: Gives the column names for error messages.
         rows: All rows.
         held_out: The fraction of rows to hold out.
         generator: Draws the held-out rows.
 
     Raises:
-        TrainingError: There are too few rows, or a column is constant.
+        TrainingError: There are too few rows.
     """
     held = int(len(rows) * held_out)
     if held < 1 or len(rows) - held < 2:
@@ -101,69 +82,41 @@ def split_rows(
             f"needs at least {needed}"
         )
     order = torch.randperm(len(rows), generator=generator)
-    train = rows.take(order[held:])
-    _refuse_constants(train.x, flow.columns)
-    if train.context is not None:
-        _refuse_constants(train.context, flow.context_columns)
-    return train, rows.take(order[:held])
+    return rows.take(order[held:]), rows.take(order[:held])
 
 
-def refuse_gaps(values: NDArray[np.floating], where: str, columns: Sequence[str]) -> None:
-    """Refuse NaN and infinities in ``values`` (n, k).
-
-    Args:
-        values: (n, k).
-        where: The file or argument that the values came from, for the message.
-        columns: The k column names, for the message.
-
-    Raises:
-        TrainingError: Names the columns and the first rows, counted from 1.
-    """
-    rows = rows_with_gaps(values)
-    if rows:
-        finite = np.isfinite(values).all(axis=0)
-        names = [name for name, good in zip(columns, finite, strict=True) if not good]
-        raise TrainingError(
-            f"{where}: {say_rows(rows)} (in {_say_columns(names)}): correct or remove them"
-        )
-
-
-def _matrix(flow: RNVP, values: Any, name: str, columns: Sequence[str]) -> Tensor:
-    rows = rows_of(values, name, columns, np.float64)
-    wide = rows.run(0, len(rows))
-    refuse_gaps(wide, name, columns)
-    tensor = torch.tensor(wide).to(flow.dtype)
+def _tensor(flow: RNVP, values: NDArray[np.float64], name: str, columns: Sequence[str]) -> Tensor:
+    tensor = torch.tensor(values, dtype=flow.dtype)
     # A number beyond float32's range becomes infinite in the cast.
     refuse_gaps(tensor.numpy(), f"{name} in {str(flow.dtype).removeprefix('torch.')}", columns)
     if flow.dtype == torch.float32:
-        _refuse_lost_precision(wide, columns)
+        _refuse_lost_precision(values, columns)
     return tensor.to(next(flow.parameters()).device)
 
 
-def _refuse_lost_precision(values: NDArray[np.floating], columns: Sequence[str]) -> None:
+def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) -> None:
     """Refuse a column so far from 0 that float32 cannot resolve its spread."""
     for name, column in zip(columns, values.T, strict=True):
-        if not len(column):
-            continue
-        step = float(np.spacing(np.float32(np.abs(column).max())))
-        if 0 < column.std() < _FLOAT32_STEPS * step:
+        if len(column) and 0 < (steps := float32_steps(column)) < _FLOAT32_STEPS:
             raise TrainingError(
                 f"column {name!r} has mean {column.mean():.6g} and standard deviation "
-                f"{column.std():.3g}, where float32 has steps of {step:.3g}: subtract an offset "
-                "from it, or train a float64 flow (flow.double())"
+                f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: train in "
+                "float64 (--dtype float64, or flow.double() in Python), or subtract an offset "
+                "from it"
             )
 
 
-def _refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
+def refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
+    """Refuse columns of ``values`` (n, k) that are constant.
+
+    Raises:
+        TrainingError: Names the columns.
+    """
     constant = (values == values[0]).all(0).tolist()
     names = [name for name, is_constant in zip(columns, constant, strict=True) if is_constant]
     if names:
         verb = "is" if len(names) == 1 else "are"
         raise TrainingError(
-            f"{_say_columns(names)} {verb} constant: the density would be infinite; leave out "
+            f"{say_columns(names)} {verb} constant: the density would be infinite; leave out "
             f"{'it' if len(names) == 1 else 'them'}"
         )
-
-
-def _say_columns(names: Sequence[str]) -> str:
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
