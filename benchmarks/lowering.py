@@ -86,8 +86,8 @@ COMPARISONS = (
         without(ABSORB),
     ),
     *(
-        Comparison(f"separate halves, {size}", partial(make, size), keep_halves_apart=False, size=size)
-        for size in FLOWS.values()
+        Comparison(f"separate halves, {s}", partial(make, s), keep_halves_apart=False, size=s)
+        for s in FLOWS.values()
     ),
     Comparison(
         "one Sum of all σ", partial(make, MEDIUM), operators=replace(ONNX, total=PLAIN.total)

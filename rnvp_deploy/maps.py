@@ -24,9 +24,7 @@ class ElementwiseMap(ABC):
     @property
     @abstractmethod
     def parameters(self) -> dict[str, int]:
-        """The name of each parameter, in the order of a joint network's outputs, and how many
-        numbers it has for each coordinate.
-        """
+        """Name → numbers for each coordinate, in the order of a joint network's outputs."""
 
     @abstractmethod
     def forward(self, b: Tensor, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -196,6 +196,7 @@ class DiagonalAffine(Transform):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         if self.spec.from_data:
+            x = x.double()  # squares of 1e-30 or 1e25 are outside float32's range
             self.loc.copy_(x.mean(0))
             self.log_scale.copy_(torch.log(x.std(0, correction=0)))
 

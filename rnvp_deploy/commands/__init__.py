@@ -1,1 +1,1 @@
-"""The commands that make a checkpoint."""
+"""The commands that write a checkpoint: ``rnvp-train`` and ``rnvp-import``."""

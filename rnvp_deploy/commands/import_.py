@@ -1,11 +1,11 @@
-"""``rnvp-import``: a flow trained with another library becomes a checkpoint of ours."""
+"""``rnvp-import``: convert a flow of another library to a checkpoint."""
 
 import json
 from pathlib import Path
 
 import click
 
-from rnvp_deploy.commands.names import column_names
+from rnvp_deploy.commands.option_types import column_names
 from rnvp_runtime.one_line import OneLineCommand
 
 __all__ = ["import_"]
@@ -16,14 +16,20 @@ __all__ = ["import_"]
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="State dict to load into the model: what torch.save(flow.state_dict(), …) wrote.",
+    help="State dict to load into the model, written by torch.save(flow.state_dict(), ...).",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@click.option("--columns", type=column_names, metavar="A,B", help="Names of the coordinates.")
 @click.option(
-    "--context-columns", type=column_names, metavar="A,B", help="Names of the conditions."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The checkpoint: model.pt.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout.")
+@click.option("--columns", type=column_names, metavar="A,B", help="Names of the columns.")
+@click.option(
+    "--context-columns", type=column_names, metavar="A,B", help="Names of the context columns."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
 def import_(
     factory: str,
@@ -33,12 +39,12 @@ def import_(
     context_columns: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
-    """Convert the flow that FACTORY makes, and write it to OUTPUT.
+    """Convert the flow that FACTORY returns and write it to OUTPUT.
 
-    FACTORY is mymodule.py:make_flow: a function without arguments that returns a flow of nflows,
-    normflows, zuko, FrEIA, glasflow or nessai, or a tutorial's R_NVP. This runs your code; the
-    weights are loaded without running any. The conversion is checked against your model in
-    float64 before anything is written.
+    FACTORY is mymodule.py:make_flow, a function without arguments that returns a flow of nflows,
+    normflows, zuko, FrEIA, glasflow or nessai, or the tutorial's R_NVP. It is run, so it must be
+    code that you trust; loading the weights runs no code. Before anything is written, the
+    converted flow is compared with your model in float64.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``rnvp-train``: a table in, a checkpoint out."""
+"""``rnvp-train``: train a flow on a table and write a checkpoint."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_deploy.commands.names import column_names
+from rnvp_deploy.commands.option_types import column_names, layer_widths, scale_function
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.one_line import OneLineCommand
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnvp_deploy.flow import RNVP
-    from rnvp_deploy.scales import Scale
     from rnvp_deploy.training import Training
 
 _FLOW = ("couplings", "hidden", "mixing", "actnorm", "scale", "activation", "residual", "joint")
@@ -35,14 +34,6 @@ _TRAINING = {
 }
 
 
-def _widths(value: str) -> tuple[int, ...]:
-    """``64,64`` → (64, 64)."""
-    parts = [part.strip() for part in value.split(",")]
-    if not all(part.isdecimal() and int(part) for part in parts):
-        raise click.BadParameter(f"{value!r} is no list of widths, such as 64,64")
-    return tuple(int(part) for part in parts)
-
-
 @click.command(cls=OneLineCommand)
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The checkpoint: model.pt.")
@@ -50,41 +41,71 @@ def _widths(value: str) -> tuple[int, ...]:
     "--columns",
     type=column_names,
     metavar="A,B",
-    help="What to learn, as a,b,c. Default: all numbers.",
+    help="Columns to learn. Default: all numeric ones.",
 )
 @click.option(
     "--context",
     type=column_names,
     metavar="A,B",
-    help="Columns that are given: learn p(columns | context).",
+    help="Columns to condition on: learn p(columns | context).",
 )
-@click.option("--couplings", type=click.IntRange(min=1), help="How many.  [default: 8]")
+@click.option("--couplings", type=click.IntRange(min=1), help="Number of couplings.  [default: 8]")
 @click.option(
-    "--hidden", type=_widths, metavar="N,N", help="Widths of hidden layers.  [default: 64,64]"
+    "--hidden", type=layer_widths, metavar="N,N", help="Widths of hidden layers.  [default: 64,64]"
 )
-@click.option("--mixing", type=click.Choice(["swap", "permute", "lu"]), help="[default: swap]")
-@click.option("--actnorm", is_flag=True, default=None, help="An affine before each coupling.")
+@click.option(
+    "--mixing",
+    type=click.Choice(["swap", "permute", "lu"]),
+    help="How coordinates change roles between couplings.  [default: swap]",
+)
+@click.option(
+    "--actnorm", is_flag=True, default=None, help="A trainable affine layer before each coupling."
+)
 @click.option("--scale", help="Scale function: tanh, tanh:2 (bound), exp, ...  [default: tanh]")
-@click.option("--activation", help="Between layers.  [default: relu]")
-@click.option("--residual", is_flag=True, default=None, help="Residual networks.")
-@click.option("--joint/--separate", default=None, help="σ and μ of one network or of two.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Default: by the number of rows.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Default: by the number of rows.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="[default: 0.005]")
+@click.option("--activation", help="Activation function.  [default: relu]")
+@click.option("--residual", is_flag=True, default=None, help="Use residual networks.")
+@click.option(
+    "--joint/--separate",
+    default=None,
+    help="σ and μ from one network or from two.  [default: joint]",
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Default: depends on the number of rows."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Default: depends on the number of rows."
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Highest learning rate.  [default: 0.005]",
+)
 @click.option(
     "--held-out",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fraction of rows scored, not trained on.  [default: 0.1]",
+    help="Fraction of rows that are scored and not trained on.  [default: 0.1]",
 )
-@click.option("--patience", type=click.IntRange(min=1), help="Epochs without a better score.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), help="Of weights, split, batches.  [default: 0]"
+    "--patience",
+    type=click.IntRange(min=1),
+    help="Stop after this many epochs without a better score.",
 )
-@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this checkpoint.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of all randomness.  [default: 0]"
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after the epoch during which this time has passed.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads."
+)
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Continue the training in this checkpoint."
+)
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
 def train(
     table: Path,
@@ -97,14 +118,14 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Learn the density of TABLE's rows; write the flow to OUTPUT.
+    """Train a flow on the rows of TABLE and write it to OUTPUT.
 
-    TABLE is .csv, .tsv, .parquet, .npy or .npz. Losses are in nats a row, lower is better; some
+    TABLE is .csv, .tsv, .parquet, .npy or .npz. Losses are in nats a row; lower is better. Some
     rows are held out, and the weights that score best on them are kept. The same table, options,
     seed and thread count give the same checkpoint, byte for byte.
 
-    Ctrl-C writes the best weights so far (exit code 130); --resume model.pt goes on from there,
-    to the very checkpoint that an uninterrupted training would have written.
+    Ctrl-C writes the best weights so far (exit code 130). --resume model.pt continues from there
+    and writes the same checkpoint as an uninterrupted training.
 
     \b
     Example:
@@ -113,7 +134,7 @@ def train(
     given = {name: value for name, value in options.items() if value is not None}
     if output is None:
         if resume is None:
-            raise click.UsageError("say where to write the checkpoint: -o model.pt")
+            raise click.UsageError("no output was given: add -o model.pt")
         output = resume
     if resume is not None:
         if fixed := [name for name in (*_FLOW, "seed") if name in given]:
@@ -125,11 +146,11 @@ def train(
     import torch
 
     from rnvp_deploy.checkpoint import load, read_training, save
-    from rnvp_deploy.commands.epoch_lines import EpochLines
     from rnvp_deploy.errors import TrainingError
     from rnvp_deploy.training import TrainingOptions, fit, recorded_options
+    from rnvp_deploy.training.progress import EpochProgress
 
-    # One is as fast as two on networks of the default size, and where cores are shared, far faster.
+    # On networks of the default size one thread is as fast as two, and far faster on shared cores.
     torch.set_num_threads(threads)
     chosen = {_TRAINING[name]: given[name] for name in _TRAINING if name in given}
     if resume is None:
@@ -145,13 +166,13 @@ def train(
             raise TrainingError(f"{resume}: {error}") from None
         x, c, _ = _read(table, flow.columns, flow.context_columns)
         training_options = replace(earlier, **chosen)
-    # The last line below says it for the terminal.
+    # The command prints its own message about an interrupt.
     logging.getLogger("rnvp_deploy").addHandler(logging.NullHandler())
-    lines = EpochLines()
+    progress = EpochProgress()
     try:
-        result = fit(flow, x, c, options=training_options, progress=lines, resume=record)
+        result = fit(flow, x, c, options=training_options, progress=progress, resume=record)
     finally:
-        lines.close()
+        progress.close()
     save(flow, output, training=result.record)
     _report(flow, result, output, table, as_json)
     if result.stopped == "interrupt":
@@ -173,18 +194,18 @@ def _refuse_unwritable(output: Path, replaceable: bool) -> None:
 def _read(
     table: Path, columns: tuple[str, ...] | None, context: tuple[str, ...]
 ) -> tuple["NDArray[np.float64]", "NDArray[np.float64] | None", tuple[str, ...]]:
-    """x (n, d), context (n, c) or None, and the names of x's columns."""
-    from rnvp_deploy.training_rows import refuse_gaps
+    """Read x (n, d), the context (n, c) or None, and the column names of x."""
+    from rnvp_deploy.training.table import refuse_gaps
     from rnvp_runtime.tables import read_columns
 
     if shared := set(columns or ()) & set(context):
-        raise TableError(f"column {min(shared)!r} cannot be both learnt and given")
+        raise TableError(f"column {min(shared)!r} is in both --columns and --context")
     numbers = read_columns(table, None if columns is None else (*columns, *context))
     if columns is None and numbers.skipped:
         skipped = ", ".join(name or "(no name)" for name in numbers.skipped)
         click.echo(f"Not numbers, left out: {skipped}", err=True)
     if missing := [name for name in context if name not in numbers.columns]:
-        read_columns(table, missing)  # says why: it is missing, or text
+        read_columns(table, missing)  # raises: it is missing, or text
     refuse_gaps(numbers.values, str(table), numbers.columns)
     learnt = columns or tuple(name for name in numbers.columns if name not in context)
     at = {name: i for i, name in enumerate(numbers.columns)}
@@ -196,7 +217,7 @@ def _read(
 def _new_flow(
     columns: Sequence[str], context: Sequence[str], given: dict[str, Any], seed: int
 ) -> "RNVP":
-    """A flow as the options say, its weights drawn from ``seed``."""
+    """A new flow, with random weights from ``seed``."""
     import torch
 
     from rnvp_deploy.config import RNVPConfig
@@ -204,28 +225,11 @@ def _new_flow(
 
     chosen = {name: given[name] for name in _FLOW if name in given}
     if "scale" in chosen:
-        chosen["scale"] = _scale(chosen["scale"])
+        chosen["scale"] = scale_function(chosen["scale"])
     config = RNVPConfig(dim=len(columns), context_dim=len(context), seed=seed, **chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return RNVP(config, tuple(columns), tuple(context))
-
-
-def _scale(text: str) -> "Scale":
-    """``tanh``, or ``tanh:2`` for its first number; names as the classes', in any case."""
-    from rnvp_deploy import scales
-
-    kinds = {name.lower(): getattr(scales, name) for name in scales.__all__}
-    del kinds["scale"], kinds["centred"]
-    name, _, number = text.partition(":")
-    try:
-        kind = kinds[name.lower().replace("_", "")]
-        return kind(float(number)) if number else kind()  # type: ignore[no-any-return]
-    except (KeyError, ValueError, TypeError):
-        raise click.BadParameter(
-            f"{text!r} is none of {', '.join(kinds)}, or one with a number, as tanh:2",
-            param_hint="--scale",
-        ) from None
 
 
 def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json: bool) -> None:

@@ -134,7 +134,7 @@ def test_a_corrupted_weight_is_not_published(
 ) -> None:
     """What is traced is not what was trained: the export stops, and leaves nothing."""
     flow = lively(CONFIGS["two coordinates"])
-    honest = trace
+    honest = bundle.trace
 
     def corrupting(graph: Any, traced: Any, *rest: Any) -> bytes:
         damaged = lively(CONFIGS["two coordinates"])

@@ -1,4 +1,4 @@
-"""``rnvp-train`` as its user meets it: files, one-line errors, exit codes."""
+"""``rnvp-train`` on the command line: files, one-line errors, exit codes."""
 
 import csv
 import json
@@ -45,7 +45,7 @@ def write_csv(path: Path, rows: Any, columns: tuple[str, ...] = COLUMNS) -> Path
 def table(tmp_path: Path) -> Path:
     """A table of numbers with one column of text."""
     rows = [[*row, "Ideal"] for row in DRAW.tolist()]
-    return write_csv(tmp_path / "gems.csv", rows, (*COLUMNS, "cut"))
+    return write_csv(tmp_path / "diamonds.csv", rows, (*COLUMNS, "cut"))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_table_becomes_a_checkpoint(table: Path, model: Path) -> None:
-    """The flow knows the columns; text is left out, and that is said."""
+    """The flow has the table's column names; a text column is left out with a message."""
     result = run(table, "-o", model, *QUICK)
     assert result.exit_code == 0
     assert rnvp_deploy.load(model).columns == COLUMNS
@@ -65,8 +65,8 @@ def test_a_table_becomes_a_checkpoint(table: Path, model: Path) -> None:
     assert f"Next: rnvp-export {model}" in result.output
 
 
-def test_both_losses_are_told_as_it_trains(table: Path, model: Path) -> None:
-    """Without a terminal, plain lines."""
+def test_both_losses_are_shown_during_training(table: Path, model: Path) -> None:
+    """Without a terminal, as plain lines."""
     result = run(table, "-o", model, *QUICK)
     epochs = [line for line in result.output.splitlines() if line.startswith("epoch ")]
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
@@ -75,7 +75,7 @@ def test_both_losses_are_told_as_it_trains(table: Path, model: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npy", ".npz", ".tsv"])
 def test_tables_come_in_many_formats(suffix: str, table: Path, model: Path) -> None:
-    """The same numbers, the same flow, whatever the file."""
+    """The same numbers give the same flow in every format."""
     path = table.with_suffix(suffix)
     if suffix == ".parquet":
         pq.write_table(pa.table(dict(zip(COLUMNS, DRAW.T, strict=True))), path)
@@ -94,7 +94,7 @@ def test_tables_come_in_many_formats(suffix: str, table: Path, model: Path) -> N
 
 
 def test_columns_and_context_are_chosen(table: Path, model: Path) -> None:
-    """--columns are learnt in their order, --context is given."""
+    """--columns gives the columns and their order, --context the context columns."""
     run(table, "-o", model, "--columns", "price,carat", "--context", "depth", *QUICK)
     flow = rnvp_deploy.load(model)
     assert (flow.columns, flow.context_columns) == (("price", "carat"), ("depth",))
@@ -145,7 +145,7 @@ def test_resuming_gives_the_file_of_an_uninterrupted_training(table: Path, model
 
 
 def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
-    """For scripts; everything else is on standard error."""
+    """Everything else is on standard error."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN, table, "-o", model, "--json", *QUICK],
         capture_output=True,
@@ -161,7 +161,7 @@ def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
 
 
 def test_ctrl_c_saves_the_best_so_far(table: Path, model: Path) -> None:
-    """SIGINT in the middle: the checkpoint is written, it is said, the exit code is 130."""
+    """On SIGINT the checkpoint is written, a message says so, and the exit code is 130."""
     command = [sys.executable, "-c", _RUN, table, "-o", model, "--epochs", "100000"]
     with subprocess.Popen(
         [*map(str, command), "--patience", "100000", "--hidden", "8"],
@@ -182,8 +182,8 @@ def test_ctrl_c_saves_the_best_so_far(table: Path, model: Path) -> None:
     rnvp_deploy.load(model)
 
 
-def spoilt(row: int, column: int, cell: object) -> list[list[object]]:
-    """The rows, but for one cell."""
+def with_cell(row: int, column: int, cell: object) -> list[list[object]]:
+    """The rows, with one cell replaced."""
     rows: list[list[object]] = DRAW.tolist()
     rows[row][column] = cell
     return rows
@@ -194,21 +194,25 @@ def spoilt(row: int, column: int, cell: object) -> list[list[object]]:
     [
         (DRAW, ["--columns", "carat,prise"], "no column 'prise' (did you mean 'price'?)"),
         (DRAW, ["--context", "dept"], "no column 'dept' (did you mean 'depth'?)"),
-        (DRAW, ["--columns", "carat", "--context", "carat"], "'carat' cannot be both"),
-        (spoilt(4, 1, "deep"), ["--columns", "depth,price"], "row 5: 'deep' is not a number"),
-        (spoilt(4, 1, "nan"), [], "no number in column 'depth', row 5"),
-        (spoilt(4, 1, ""), [], "no number in column 'depth', row 5"),
-        (spoilt(4, 1, "inf"), [], "an infinity in column 'depth', row 5"),
-        (DRAW * [1, 0, 1], [], "column 'depth' never changes"),
+        (
+            DRAW,
+            ["--columns", "carat", "--context", "carat"],
+            "'carat' is in both --columns and --context",
+        ),
+        (with_cell(4, 1, "deep"), ["--columns", "depth,price"], "row 5: 'deep' is not a number"),
+        (with_cell(4, 1, "nan"), [], "1 row holds no finite number: 5 (in column 'depth')"),
+        (with_cell(4, 1, ""), [], "1 row holds no finite number: 5 (in column 'depth')"),
+        (with_cell(4, 1, "inf"), [], "1 row holds no finite number: 5 (in column 'depth')"),
+        (DRAW * [1, 0, 1], [], "column 'depth' is constant"),
         (DRAW[:9], [], "9 rows are too few to hold any out"),
         (DRAW, ["--columns", "carat"], "dim is 1"),
         (DRAW, ["--activation", "rleu"], "no activation is called 'rleu'"),
     ],
 )
-def test_a_table_that_will_not_do_is_one_line(
+def test_an_unusable_table_is_one_line(
     rows: Any, options: list[str], message: str, model: Path
 ) -> None:
-    """What is wrong, where, on one line; exit code 1, and no file changed."""
+    """One line says what is wrong and where; exit code 1; no file is written."""
     table = write_csv(model.with_name("table.csv"), rows)
     result = run(table, "-o", model, *options)
     assert result.exit_code == 1, result.output
@@ -216,6 +220,17 @@ def test_a_table_that_will_not_do_is_one_line(
     assert error.startswith("Error: ")
     assert message in error
     assert os.listdir(model.parent) == ["table.csv"]
+
+
+def test_a_training_that_diverged_is_an_error(model: Path) -> None:
+    """Heavy tails with an unbounded scale: exit code 1, one line, and nothing is written."""
+    rows = np.random.default_rng(0).pareto(0.7, size=(600, 3)) * 1e6
+    table = write_csv(model.with_name("table.csv"), rows)
+    options = ["--scale", "exp", "--lr", "3", "--epochs", "30", "--hidden", "16"]
+    result = run(table, "-o", model, *options)
+    assert result.exit_code == 1, result.output
+    assert result.output.splitlines()[-1].startswith("Error: training diverged: from ")
+    assert not model.exists()
 
 
 def test_a_missing_table_is_one_line(model: Path) -> None:
@@ -229,21 +244,21 @@ def test_a_missing_table_is_one_line(model: Path) -> None:
     ("options", "message"),
     [
         ([], "-o model.pt"),
-        (["-o", "m.pt", "--scale", "tan"], "'tan' is none of"),
-        (["-o", "m.pt", "--scale", "tanh:wide"], "'tanh:wide' is none of"),
-        (["-o", "m.pt", "--hidden", "64,x"], "no list of widths"),
-        (["-o", "m.pt", "--columns", "a,,b"], "no list of different names"),
-        (["-o", "m.pt", "--columns", "a,a"], "no list of different names"),
+        (["-o", "m.pt", "--scale", "tan"], "'tan' is not one of"),
+        (["-o", "m.pt", "--scale", "tanh:wide"], "'tanh:wide' is not one of"),
+        (["-o", "m.pt", "--hidden", "64,x"], "not a list of widths"),
+        (["-o", "m.pt", "--columns", "a,,b"], "not a list of different names"),
+        (["-o", "m.pt", "--columns", "a,a"], "not a list of different names"),
         (["-o", "m.pt", "--held-out", "1"], "0<x<1"),
         (["-o", "m.pt", "--epochs", "0"], "x>=1"),
         (["--resume", "m.pt", "--couplings", "3"], "--couplings cannot change"),
         (["--resume", "m.pt", "--columns", "a"], "columns from the checkpoint"),
     ],
 )
-def test_options_that_will_not_do_are_usage_errors(
+def test_unusable_options_are_usage_errors(
     options: list[str], message: str, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 2, with what would do."""
+    """Exit code 2, with what is expected."""
     monkeypatch.chdir(table.parent)
     result = run(table, *options)
     assert result.exit_code == 2, result.output
@@ -252,7 +267,7 @@ def test_options_that_will_not_do_are_usage_errors(
 
 
 def test_an_output_is_checked_before_training(table: Path, tmp_path: Path) -> None:
-    """A folder that is not there, and a folder in the file's place."""
+    """A folder that does not exist, and a folder in place of the file."""
     for output, message in ((tmp_path / "absent" / "m.pt", "does not exist"), (tmp_path, "folder")):
         result = run(table, "-o", output, *QUICK)
         assert result.exit_code == 1
@@ -261,18 +276,18 @@ def test_an_output_is_checked_before_training(table: Path, tmp_path: Path) -> No
 
 
 def test_an_existing_output_needs_force(table: Path, model: Path) -> None:
-    """A training is never written over unasked."""
-    model.write_text("dear to me")
+    """An existing file is replaced only with --force."""
+    model.write_text("something else")
     result = run(table, "-o", model, *QUICK)
     assert result.exit_code == 1
     assert "--force" in result.output
-    assert model.read_text() == "dear to me"
+    assert model.read_text() == "something else"
     assert run(table, "-o", model, "--force", *QUICK).exit_code == 0
 
 
 @pytest.mark.parametrize("kind", ["text", "pickle", "untrained", "absent"])
-def test_what_cannot_be_resumed_is_left_alone(kind: str, table: Path, model: Path) -> None:
-    """--resume takes a checkpoint of ours with a training in it, and changes nothing else."""
+def test_a_file_that_cannot_be_resumed_is_unchanged(kind: str, table: Path, model: Path) -> None:
+    """--resume takes only a checkpoint with a training in it."""
     if kind == "text":
         model.write_text("a,b\n")
     elif kind == "pickle":
@@ -287,7 +302,7 @@ def test_what_cannot_be_resumed_is_left_alone(kind: str, table: Path, model: Pat
 
 
 def test_help_has_an_example_and_needs_no_torch() -> None:
-    """--help is instant: PyTorch is not even imported."""
+    """--help does not import PyTorch."""
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_TORCH + _RUN, "--help"],
         capture_output=True,
@@ -298,7 +313,7 @@ def test_help_has_an_example_and_needs_no_torch() -> None:
 
 
 def test_without_torch_it_says_what_to_install(table: Path, model: Path) -> None:
-    """The plain install does not train; one line says how to."""
+    """Without PyTorch one line says what to install."""
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_TORCH + _RUN, table, "-o", model],
         capture_output=True,
@@ -310,10 +325,10 @@ def test_without_torch_it_says_what_to_install(table: Path, model: Path) -> None
 
 
 def test_every_option_has_help() -> None:
-    """Or a default that speaks for itself."""
+    """Each option has a help text."""
     for parameter in train.params:
         if isinstance(parameter, click.Option):
-            assert parameter.help or parameter.show_default or parameter.type.name == "choice"
+            assert parameter.help
 
 
 _RUN = "from rnvp_deploy.commands.train import train; train()"

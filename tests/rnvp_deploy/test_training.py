@@ -1,7 +1,9 @@
-"""``fit``: what it learns, keeps, repeats, resumes and refuses."""
+"""``fit``: learning, the best weights, reproducibility, resuming, and refused input."""
 
+import itertools
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ SHORT = TrainingOptions(epochs=6, batch_size=64)
 
 
 def new_flow(config: RNVPConfig = TINY, **names: Any) -> RNVP:
-    """A flow whose weights are the same every time."""
+    """A flow with the same initial weights in every call."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return RNVP(config, **names)
@@ -60,14 +62,14 @@ def gaussian_nats(x: Array) -> float:
 
 
 def test_it_learns() -> None:
-    """After a few seconds, fresh rows score better than under the best Gaussian."""
+    """Fresh rows score better than under the best Gaussian."""
     flow = new_flow()
     fit(flow, banana(2000), options=TrainingOptions(epochs=60))
     assert nats(flow, banana(2000, seed=1)) < gaussian_nats(banana(2000, seed=1)) - 0.3
 
 
-def test_what_it_says_is_what_it_did() -> None:
-    """The training counts its rows and epochs, and names the best one."""
+def test_the_result_describes_the_training() -> None:
+    """The result has the rows, the epochs and the best epoch."""
     seen: list[Epoch] = []
     training = fit(new_flow(), banana(), options=SHORT, progress=seen.append)
     assert (training.rows, training.held_out_rows, training.stopped) == (360, 40, "epochs")
@@ -78,7 +80,7 @@ def test_what_it_says_is_what_it_did() -> None:
 
 
 def test_the_best_weights_are_kept() -> None:
-    """The flow ends with the weights of its best epoch, not of the last."""
+    """The flow has the weights of its best epoch, not of the last."""
     options = TrainingOptions(epochs=40, batch_size=16, learning_rate=0.03, average=0.0)
     big, x = RNVPConfig(dim=2, couplings=4, hidden=(64, 64)), banana(120)
     flow = new_flow(big)
@@ -95,8 +97,8 @@ def test_the_best_weights_are_kept() -> None:
     assert same_weights(flow, stopped_there)
 
 
-def test_patience_ends_a_training_that_no_longer_gains() -> None:
-    """Training stops once so many epochs brought no better score."""
+def test_patience_ends_a_training_that_no_longer_improves() -> None:
+    """Training stops after ``patience`` epochs without a better score."""
     options = TrainingOptions(
         epochs=500, batch_size=16, learning_rate=0.03, patience=5, average=0.0
     )
@@ -106,14 +108,14 @@ def test_patience_ends_a_training_that_no_longer_gains() -> None:
 
 
 def test_max_seconds_ends_it_after_an_epoch() -> None:
-    """With no time at all, one epoch is trained."""
+    """With a limit of almost 0 s, one epoch is trained."""
     training = fit(new_flow(), banana(), options=TrainingOptions(max_seconds=1e-9))
     assert training.stopped == "max_seconds"
     assert len(training.epochs) == 1
 
 
 def test_the_units_are_the_users() -> None:
-    """Rows in other units cost just the logarithm of the units."""
+    """The loss of rows in other units differs by the logarithm of the units."""
     small, large = new_flow().double(), new_flow().double()
     one = fit(small, banana(), options=SHORT)
     other = fit(large, banana() * 1000.0, options=SHORT)
@@ -121,7 +123,7 @@ def test_the_units_are_the_users() -> None:
 
 
 def test_the_same_seed_gives_the_same_flow() -> None:
-    """Rows, options and first weights fix every bit; another seed gives other weights."""
+    """Rows, options and initial weights determine every bit; the seed matters."""
     flows = []
     for seed in (1, 1, 2):
         torch.rand(seed)  # torch's own generator plays no part
@@ -133,7 +135,7 @@ def test_the_same_seed_gives_the_same_flow() -> None:
 
 
 def stopped_after(epochs: int, flow: RNVP, x: Array, options: TrainingOptions) -> Training:
-    """A training that Ctrl-C ends when so many epochs are done."""
+    """A training that is interrupted after this many epochs."""
 
     def stop(epoch: Epoch) -> None:
         if epoch.number == epochs:
@@ -143,8 +145,8 @@ def stopped_after(epochs: int, flow: RNVP, x: Array, options: TrainingOptions) -
 
 
 @pytest.mark.parametrize("done", [1, 3, 5])
-def test_resuming_goes_on_as_if_never_stopped(done: int, tmp_path: Any) -> None:
-    """Stopped, saved, loaded and resumed is the same file as left alone."""
+def test_resuming_gives_the_same_file(done: int, tmp_path: Any) -> None:
+    """Stop, save, load and resume: the same file as from an uninterrupted training."""
     alone, stopped = new_flow(), new_flow()
     whole = fit(alone, banana(), options=SHORT)
     rnvp_deploy.save(alone, tmp_path / "alone.pt", training=whole.record)
@@ -162,7 +164,7 @@ def test_resuming_goes_on_as_if_never_stopped(done: int, tmp_path: Any) -> None:
 def test_an_interrupt_within_an_epoch_keeps_the_epochs_before_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Ctrl-C half way through epoch 4 leaves all as it was after epoch 3, and says so."""
+    """After Ctrl-C during epoch 4 the flow is as it was after epoch 3, with a warning."""
     flow, calls = new_flow(), 0
 
     def interrupt(*_: object) -> None:
@@ -181,8 +183,8 @@ def test_an_interrupt_within_an_epoch_keeps_the_epochs_before_it(
     assert same_weights(flow, after_three)
 
 
-def test_an_interrupt_before_anything_is_learnt_is_an_interrupt() -> None:
-    """In the first epoch there is nothing to keep: KeyboardInterrupt goes on its way."""
+def test_an_interrupt_in_the_first_epoch_is_raised() -> None:
+    """In the first epoch there is nothing to keep: KeyboardInterrupt is raised."""
     flow = new_flow()
 
     def interrupt(*_: object) -> None:
@@ -193,37 +195,37 @@ def test_an_interrupt_before_anything_is_learnt_is_an_interrupt() -> None:
         fit(flow, banana(), options=SHORT)
 
 
-def test_a_finished_training_is_not_resumed_unless_more_is_asked_for() -> None:
-    """More epochs than there were make it go on."""
+def test_a_complete_training_is_resumed_only_for_more_epochs() -> None:
+    """It is refused with the same options, and continues with more epochs."""
     flow = new_flow()
     done = fit(flow, banana(), options=SHORT)
-    with pytest.raises(TrainingError, match="finished: 6 of 6 epochs"):
+    with pytest.raises(TrainingError, match="complete: 6 of 6 epochs"):
         fit(flow, banana(), resume=done.record)
     more = fit(flow, banana(), options=TrainingOptions(8, batch_size=64), resume=done.record)
     assert len(more.epochs) == 8
 
 
 @pytest.mark.parametrize("missing", ["options", "rows", "optimizer", "averages"])
-def test_what_is_no_record_is_not_resumed(missing: str) -> None:
-    """A record that lacks a part, or a flow that came without one."""
+def test_an_incomplete_record_is_refused(missing: str) -> None:
+    """A record that lacks an entry, and an empty one."""
     flow = new_flow()
     record = stopped_after(2, flow, banana(), SHORT).record
     del record[missing]
     for bad in (record, {}):
-        with pytest.raises(TrainingError, match="no training in it"):
+        with pytest.raises(TrainingError, match="holds no training"):
             fit(flow, banana(), resume=bad)
 
 
 def test_other_rows_are_not_resumed_on() -> None:
-    """Rows held out before would be trained on now: refused."""
+    """Other rows are refused, since held-out rows would be trained on."""
     flow = new_flow()
     part = stopped_after(2, flow, banana(), SHORT)
     with pytest.raises(TrainingError, match="not the rows"):
         fit(flow, banana(seed=5), resume=part.record)
 
 
-def test_what_fixes_the_batches_cannot_change_on_resuming() -> None:
-    """The seed, the held-out fraction and the batch size are the first run's."""
+def test_options_of_the_batches_cannot_change_on_resuming() -> None:
+    """The seed, the held-out fraction and the batch size stay as they were."""
     flow = new_flow()
     part = stopped_after(2, flow, banana(), SHORT)
     with pytest.raises(TrainingError, match="seed was 0"):
@@ -259,7 +261,7 @@ def test_a_conditional_flow_learns_the_dependence() -> None:
 
 
 def test_the_context_is_found_in_the_same_table() -> None:
-    """A data frame that holds the context's columns needs no second one."""
+    """A data frame with the context columns is enough."""
     frame = pd.DataFrame({"a": banana()[:, 0], "b": banana()[:, 1], "c": np.arange(400.0)})
     config = RNVPConfig(dim=2, context_dim=1, couplings=2, hidden=(8,))
     names = {"columns": ("a", "b"), "context_columns": ("c",)}
@@ -276,15 +278,15 @@ def test_float64_flows_train_in_float64() -> None:
     assert flow.dtype == torch.float64
 
 
-def test_actnorm_is_set_from_the_rows_that_are_trained_on() -> None:
-    """What is set from data is set before the first step."""
+def test_actnorm_is_initialised_from_the_training_rows() -> None:
+    """ActNorm is initialised before the first step."""
     flow = new_flow(RNVPConfig(dim=2, couplings=2, hidden=(8,), actnorm=True))
     first = fit(flow, banana(), options=TrainingOptions(epochs=1, learning_rate=1e-9))
     assert first.best.train == pytest.approx(gaussian_nats(banana()), abs=1.0)
 
 
 def with_cell(row: int, column: int, value: float) -> Array:
-    """The rows, but for one cell."""
+    """The rows, with one cell replaced."""
     x = banana()
     x[row, column] = value
     return x
@@ -293,29 +295,35 @@ def with_cell(row: int, column: int, value: float) -> Array:
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (with_cell(6, 1, math.nan), r"no number in column 'x1', row 7"),
-        (with_cell(6, 0, math.inf), r"an infinity in column 'x0', row 7"),
-        (with_cell(6, 0, 1e300), r"float32 holds an infinity in column 'x0', row 7"),
-        (banana() * [1.0, 0.0], r"column 'x1' never changes"),
-        (banana() * [0.0, 0.0], r"columns 'x0', 'x1' never changes"),
-        (banana() * [1.0, 1e-9] + [0.0, 1e9], r"column 'x1' never changes"),
+        (with_cell(6, 1, math.nan), r"1 row holds no finite number: 7 \(in column 'x1'\)"),
+        (with_cell(6, 0, math.inf), r"1 row holds no finite number: 7 \(in column 'x0'\)"),
+        (
+            with_cell(6, 0, 1e300),
+            r"x in float32: 1 row holds no finite number: 7 \(in column 'x0'\)",
+        ),
+        (banana() * [1.0, 0.0], r"column 'x1' is constant"),
+        (banana() * [0.0, 0.0], r"columns 'x0', 'x1' are constant"),
+        (banana() * [1.0, 1e-9] + [0.0, 1e9], r"column 'x1' is constant"),
         (banana(5), r"5 rows are too few to hold any out: .* at least 10"),
         (banana(0), r"0 rows are too few"),
     ],
 )
 def test_rows_that_cannot_be_learnt_from_are_refused(x: Array, message: str) -> None:
-    """The fault is named, with column and rows, and the flow is untouched."""
+    """The message names the columns and rows; the flow is unchanged."""
     flow, before = new_flow(), new_flow()
     with pytest.raises(TrainingError, match=message):
         fit(flow, x)
     assert same_weights(flow, before)
 
 
-def test_many_bad_rows_are_counted() -> None:
-    """The first ten are named."""
+def test_many_rows_with_gaps_are_counted() -> None:
+    """The first ten are listed."""
     x = banana()
     x[:12, 0] = math.nan
-    with pytest.raises(TrainingError, match=r"rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"):
+    with pytest.raises(
+        TrainingError,
+        match=r"12 rows hold no finite number: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more",
+    ):
         fit(new_flow(), x)
 
 
@@ -323,19 +331,19 @@ def test_many_bad_rows_are_counted() -> None:
     "x", [banana()[:, :1], banana()[0], np.full((20, 2), "a"), pd.DataFrame({"x0": [1.0] * 20})]
 )
 def test_rows_of_another_kind_are_refused(x: Any) -> None:
-    """Another width, one row alone, text, a column missing."""
+    """Another width, a single row, text, and a missing column."""
     with pytest.raises(InputError):
         fit(new_flow(), x)
 
 
 def test_a_context_must_fit() -> None:
-    """A context for a flow that takes none, none for one that does, another length."""
+    """An unwanted context, a missing context, and another length."""
     conditional = new_flow(RNVPConfig(dim=2, context_dim=1, couplings=2))
-    with pytest.raises(TrainingError, match="takes none"):
+    with pytest.raises(TrainingError, match="unconditional"):
         fit(new_flow(), banana(), np.zeros((400, 1)))
     with pytest.raises(TrainingError, match="needs a context of 1"):
         fit(conditional, banana())
-    with pytest.raises(TrainingError, match="400 rows and the context 399"):
+    with pytest.raises(TrainingError, match="400 rows, but the context has 399"):
         fit(conditional, banana(), np.arange(399.0)[:, None])
 
 
@@ -354,25 +362,90 @@ def test_a_context_must_fit() -> None:
         {"warmup": -1},
     ],
 )
-def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     """The option and its value are named."""
     ((name, value),) = options.items()
     with pytest.raises(TrainingError, match=f"{name} is {value}"):
         TrainingOptions(**options)
 
 
-def test_a_hopeless_training_says_so() -> None:
-    """If no epoch ends with a finite loss there is nothing to keep."""
+def test_a_training_that_diverged_at_once_is_an_error() -> None:
+    """If no epoch ends with a finite loss, TrainingError says what to change."""
     flow = new_flow(RNVPConfig(dim=2, couplings=2, hidden=(8,), scale=scales.Exp()))
     options = TrainingOptions(epochs=3, learning_rate=1e30, warmup=0)
-    with pytest.raises(TrainingError, match="lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"diverged: from the first .* Lower the learning rate"):
         fit(flow, banana(), options=options)
 
 
+def break_from(epoch: int, flow: RNVP) -> Callable[[Epoch], None]:
+    """A ``progress`` that makes every loss infinite from this epoch on."""
+
+    def progress(done: Epoch) -> None:
+        if done.number == epoch - 1:
+            flow.register_forward_hook(lambda _m, _i, out: (out[0], out[1] * math.inf, out[2]))
+
+    return progress
+
+
+def test_a_training_that_diverged_late_is_an_error() -> None:
+    """It stops after three such epochs, names the first one, and the best weights are kept."""
+    flow, seen = new_flow(), []
+    break_it = break_from(4, flow)
+
+    def progress(epoch: Epoch) -> None:
+        seen.append(epoch)
+        break_it(epoch)
+
+    options = TrainingOptions(epochs=50, batch_size=64)
+    with pytest.raises(TrainingError, match="from epoch 4 on, the held-out loss is inf and 100%"):
+        fit(flow, banana(), options=options, progress=progress)
+    assert [epoch.number for epoch in seen] == [1, 2, 3, 4, 5, 6]
+    assert not any(epoch.best for epoch in seen[3:])
+    after_three = new_flow()
+    stopped_after(3, after_three, banana(), options)
+    assert same_weights(flow, after_three)
+
+
+def test_an_epoch_without_a_finite_batch_is_never_the_best() -> None:
+    """Nothing was learnt in it, although the held-out rows can still be scored."""
+    flow = new_flow()
+    flow.register_forward_hook(
+        lambda module, _i, out: (out[0], out[1] * math.nan, out[2]) if module.training else None
+    )
+    with pytest.raises(TrainingError, match="diverged"):
+        fit(flow, banana(), options=SHORT)
+
+
+def test_skipped_batches_are_counted() -> None:
+    """A batch whose loss is not finite is skipped; the epoch says how many were."""
+    flow, calls = new_flow(), itertools.count()
+
+    def spoil(module: torch.nn.Module, _inputs: object, out: tuple[torch.Tensor, ...]) -> Any:
+        if module.training and next(calls) % 5 == 1:
+            return out[0], out[1] * math.nan, out[2]
+        return None
+
+    flow.register_forward_hook(spoil)
+    training = fit(flow, banana(), options=SHORT)
+    assert [(epoch.batches, epoch.skipped) for epoch in training.epochs] == [(5, 1)] * 6
+    assert all(math.isfinite(epoch.train) for epoch in training.epochs)
+    assert training.record["skipped"] == [1] * 6
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e25])
+def test_float32_flows_train_in_any_unit(unit: float) -> None:
+    """The standardisation is computed in float64, since squares leave the range of float32."""
+    one, other = new_flow(), new_flow()
+    training = fit(one, banana(), options=SHORT)
+    scaled = fit(other, banana() * unit, options=SHORT)
+    expected = training.best.held_out + 2 * math.log(unit)
+    assert scaled.best.held_out == pytest.approx(expected, abs=0.01)
+
+
 def test_the_default_length_follows_the_rows() -> None:
-    """Small tables are seen often in small batches, large ones at least 20 times."""
+    """Small tables get small batches and many epochs; large ones at least 20 epochs."""
     options = TrainingOptions()
-    assert [options.batch_for(rows) for rows in (100, 3200, 10**6)] == [64, 200, 512]
+    assert [options.batch_size_for(rows) for rows in (100, 3200, 10**6)] == [64, 200, 512]
     assert [options.epochs_for(batches) for batches in (1, 100, 10**4)] == [250, 80, 20]
 
 
@@ -382,5 +455,7 @@ def test_a_column_that_float32_cannot_resolve_is_refused() -> None:
     time = 1.7e9 + draw.uniform(0, 3600, 200)
     x = np.stack([time, draw.normal(size=200)], -1)
     flow = RNVP(RNVPConfig(dim=2, hidden=(4,), couplings=2), ("time", "y"))
-    with pytest.raises(TrainingError, match=r"'time' lies around .* float32 has steps of 128"):
+    with pytest.raises(
+        TrainingError, match=r"'time' has mean .* float32 has only 8.. steps: train in float64"
+    ):
         fit(flow, x)

@@ -141,7 +141,7 @@ def test_names_given_twice_are_no_list_of_names(place: Path) -> None:
     """Refused as a wrong option, before any code runs."""
     result = run("mymodule.py:make_flow", "--columns", "a,a,b", "-o", "model.pt")
     assert result.exit_code == 2
-    assert "'a,a,b' is no list of different names" in result.stderr
+    assert "'a,a,b' is not a list of different names" in result.stderr
     assert "Running" not in result.stderr
     assert not (place / "model.pt").exists()
 

@@ -1,0 +1,47 @@
+"""How the values of command-line options are parsed."""
+
+import csv
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rnvp_deploy.scales import Scale
+
+__all__ = ["column_names", "layer_widths", "scale_function"]
+
+
+def column_names(value: str) -> tuple[str, ...]:
+    """``carat, depth`` → ("carat", "depth"). A name that contains a comma is quoted, as in CSV."""
+    names = tuple(name.strip() for name in next(csv.reader([value], skipinitialspace=True), []))
+    if not names or not all(names) or len(set(names)) != len(names):
+        raise click.BadParameter(f"{value!r} is not a list of different names, such as carat,depth")
+    return names
+
+
+def layer_widths(value: str) -> tuple[int, ...]:
+    """``64,64`` → (64, 64)."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{value!r} is not a list of widths, such as 64,64")
+    return tuple(int(part) for part in parts)
+
+
+def scale_function(value: str) -> "Scale":
+    """``tanh`` → Tanh(); ``tanh:2`` → Tanh(2.0). Class names of ``rnvp_deploy.scales``, any case.
+
+    This imports PyTorch, so it is called after the options are parsed and not as their type.
+    """
+    from rnvp_deploy import scales
+
+    kinds = {name.lower(): getattr(scales, name) for name in scales.__all__}
+    del kinds["scale"], kinds["centred"]
+    name, _, number = value.partition(":")
+    try:
+        kind = kinds[name.lower().replace("_", "")]
+        return kind(float(number)) if number else kind()  # type: ignore[no-any-return]
+    except (KeyError, ValueError, TypeError):
+        raise click.BadParameter(
+            f"{value!r} is not one of {', '.join(kinds)}, or one with a number, such as tanh:2",
+            param_hint="--scale",
+        ) from None

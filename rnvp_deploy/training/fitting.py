@@ -1,0 +1,161 @@
+"""``fit``: train a flow on rows."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from rnvp_deploy.errors import TrainingError
+from rnvp_deploy.flow import RNVP
+from rnvp_deploy.training.degenerate import find_degenerate
+from rnvp_deploy.training.loop import TrainingLoop
+from rnvp_deploy.training.options import TrainingOptions
+from rnvp_deploy.training.result import StopReason, Training
+from rnvp_deploy.training.rows import refuse_constants, rows_of_table
+from rnvp_deploy.training.state import Epoch, recorded_options
+from rnvp_deploy.training.table import read_table
+
+__all__ = ["fit"]
+
+_DIVERGED_EPOCHS = 3  # training stops after this many consecutive epochs that diverged
+
+_log = logging.getLogger("rnvp_deploy")
+
+
+def fit(
+    flow: RNVP,
+    x: Any,
+    context: Any = None,
+    *,
+    options: TrainingOptions | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+    resume: Mapping[str, Any] | None = None,
+) -> Training:
+    """Train ``flow`` on ``x`` in place. Afterwards it holds the best weights, in eval mode.
+
+    Ctrl-C after the first epoch ends the training early: the best weights so far are kept, and
+    the ``rnvp_deploy`` logger says so in a warning.
+
+    Args:
+        flow: A new flow or, with ``resume``, the flow that the checkpoint holds.
+        x: (n, d) array or tensor, or a data frame with ``flow.columns``. A flow with default
+            column names (x0, x1, ...) takes the names of the data frame.
+        context: (n, c), for a conditional flow. Default: its columns in the data frame ``x``.
+        options: Default: the options of ``resume``, or ``TrainingOptions()``.
+        progress: Called after each epoch.
+        resume: The record of an earlier training, from ``read_training``. The same rows are
+            needed. ``options`` may ask for more epochs, patience or seconds.
+
+    Returns:
+        The losses, the best epoch, and the record for the checkpoint.
+
+    Raises:
+        TrainingError: The rows or options cannot be used, and the flow is unchanged; or training
+            diverged, and the flow holds the best weights before that.
+        InputError: ``x`` or ``context`` does not fit the flow, and the flow is unchanged.
+        KeyboardInterrupt: Ctrl-C before the first epoch was complete.
+    """
+    began = time.perf_counter()
+    if options is None:
+        options = recorded_options(resume) if resume is not None else TrainingOptions()
+    if resume is not None:
+        _refuse_changed_batches(options, resume)
+    table = read_table(flow, x, context)
+    loop = TrainingLoop(flow, rows_of_table(flow, table), options)
+    refuse_constants(loop.train_rows.x, table.columns)
+    if loop.train_rows.context is not None:
+        refuse_constants(loop.train_rows.context, table.context_columns)
+    if resume is None:
+        loop.start()
+    else:
+        loop.restore(resume)
+    flow.columns, flow.context_columns = table.columns, table.context_columns
+    warnings = find_degenerate(
+        table.x,
+        table.columns,
+        table.context,
+        table.context_columns,
+        float32=flow.dtype == torch.float32,
+    )
+    for warning in warnings:
+        _log.warning("%s", warning.message)
+    del table  # its float64 copy of the rows is not needed during training
+    stopped = _run_epochs(loop, began, progress)
+    state = loop.state
+    flow.load_state_dict(state.best_weights)
+    flow.eval()
+    history = state.history(loop.planned_epochs, loop.batches)
+    _refuse_divergence(history, stopped)
+    return Training(
+        epochs=history,
+        best=history[state.best - 1],
+        stopped=stopped,
+        seconds=time.perf_counter() - began,
+        rows=len(loop.train_rows),
+        held_out_rows=len(loop.held_out_rows),
+        warnings=warnings,
+        record=state.record(options, loop.fingerprint),
+    )
+
+
+def _run_epochs(
+    loop: TrainingLoop, began: float, progress: Callable[[Epoch], None] | None
+) -> StopReason:
+    """Run epochs until there is a reason to stop."""
+    limit = loop.options.max_seconds
+    diverged = 0
+    try:
+        while loop.state.completed < loop.planned_epochs:
+            epoch = loop.run_epoch()
+            if progress is not None:
+                progress(epoch)
+            diverged = diverged + 1 if epoch.diverged else 0
+            if diverged == _DIVERGED_EPOCHS:
+                return "diverged"
+            if loop.patience_exhausted:
+                return "patience"
+            if limit is not None and time.perf_counter() - began >= limit:
+                return "max_seconds"
+    except KeyboardInterrupt:
+        if not loop.state.best:
+            raise
+        _log.warning(
+            "interrupted in epoch %d: the best weights so far, of epoch %d, are kept",
+            loop.state.completed + 1,
+            loop.state.best,
+        )
+        return "interrupt"
+    return "epochs"
+
+
+def _refuse_divergence(history: tuple[Epoch, ...], stopped: StopReason) -> None:
+    """Raise TrainingError if training ended in epochs that diverged, or never had another."""
+    good = [epoch for epoch in history if not epoch.diverged]
+    if good and (not history[-1].diverged or stopped == "interrupt"):
+        return
+    if good:
+        since = f"from epoch {good[-1].number + 1} on"
+        best = min(good, key=lambda epoch: epoch.held_out)
+        kept = f" (the best epoch before that, {best.number}, had {best.held_out:.4f} nats a row)"
+    else:
+        since, kept = "from the first epoch on", ""
+    last = history[-1]
+    raise TrainingError(
+        f"training diverged: {since}, the held-out loss is {last.held_out:.4g} and "
+        f"{last.skipped / last.batches:.0%} of the batches have a loss or gradient that is not "
+        f"finite{kept}. Lower the learning rate, use a bounded scale function such as tanh, or "
+        "transform columns with heavy tails"
+    )
+
+
+def _refuse_changed_batches(options: TrainingOptions, record: Mapping[str, Any]) -> None:
+    """Refuse options that would give other batches than the training to be resumed had."""
+    earlier = recorded_options(record)
+    for name in ("seed", "held_out", "batch_size"):
+        old, new = getattr(earlier, name), getattr(options, name)
+        if old != new:
+            raise TrainingError(
+                f"{name} was {old} in the training that is to be resumed; it cannot become {new}"
+            )

@@ -1,0 +1,122 @@
+"""The rows of a training as tensors, split into training rows and held-out rows."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnvp_deploy.errors import TrainingError
+from rnvp_deploy.flow import RNVP
+from rnvp_deploy.training.data_warnings import say_columns
+from rnvp_deploy.training.degenerate import float32_steps
+from rnvp_deploy.training.table import Table, refuse_gaps
+
+__all__ = ["Rows", "refuse_constants", "rows_of_table", "split_rows"]
+
+_FLOAT32_STEPS = 64  # a column's standard deviation must be at least this many float32 steps
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in the flow's dtype and on its device.
+
+    Attributes:
+        x: (n, d).
+        context: (n, c), or None for an unconditional flow.
+    """
+
+    x: Tensor
+    context: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: Tensor) -> "Rows":
+        """The rows at the positions ``index``, in that order."""
+        return Rows(self.x[index], None if self.context is None else self.context[index])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all numbers. A resumed training compares it with its record."""
+        digest = hashlib.sha256()
+        for part in (self.x, self.context):
+            if part is not None:
+                digest.update(f"{tuple(part.shape)} {part.dtype} ".encode())
+                digest.update(part.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def rows_of_table(flow: RNVP, table: Table) -> Rows:
+    """The rows of ``table`` in the flow's dtype and on its device.
+
+    Raises:
+        TrainingError: The dtype cannot hold the values: they become infinite, or the dtype
+            cannot resolve the spread of a column.
+    """
+    x = _tensor(flow, table.x, "x", table.columns)
+    if table.context is None:
+        return Rows(x, None)
+    return Rows(x, _tensor(flow, table.context, "context", table.context_columns))
+
+
+def split_rows(rows: Rows, held_out: float, generator: torch.Generator) -> tuple[Rows, Rows]:
+    """Split ``rows`` at random into (training rows, held-out rows).
+
+    Args:
+        rows: All rows.
+        held_out: The fraction of rows to hold out.
+        generator: Draws the held-out rows.
+
+    Raises:
+        TrainingError: There are too few rows.
+    """
+    held = int(len(rows) * held_out)
+    if held < 1 or len(rows) - held < 2:
+        needed = max(math.ceil(1 / held_out), 3)
+        raise TrainingError(
+            f"{len(rows)} rows are too few to hold any out: a held-out fraction of {held_out:g} "
+            f"needs at least {needed}"
+        )
+    order = torch.randperm(len(rows), generator=generator)
+    return rows.take(order[held:]), rows.take(order[:held])
+
+
+def _tensor(flow: RNVP, values: NDArray[np.float64], name: str, columns: Sequence[str]) -> Tensor:
+    tensor = torch.tensor(values, dtype=flow.dtype)
+    # A number beyond float32's range becomes infinite in the cast.
+    refuse_gaps(tensor.numpy(), f"{name} in {str(flow.dtype).removeprefix('torch.')}", columns)
+    if flow.dtype == torch.float32:
+        _refuse_lost_precision(values, columns)
+    return tensor.to(next(flow.parameters()).device)
+
+
+def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) -> None:
+    """Refuse a column so far from 0 that float32 cannot resolve its spread."""
+    for name, column in zip(columns, values.T, strict=True):
+        if len(column) and 0 < (steps := float32_steps(column)) < _FLOAT32_STEPS:
+            raise TrainingError(
+                f"column {name!r} has mean {column.mean():.6g} and standard deviation "
+                f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: train in "
+                "float64 (--dtype float64, or flow.double() in Python), or subtract an offset "
+                "from it"
+            )
+
+
+def refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
+    """Refuse columns of ``values`` (n, k) that are constant.
+
+    Raises:
+        TrainingError: Names the columns.
+    """
+    constant = (values == values[0]).all(0).tolist()
+    names = [name for name, is_constant in zip(columns, constant, strict=True) if is_constant]
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        raise TrainingError(
+            f"{say_columns(names)} {verb} constant: the density would be infinite; leave out "
+            f"{'it' if len(names) == 1 else 'them'}"
+        )
