@@ -30,7 +30,7 @@ from rnvp_deploy.transforms import DiagonalAffine, Permutation, Transform
 from rnvp_exporters.folded_scales import Negated
 from rnvp_exporters.operators import ONNX, PLAIN
 from rnvp_exporters.tracing import graphs, trace
-from rnvp_runtime.session import open_onnx
+from rnvp_runtime.engines.onnxruntime_engine import open_session
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
 
 MANY = 8192
@@ -161,7 +161,7 @@ def line(rewrite: Rewrite, pace: Pace) -> list[str]:
     with rewrite.without():
         without = trace(graph, flow, torch.float32, "onnx", 18)
     name = next(iter(graph.inputs))
-    sessions = {"with": open_onnx(with_it, "with"), "without": open_onnx(without, "without")}
+    sessions = {"with": open_session(with_it), "without": open_session(without)}
     x = data(rewrite.size, MANY)
     tile = rows_in_a_tile(rewrite.size.hidden, 4)
     found, expected = (run.run(["log_prob"], {name: x[:512]})[0] for run in sessions.values())

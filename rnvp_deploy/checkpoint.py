@@ -19,7 +19,7 @@ from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.plain import from_plain, to_plain
-from rnvp_runtime.atomic import replacing
+from rnvp_runtime.publishing import replacing
 
 __all__ = ["load", "read_training", "save"]
 

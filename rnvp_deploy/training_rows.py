@@ -110,7 +110,7 @@ def refuse_gaps(values: NDArray[np.floating], where: str, columns: Sequence[str]
 
 def _matrix(flow: RNVP, values: Any, name: str, columns: Sequence[str]) -> Tensor:
     rows = rows_of(values, name, columns, np.float64)
-    wide = rows.run(0, len(rows))
+    wide = rows.block(0, len(rows))
     refuse_gaps(wide, name, columns)
     tensor = torch.tensor(wide).to(flow.dtype)
     # Past float32's range is infinity.

@@ -24,14 +24,15 @@ from rnvp_exporters.engines import engine
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.inference import apart
 from rnvp_exporters.tracing import FORMATS, INTEGERS, IR_VERSION, Format, Graph, graphs, trace
-from rnvp_runtime import manifest as bundle
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle import manifest as bundle
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.versions import MIN_ONNXRUNTIME
 
 __all__ = ["OPSETS", "export"]
 
 OPSETS = range(18, 24)
-MIN_ONNXRUNTIME = {18: "1.18", 19: "1.18", 20: "1.18", 21: "1.18", 22: "1.20", 23: "1.23"}
-"""The oldest onnxruntime that runs each opset at IR version 10."""
+NEEDS_NEWER = {23: "1.23"}
+"""Opset -> the oldest onnxruntime that runs it, if newer than the package's own oldest."""
 
 Progress = Callable[[str], None]
 
@@ -154,7 +155,7 @@ def _write(
         dtype=dtype,
         opset=opset,
         ir_version=IR_VERSION,
-        min_onnxruntime=MIN_ONNXRUNTIME[opset],
+        min_onnxruntime=NEEDS_NEWER.get(opset, MIN_ONNXRUNTIME),
         flow=summarise(flow),
         graphs=described,
         parity=tuple(records),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rnvp_exporters.errors import ParityError
 from rnvp_exporters.probes import Arrays, Probe, errors, spread
 from rnvp_exporters.tracing import Format
-from rnvp_runtime.manifest import Parity, Spread
+from rnvp_runtime.bundle.manifest import Parity, Spread
 
 __all__ = ["ALLOWED", "BATCHES", "Run", "check"]
 

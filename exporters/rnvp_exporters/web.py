@@ -20,8 +20,8 @@ from os import PathLike
 from pathlib import Path
 
 from rnvp_exporters.errors import ExportError
-from rnvp_runtime.manifest import Manifest
-from rnvp_runtime.verification import check_files
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.verification import check_files
 
 __all__ = ["ONNXRUNTIME_WEB", "PageFile", "check_target", "find_onnxruntime_web", "write_page"]
 

@@ -17,9 +17,9 @@ import rnvp_exporters
 import rnvp_runtime
 from rnvp_exporters import bundle
 from rnvp_exporters.errors import ExportError, ParityError
-from rnvp_runtime.manifest import Manifest
-from rnvp_runtime.tensor_proto import read
-from rnvp_runtime.verification import verify
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.tensor_proto import read
+from rnvp_runtime.bundle.verification import verify
 
 CONFIG = "given"
 

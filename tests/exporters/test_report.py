@@ -11,7 +11,7 @@ from lively_flows import CONFIGS, lively
 
 import rnvp_exporters
 from rnvp_exporters import report
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle.manifest import Manifest
 
 
 @cache
