@@ -19,7 +19,7 @@ from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.plain import from_plain, to_plain
-from rnvp_runtime.publishing import replacing
+from rnvp_runtime.publishing import publish_file
 
 __all__ = ["load", "read_training", "save"]
 
@@ -53,7 +53,7 @@ def save(
     }
     # Into a stream of ours: given a path, torch writes the file's own name into the archive, and
     # two equal checkpoints would differ by theirs.
-    with replacing(path) as stream:
+    with publish_file(path, error=CheckpointError) as stream:
         torch.save(content, stream)
 
 

@@ -4,8 +4,6 @@ import copy
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +24,7 @@ from rnvp_exporters.inference import apart
 from rnvp_exporters.tracing import FORMATS, INTEGERS, IR_VERSION, Format, Graph, graphs, trace
 from rnvp_runtime.bundle import manifest as bundle
 from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import MIN_ONNXRUNTIME
 
 __all__ = ["OPSETS", "export"]
@@ -74,16 +73,13 @@ def export(
     else:
         flow = copy.deepcopy(source).eval()
     _check_weights(flow)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        work.chmod(0o755)  # mkdtemp's 0700 would follow the bundle around
-        with _one_thread():
-            written = _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
-        _publish(work, target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    return written
+    with (
+        publish_folder(
+            target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError
+        ) as work,
+        _one_thread(),
+    ):
+        return _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
 
 
 def _check_options(
@@ -95,13 +91,11 @@ def _check_options(
         raise ExportError(f"dtype is {dtype!r}; it must be float32 or float64")
     if opset not in OPSETS:
         raise ExportError(f"opset is {opset}; it must be {OPSETS[0]} … {OPSETS[-1]}")
-    if not target.parent.is_dir():
-        raise ExportError(f"cannot write {target}: the folder {target.parent} does not exist")
-    if target.exists():
-        if not force:
-            raise ExportError(f"{target} is there already; --force replaces it, -o names another")
-        if not (target / "manifest.json").is_file():
-            raise ExportError(f"{target} is there already and is not a bundle; it is left alone")
+    check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
+
+
+def _is_bundle(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file()
 
 
 def _check_weights(flow: RNVP) -> None:
@@ -224,22 +218,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _publish(work: Path, target: Path) -> None:
-    """Put the finished folder in the target's place, by renames alone."""
-    for path in work.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    if not target.exists():
-        os.rename(work, target)
-        return
-    old = work.with_name(work.name + ".old")
-    os.rename(target, old)
-    try:
-        os.rename(work, target)
-    except BaseException:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

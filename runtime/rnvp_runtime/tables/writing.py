@@ -13,7 +13,7 @@ import numpy as np
 
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
-from rnvp_runtime.publishing import replacing
+from rnvp_runtime.publishing import publish_file
 from rnvp_runtime.tables.table import Column
 
 __all__ = ["WRITABLE", "Writer", "check_writable", "open_writer"]
@@ -62,7 +62,7 @@ def open_writer(
     Raises
     ------
     TableError, MissingExtraError
-        As `check_writable` and `rnvp_runtime.publishing.replacing` do.
+        As `check_writable` and `rnvp_runtime.publishing.publish_file` do.
     """
     if path is None:
         with _text(sys.stdout.buffer) as stream:
@@ -70,7 +70,7 @@ def open_writer(
         return
     check_writable(path)
     suffix = Path(path).suffix.lower()
-    with replacing(path) as file:
+    with publish_file(path, error=TableError) as file:
         if suffix == ".npy":
             matrix = NpyWriter(file, vector)
             yield matrix
