@@ -25,7 +25,7 @@ from rnvp_deploy.transforms import DiagonalAffine
 from rnvp_exporters.graphs import GraphDefinition, graph_definitions, trace
 from rnvp_exporters.graphs.operators import ONNX, PLAIN, Operators
 from rnvp_exporters.lowering import ABSORB, ALL, FOLD, RENAME, Rewrite, lower
-from rnvp_runtime.session import open_onnx
+from rnvp_runtime.engines.onnxruntime_engine import open_session
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
 
 MANY = 8192
@@ -119,7 +119,7 @@ def line(comparison: Comparison, pace: Pace) -> list[str]:
     with_it = trace(graph, lower(flow), torch.float32, "onnx", 18)
     without_it = comparison.trace(graph, flow)
     name = next(iter(graph.inputs))
-    sessions = {"with": open_onnx(with_it, "with"), "without": open_onnx(without_it, "without")}
+    sessions = {"with": open_session(with_it), "without": open_session(without_it)}
     x = data(comparison.size, MANY)
     tile = rows_in_a_tile(comparison.size.hidden, 4)
     found, expected = (run.run(["log_prob"], {name: x[:512]})[0] for run in sessions.values())

@@ -20,7 +20,7 @@ from benchmarks import machine
 from benchmarks.flows import FLOWS, FlowSize, data, make
 from benchmarks.racing import Calls, Contestant, Pace, race, ratio
 from benchmarks.tables import markdown
-from rnvp_runtime.session import open_onnx
+from rnvp_runtime.engines.onnxruntime_engine import open_session
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
 
 ROWS = 16_384
@@ -44,7 +44,7 @@ def measure(size: FlowSize, threads: list[int], pace: Pace) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "model.rnvp"
         rnvp_exporters.export(make(size), path, formats=["onnx"])
-        session = open_onnx((path / "density.onnx").read_bytes(), "density")
+        session = open_session((path / "density.onnx").read_bytes())
     x, out = data(size, ROWS), np.empty(ROWS, np.float32)
     rule = rows_in_a_tile(size.hidden, 4)
     lines = []

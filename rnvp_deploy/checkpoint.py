@@ -20,7 +20,7 @@ from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.plain import from_plain, to_plain
 from rnvp_deploy.spec import FlowSpec
-from rnvp_runtime.atomic import replacing
+from rnvp_runtime.publishing import publish_file
 
 __all__ = ["load", "read_training", "save"]
 
@@ -54,7 +54,7 @@ def save(
     }
     # Into an open file: given a path, torch writes the file's name into the archive, and two equal
     # checkpoints with different names would differ.
-    with replacing(path) as stream:
+    with publish_file(path, error=CheckpointError) as stream:
         torch.save(content, stream)
 
 

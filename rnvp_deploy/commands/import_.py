@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from rnvp_deploy.commands.option_types import column_names
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 __all__ = ["import_"]
 
 
-@click.command(name="rnvp-import", cls=OneLineCommand)
+@click.command(name="rnvp-import", cls=UserErrorCommand)
 @click.argument("factory")
 @click.option(
     "--weights",

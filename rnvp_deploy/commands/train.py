@@ -13,7 +13,7 @@ import click
 
 from rnvp_deploy.commands.option_types import column_names, layer_widths, scale_function
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ _TRAINING = {
 }
 
 
-@click.command(cls=OneLineCommand)
+@click.command(cls=UserErrorCommand)
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The checkpoint: model.pt.")
 @click.option(

@@ -1,4 +1,4 @@
-"""Run a trained R-NVP flow from its bundle: numbers in, numbers out, no PyTorch.
+"""Run a trained R-NVP flow from its bundle, without PyTorch.
 
     import rnvp_runtime
 
@@ -6,39 +6,49 @@
     flow.log_prob(x)               # (n,), nats
     flow.forward(x)                # (n, d), latents
     flow.inverse(z)                # (n, d)
-    flow.sample(1000, seed=7)      # (1000, d); row i is the same everywhere
+    flow.sample(1000, seed=7)      # (1000, d); row i is always the same
 
-Importing this package loads neither numpy nor onnxruntime; they come when first needed.
+Importing this package loads neither numpy nor onnxruntime. They are loaded when first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rnvp_runtime.errors import BundleError, InputError, MissingExtraError, RnvpError, TableError
+from rnvp_runtime.errors import (
+    BundleError,
+    EngineError,
+    InputError,
+    MissingExtraError,
+    OutputError,
+    RnvpError,
+    TableError,
+)
 
 if TYPE_CHECKING:
+    from rnvp_runtime.bundle.manifest import Manifest
     from rnvp_runtime.flow import Flow, load
-    from rnvp_runtime.manifest import Manifest
 
 __all__ = [
     "BundleError",
+    "EngineError",
     "Flow",
     "InputError",
     "Manifest",
     "MissingExtraError",
+    "OutputError",
     "RnvpError",
     "TableError",
     "load",
 ]
 
-_HOMES = {
+_MODULES = {
     "Flow": "rnvp_runtime.flow",
     "load": "rnvp_runtime.flow",
-    "Manifest": "rnvp_runtime.manifest",
+    "Manifest": "rnvp_runtime.bundle.manifest",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

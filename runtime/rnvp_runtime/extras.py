@@ -1,7 +1,7 @@
-"""Packages that only some users need, imported at the moment of use.
+"""Packages that only some users need, imported when they are first used.
 
-The plain install is numpy, onnxruntime and click. Everything else belongs to an extra of the
-distribution, and its absence is told in one line that says what to install.
+The plain install is numpy, onnxruntime and click. Every other package belongs to an extra of the
+distribution. If it is missing, the error is one line that says what to install.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from types import ModuleType
 
 from rnvp_runtime.errors import MissingExtraError
 
-__all__ = ["EXTRAS", "need", "what_to_install"]
+__all__ = ["EXTRAS", "import_extra", "missing_extra_message"]
 
 EXTRAS = {
     "pyarrow": "tables",
@@ -18,33 +18,28 @@ EXTRAS = {
     "onnxscript": "export",
     "matplotlib": "export",
     "openvino": "openvino",
-    "ray": "ray",
-    "pyspark": "spark",
-    "dask": "dask",
 }
-"""Import name of a package -> the extra that brings it."""
+"""Import name of a package -> the extra that installs it."""
 
 
-def what_to_install(module: str) -> str | None:
-    """The one line that a user without ``module`` needs; None if it belongs to no extra."""
+def missing_extra_message(module: str) -> str | None:
+    """What to tell a user who lacks ``module``; None if no extra installs it."""
     package = module.partition(".")[0]
     if package not in EXTRAS:
         return None
     return f'{package} is not installed: pip install "rnvp-deploy[{EXTRAS[package]}]"'
 
 
-def need(module: str) -> ModuleType:
+def import_extra(module: str) -> ModuleType:
     """Import ``module``, a package of an extra or a submodule of one.
 
-    Raises
-    ------
-    MissingExtraError
-        It is not installed; the text is the command that installs it.
+    Raises:
+        MissingExtraError: it is not installed. The text is the command that installs it.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # A broken install of the package (something *it* imports is missing) is not hidden.
+        # If the package is installed but one of its own imports is missing, that error is shown.
         if (error.name or "").partition(".")[0] != module.partition(".")[0]:
             raise
-        raise MissingExtraError(what_to_install(module) or str(error)) from None
+        raise MissingExtraError(missing_extra_message(module) or str(error)) from None

@@ -1,7 +1,7 @@
 """What a caller may pass as rows: arrays of any kind, lists, and data frames by column name.
 
 Nothing is converted whole. `rows_of` checks what it was given and returns a view that hands out
-runs of rows in the flow's dtype, so that a large float64 array costs no second copy.
+blocks of rows in the flow's dtype, so that a large float64 array costs no second copy.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ __all__ = ["Rows", "is_frame", "rows_of"]
 
 
 class Rows(Protocol):
-    """Rows of numbers, read in runs."""
+    """Rows of numbers, read in blocks."""
 
     def __len__(self) -> int:
         """The number of rows."""
 
-    def run(self, low: int, high: int) -> NDArray[Any]:
+    def block(self, low: int, high: int) -> NDArray[Any]:
         """Rows ``low`` ... ``high - 1``: (high - low, width), contiguous, in the flow's dtype."""
 
 
@@ -35,7 +35,7 @@ class _Matrix:
     def __len__(self) -> int:
         return len(self._matrix)
 
-    def run(self, low: int, high: int) -> NDArray[Any]:
+    def block(self, low: int, high: int) -> NDArray[Any]:
         part = self._matrix[low:high]
         if part.dtype == self._dtype:
             return np.ascontiguousarray(part)
@@ -52,7 +52,7 @@ class _Columns:
     def __len__(self) -> int:
         return self._rows
 
-    def run(self, low: int, high: int) -> NDArray[Any]:
+    def block(self, low: int, high: int) -> NDArray[Any]:
         out = np.empty((high - low, len(self._columns)), dtype=self._dtype)
         with np.errstate(over="ignore"):
             for i, column in enumerate(self._columns):

@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from rnvp_runtime.session import open_onnx
 from tests.embedding.exported import Bundle
+from rnvp_runtime.engines import ENGINES
 
 SOURCES = Path(__file__).parents[2] / "examples" / "c"
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.*"))
@@ -115,7 +115,7 @@ def test_many_samples_come_in_tiles(
     n = 10_000
     context = float32_bundle.with_context(n)
     graph = float32_bundle.path / "sampler.onnx"
-    session = open_onnx(graph.read_bytes(), graph.name)
+    run = ENGINES["onnxruntime"].open(graph.read_bytes(), ["x", "log_prob"])
     tiles = []
     for low in range(0, n, TILE):
         scalars = {"seed": 7, "start": low, "count": min(TILE, n - low)}
@@ -124,7 +124,7 @@ def test_many_samples_come_in_tiles(
         }
         feeds |= {"temperature": np.array(1, np.float32)}
         feeds |= {name: rows[low : low + TILE] for name, rows in context.items()}
-        tiles.append(np.column_stack(session.run(["x", "log_prob"], feeds)))
+        tiles.append(np.column_stack(run(feeds)))
     given = written(tmp_path, context.get("context"))
     found = program.rows(float32_bundle.path, n, 7, *([0, 1, *given] if given else []))
     np.testing.assert_array_equal(found, np.concatenate(tiles), strict=True)

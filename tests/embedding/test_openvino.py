@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from rnvp_runtime import MissingExtraError
+from rnvp_runtime.bundle.verification import verify
 from rnvp_runtime.commands.verify import verify as rnvp_verify
-from rnvp_runtime.engines import openvino_cpu
+from rnvp_runtime.engines import ENGINES
 from rnvp_runtime.stream import normals
-from rnvp_runtime.verification import verify
 from tests.embedding.exported import Bundle
 
 pytestmark = pytest.mark.slow
@@ -41,6 +41,12 @@ def excess(bundle: Bundle, found: dict[str, NDArray[Any]]) -> dict[str, float]:
     return times
 
 
+def run(bundle: Bundle, graph: str, outputs: list[str], feeds: dict[str, Any]) -> Any:
+    """What OpenVINO computes, given the file's bytes."""
+    content = (bundle.path / f"{graph}.onnx").read_bytes()
+    return ENGINES["openvino"].open(content, outputs)(feeds)
+
+
 @pytest.fixture(autouse=True)
 def openvino() -> None:
     """These tests need the engine."""
@@ -63,7 +69,7 @@ def test_noise_made_outside_gives_the_samples(float32_bundle: Bundle) -> None:
     """
     z = normals(SEED, 0, N, float32_bundle.flow.dim)
     feeds = {"z": z, **float32_bundle.with_context(N)}
-    x, log_prob = openvino_cpu(float32_bundle.path / "inverse.onnx", feeds, ["x", "log_prob"])
+    x, log_prob = run(float32_bundle, "inverse", ["x", "log_prob"], feeds)
     times = excess(float32_bundle, {"x": x, "log_prob": log_prob})
     assert max(times.values()) <= 2, times
 
@@ -71,7 +77,7 @@ def test_noise_made_outside_gives_the_samples(float32_bundle: Bundle) -> None:
 def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
     """It runs without an error and gives other samples, many of them finite.
 
-    If this fails, OpenVINO computes uint64 now: change engines.py, the model card and
+    If this fails, OpenVINO computes uint64 now: change engines/openvino_engine.py, the model card and
     docs/embedding.md.
     """
     feeds: dict[str, Any] = {
@@ -81,7 +87,7 @@ def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
         "temperature": np.array(1, np.float32),
         **float32_bundle.with_context(N),
     }
-    [x] = openvino_cpu(float32_bundle.path / "sampler.onnx", feeds, ["x"])
+    [x] = run(float32_bundle, "sampler", ["x"], feeds)
     right = float32_bundle.flow.sample(N, seed=SEED, **float32_bundle.with_context(N))
     assert x.shape == right.shape
     assert np.isfinite(x).all(axis=1).any()
@@ -107,7 +113,7 @@ def test_nan_is_lost_and_the_check_says_that_it_was_not_judged(
     """One NaN in x makes all of z NaN, but OpenVINO's relu makes 0 of it on the way."""
     bundle = make("unconditional")
     x = np.array([[np.nan, 0]], np.float32)
-    [z] = openvino_cpu(bundle.path / "density.onnx", {"x": x}, ["z"])
+    [z] = run(bundle, "density", ["z"], {"x": x})
     assert np.isnan(bundle.flow.forward(x)).all()
     assert not np.isnan(z).all()
     density = verify(bundle.path, "openvino")[1]

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from rnvp_runtime.session import open_onnx
+from rnvp_runtime.engines import ENGINES
 from rnvp_runtime.stream import normals, philox4x32, words
 from tests.embedding.exported import Bundle
 
@@ -99,7 +99,7 @@ def test_the_exported_sampler_gives_the_same_words(bundle: Bundle, row: dict[str
         model.graph.output.append(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT64, None)
         )
-    session = open_onnx(model.SerializeToString(), path.name)
+    run = ENGINES["onnxruntime"].open(model.SerializeToString(), ["philox_even", "philox_odd"])
     feeds: dict[str, Any] = {
         "seed": np.array(int(row["seed"]), np.int64),
         "start": np.array(int(row["row"]), np.int64),
@@ -107,7 +107,7 @@ def test_the_exported_sampler_gives_the_same_words(bundle: Bundle, row: dict[str
         "temperature": np.array(1, bundle.flow.manifest.dtype),
         **bundle.with_context(1),
     }
-    even, odd = session.run(["philox_even", "philox_odd"], feeds)
+    even, odd = run(feeds)
     found = np.stack([even[1], odd[1], even[0], odd[0]], axis=-1)[:, 0]  # (blocks, 4)
     expected = integers(row["words"])
     shared = min(len(found), len(expected))

@@ -17,10 +17,10 @@ import rnvp_runtime
 from rnvp_exporters.bundle import export as bundle
 from rnvp_exporters.errors import ExportError, ParityError
 from rnvp_exporters.lowering import lower
-from rnvp_runtime.manifest import Manifest
-from rnvp_runtime.tensor_proto import read
-from rnvp_runtime.verification import verify
 from tests.flows import CONFIGS, lively, some_context, some_data
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.tensor_proto import read
+from rnvp_runtime.bundle.verification import verify
 
 CONFIG = "given"
 

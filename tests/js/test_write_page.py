@@ -85,7 +85,7 @@ def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
 def test_what_is_no_page_is_left_alone(bundle, ort, tmp_path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "thesis.tex").write_text("")
-    with pytest.raises(ExportError, match="is not a page of ours; it is left alone"):
+    with pytest.raises(ExportError, match="is not a page; it is left alone"):
         write_page(bundle, tmp_path / "site", force=True)
     assert (tmp_path / "site" / "thesis.tex").exists()
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import rnvp_runtime
-from rnvp_runtime.manifest import (
+from rnvp_runtime.bundle.manifest import (
     Checkpoint,
     FileRecord,
     FlowSummary,
@@ -29,7 +29,7 @@ from rnvp_runtime.manifest import (
     Spread,
     TensorSpec,
 )
-from rnvp_runtime.tensor_proto import serialize
+from rnvp_runtime.bundle.tensor_proto import serialize
 
 Array = NDArray[Any]
 HASH = ((73, 31, 7), (59, 17, 11))  # of (row, seed, constant), one triple a column in turn

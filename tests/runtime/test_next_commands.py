@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from rnvp_runtime import Manifest
-from rnvp_runtime.next_commands import next_commands
+from rnvp_runtime.terminal.next_commands import next_commands
 
 
 def test_paths_are_quoted_for_the_shell(bundle: Path) -> None:

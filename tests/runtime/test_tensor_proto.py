@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rnvp_runtime import BundleError
-from rnvp_runtime.tensor_proto import parse, read, serialize
+from rnvp_runtime.bundle.tensor_proto import parse, read, serialize
 
 ARRAYS = [
     np.array([[1.5, -2.0], [np.nan, np.inf]], np.float32),

@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from rnvp_runtime import Manifest
-from rnvp_runtime.engines import Engine, onnxruntime_cpu
-from rnvp_runtime.manifest import Parity
-from rnvp_runtime.tensor_proto import read, serialize
-from rnvp_runtime.verification import Check, check_vectors, verify
+from rnvp_runtime.bundle.manifest import Parity
+from rnvp_runtime.bundle.tensor_proto import read, serialize
+from rnvp_runtime.bundle.verification import Check, check_vectors, read_files, verify
+from rnvp_runtime.engines import ENGINES, Run
+from rnvp_runtime.engines.onnxruntime_engine import OnnxRuntime
 
 Make = Callable[..., Path]
+
+
+def vectors_of(bundle: Path, engine: OnnxRuntime) -> list[Check]:
+    manifest = Manifest.read(bundle)
+    _, contents = read_files(bundle, manifest, manifest.files)
+    return check_vectors(contents, manifest, engine)
 
 
 def failed(checks: list[Check]) -> list[str]:
@@ -65,13 +72,19 @@ def test_a_file_too_many_is_named_and_the_vectors_run_all_the_same(make_bundle: 
 def test_an_engine_that_strays_is_found(bundle: Path) -> None:
     """The excess is given in units of what is permitted, with the place and both numbers."""
 
-    def astray(path: Path, feeds: Any, outputs: Any) -> list[Any]:
-        found = [a.copy() for a in onnxruntime_cpu(path, feeds, outputs)]
-        if "density" in path.name:
-            found[1][2, 1] += 5e-4
-        return found
+    class WrongDensity(OnnxRuntime):
+        def open(self, content: bytes, outputs: Any, **given: Any) -> Run:
+            run = super().open(content, outputs, **given)
 
-    found = failed(check_vectors(bundle, Manifest.read(bundle), Engine(astray)))
+            def wrong(inputs: Any) -> list[Any]:
+                found = [output.copy() for output in run(inputs)]
+                if given["signature"].graph == "density":
+                    found[1][2, 1] += 5e-4
+                return found
+
+            return wrong
+
+    found = failed(vectors_of(bundle, WrongDensity()))
     assert len(found) == 1
     assert found[0].startswith(
         "density z 5 times the permitted error: test_data_set_0 [2, 1]: found"
@@ -81,10 +94,11 @@ def test_an_engine_that_strays_is_found(bundle: Path) -> None:
 def test_an_engine_that_fails_is_a_finding(bundle: Path) -> None:
     """Whatever it raises becomes a failed check of that graph."""
 
-    def broken(path: Path, feeds: Any, outputs: Any) -> list[Any]:
-        raise OverflowError("no uint64\nhere")
+    class Broken(OnnxRuntime):
+        def open(self, content: bytes, outputs: Any, **given: Any) -> Run:
+            raise OverflowError("no uint64\nhere")
 
-    found = failed(check_vectors(bundle, Manifest.read(bundle), Engine(broken)))
+    found = failed(vectors_of(bundle, Broken()))
     assert found == [f"{g} fails: no uint64 here" for g in ("density", "inverse", "sampler")]
 
 
@@ -140,6 +154,30 @@ def test_an_output_without_tolerance_fails(make_bundle: Make, reseal: Any) -> No
     manifest = Manifest.read(path)
     reseal(path, dataclasses.replace(manifest, parity=manifest.parity[1:]))
     assert failed(verify(path)) == ["density log_prob the manifest gives no tolerance for it"]
+
+
+def test_each_file_is_read_once_and_each_graph_opened_once(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was hashed is what runs: no file is opened again, whatever the number of vectors."""
+    opened: list[str] = []
+    path_open = Path.open
+
+    def counted(path: Path, *args: Any, **options: Any) -> Any:
+        opened.append(path.name)
+        return path_open(path, *args, **options)
+
+    class Counting(OnnxRuntime):
+        def open(self, content: bytes, outputs: Any, **given: Any) -> Run:
+            opened.append(f"engine {given['signature'].graph}")
+            return super().open(content, outputs, **given)
+
+    monkeypatch.setitem(ENGINES, "counting", Counting())
+    monkeypatch.setattr(Path, "open", counted)
+    assert failed(verify(bundle, "counting")) == []
+    for name in ("density", "inverse", "sampler"):
+        assert opened.count(f"{name}.onnx") == 1
+        assert opened.count(f"engine {name}") == 1
 
 
 def test_an_old_onnxruntime_fails(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import rnvp_deploy
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle.manifest import Manifest
 
 pytestmark = pytest.mark.slow
 

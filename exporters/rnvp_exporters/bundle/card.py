@@ -1,7 +1,7 @@
 """The model card: ``README.md`` in the bundle, with a complete program to copy in each language."""
 
 from rnvp_exporters.bundle.templates import environment
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["programs", "write"]
 

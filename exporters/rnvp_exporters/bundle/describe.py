@@ -4,7 +4,7 @@ from rnvp_deploy import RNVP
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Dense, Residual, Steps
 from rnvp_deploy.transforms import Coupling, CouplingSpec
-from rnvp_runtime.manifest import FlowSummary
+from rnvp_runtime.bundle.manifest import FlowSummary
 
 __all__ = ["summarise"]
 

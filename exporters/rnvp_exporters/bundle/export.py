@@ -4,8 +4,6 @@ import copy
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,14 +31,16 @@ from rnvp_exporters.graphs import (
 from rnvp_exporters.lowering import lower
 from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.running import engine
-from rnvp_runtime import manifest as bundle
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle import manifest as bundle
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.publishing import check_folder_target, publish_folder
+from rnvp_runtime.versions import MIN_ONNXRUNTIME
 
 __all__ = ["OPSETS", "export"]
 
 OPSETS = range(18, 24)
-MIN_ONNXRUNTIME = {18: "1.18", 19: "1.18", 20: "1.18", 21: "1.18", 22: "1.20", 23: "1.23"}
-"""The oldest onnxruntime that runs each opset at IR version 10."""
+NEEDS_NEWER = {23: "1.23"}
+"""Opset -> the oldest onnxruntime that runs it, if newer than the package's own oldest."""
 
 Progress = Callable[[str], None]
 
@@ -82,16 +82,13 @@ def export(
     else:
         flow = copy.deepcopy(source).eval()
     _check_weights(flow)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        work.chmod(0o755)  # mkdtemp's 0700 would follow the bundle around
-        with _one_thread():
-            written = _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
-        _publish(work, target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    return written
+    with (
+        publish_folder(
+            target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError
+        ) as work,
+        _one_thread(),
+    ):
+        return _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
 
 
 def _check_options(
@@ -103,13 +100,11 @@ def _check_options(
         raise ExportError(f"dtype is {dtype!r}; it must be float32 or float64")
     if opset not in OPSETS:
         raise ExportError(f"opset is {opset}; it must be {OPSETS[0]} … {OPSETS[-1]}")
-    if not target.parent.is_dir():
-        raise ExportError(f"cannot write {target}: the folder {target.parent} does not exist")
-    if target.exists():
-        if not force:
-            raise ExportError(f"{target} is there already; --force replaces it, -o names another")
-        if not (target / "manifest.json").is_file():
-            raise ExportError(f"{target} is there already and is not a bundle; it is left alone")
+    check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
+
+
+def _is_bundle(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file()
 
 
 def _check_weights(flow: RNVP) -> None:
@@ -163,7 +158,7 @@ def _write(
         dtype=dtype,
         opset=opset,
         ir_version=IR_VERSION,
-        min_onnxruntime=MIN_ONNXRUNTIME[opset],
+        min_onnxruntime=NEEDS_NEWER.get(opset, MIN_ONNXRUNTIME),
         flow=summarise(flow),
         graphs=described,
         parity=tuple(records),
@@ -234,22 +229,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _publish(work: Path, target: Path) -> None:
-    """Put the finished folder in the target's place, by renames alone."""
-    for path in work.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    if not target.exists():
-        os.rename(work, target)
-        return
-    old = work.with_name(work.name + ".old")
-    os.rename(target, old)
-    try:
-        os.rename(work, target)
-    except BaseException:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -12,16 +12,16 @@ is no Python package: it is taken from where npm installed it.
 
 import json
 import os
-import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from rnvp_exporters.errors import ExportError
-from rnvp_runtime.manifest import Manifest
-from rnvp_runtime.verification import check_files
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.verification import check_files
+from rnvp_runtime.publishing import check_folder_target, publish_folder
+from rnvp_runtime.versions import is_older
 
 __all__ = ["ONNXRUNTIME_WEB", "PageFile", "check_target", "find_onnxruntime_web", "write_page"]
 
@@ -70,9 +70,9 @@ def write_page(
     engine = find_onnxruntime_web(onnxruntime_web, least=manifest.min_onnxruntime)
     page, runtime = _sources()
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        work.chmod(0o755)  # mkdtemp's 0700 would follow the page to its host
+    with publish_folder(
+        target, force=force, is_ours=_is_page, kind="page", error=ExportError
+    ) as work:
         _copy(page, work)
         _copy(runtime, work / "rnvp-runtime" / "src")
         (work / "onnxruntime-web" / "dist").mkdir(parents=True)
@@ -81,15 +81,6 @@ def write_page(
         for name in ("manifest.json", *manifest.files):
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle / name, work / BUNDLE / name)
-        if target.exists():
-            os.rename(target, work / ".old")
-        os.rename(work, target)
-    except BaseException:
-        if (work / ".old").exists():
-            os.rename(work / ".old", target)
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    shutil.rmtree(target / ".old", ignore_errors=True)
     return _listed(target)
 
 
@@ -99,12 +90,12 @@ def check_target(target: Path, *, force: bool) -> None:
     Raises:
         ExportError: the target is there already.
     """
-    if not target.exists():
-        return
-    if not force:
-        raise ExportError(f"{target} is there already; --force replaces it")
-    if not (target / BUNDLE / "manifest.json").is_file():
-        raise ExportError(f"{target} is there already and is not a page of ours; it is left alone")
+    if target.exists():
+        check_folder_target(target, force=force, is_ours=_is_page, kind="page", error=ExportError)
+
+
+def _is_page(folder: Path) -> bool:
+    return (folder / BUNDLE / "manifest.json").is_file()
 
 
 def find_onnxruntime_web(
@@ -129,7 +120,7 @@ def find_onnxruntime_web(
     for place in places:
         if all((place / "dist" / name).is_file() for name in WASM_BUILD):
             found = json.loads((place / "package.json").read_text(encoding="utf-8"))["version"]
-            if least and _numbers(found) < _numbers(least):
+            if least and is_older(found, least):
                 raise ExportError(
                     f"onnxruntime-web {found} is too old, this bundle needs {least}: {install}"
                 )
@@ -161,8 +152,3 @@ def _listed(page: Path) -> tuple[PageFile, ...]:
     order = ("", "rnvp-runtime", "onnxruntime-web", BUNDLE)
     named.sort(key=lambda file: order.index(file[0].rpartition("/")[0].partition("/")[0]))
     return tuple(PageFile(name, size) for name, size in named)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    leading = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, leading.group().split("."))) if leading else ()

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from rnvp_deploy import RNVP
 from rnvp_exporters.bundle.templates import environment
 from rnvp_exporters.proof.parity import ALLOWED
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["write"]
 

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_runtime.next_commands import next_commands
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.terminal.next_commands import next_commands
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     from rnvp_deploy import RNVP
     from rnvp_exporters.bundle.page import PageFile
-    from rnvp_runtime.manifest import Manifest
+    from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["export"]
 
 FORMATS = ("onnx", "torchscript", "pt2")
 
 
-@click.command(cls=OneLineCommand)
+@click.command(cls=UserErrorCommand)
 @click.argument("model")
 @click.option(
     "-o",
@@ -83,13 +83,13 @@ def export(
     """
     from rnvp_exporters.bundle import page as web
     from rnvp_exporters.bundle.export import export as write_bundle
-    from rnvp_runtime.progress import telling
+    from rnvp_runtime.terminal.progress import status_line
 
     source, target = _source(model, weights, output)
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force)
         web.find_onnxruntime_web()
-    with telling() as tell:
+    with status_line() as show:
         manifest = write_bundle(
             source,
             target,
@@ -97,7 +97,7 @@ def export(
             dtype=dtype,
             opset=opset,
             force=force,
-            progress=tell,
+            progress=show,
         )
     written = web.write_page(target, page, force=force) if page else ()
     click.echo(manifest.to_json(), nl=False) if as_json else _tell(manifest, target)

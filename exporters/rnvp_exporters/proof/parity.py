@@ -16,7 +16,7 @@ from rnvp_exporters.errors import ParityError
 from rnvp_exporters.graphs import Format
 from rnvp_exporters.proof.probes import Arrays, Probe, errors, spread
 from rnvp_exporters.proof.running import GraphFunction
-from rnvp_runtime.manifest import Parity, Spread
+from rnvp_runtime.bundle.manifest import Parity, Spread
 
 __all__ = ["ALLOWED", "BATCHES", "check"]
 

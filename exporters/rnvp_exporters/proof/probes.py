@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Transform
 from rnvp_exporters.graphs import INTEGERS, GraphDefinition
-from rnvp_runtime.manifest import Spread
+from rnvp_runtime.bundle.manifest import Spread
 from rnvp_runtime.stream import normals
 
 __all__ = ["DATA_ROWS", "Arrays", "OtherFunctions", "Probe", "eager", "errors", "probe", "spread"]

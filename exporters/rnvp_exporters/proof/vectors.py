@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rnvp_deploy import RNVP
 from rnvp_exporters.proof.probes import DATA_ROWS, Arrays, Probe, eager
-from rnvp_runtime.tensor_proto import serialize
+from rnvp_runtime.bundle.tensor_proto import serialize
 
 __all__ = ["write_vectors"]
 

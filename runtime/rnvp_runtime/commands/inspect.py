@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from rnvp_runtime.manifest import Manifest, Parity, TensorSpec
-from rnvp_runtime.next_commands import next_commands
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.bundle.manifest import Manifest, Parity, TensorSpec
+from rnvp_runtime.terminal.next_commands import next_commands
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
-@click.command(cls=OneLineCommand)
+@click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The manifest as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnvp_runtime.errors import InputError
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     from rnvp_runtime.flow import Flow
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BATCH = 65536  # rows in memory at once
 
 
-@click.command(cls=OneLineCommand)
+@click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("-n", "rows", type=click.IntRange(min=0), help="Rows to draw.")
 @click.option("--seed", type=int, help="Any 64-bit number; the same seed gives the same rows.")
@@ -66,9 +66,9 @@ def sample(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
     from rnvp_runtime.flow import load
-    from rnvp_runtime.progress import progress
     from rnvp_runtime.stream import fresh_seed, signed_seed
     from rnvp_runtime.tables import open_table, open_writer, refuse_gaps
+    from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
     if log_prob and "log_prob" in flow.columns:
@@ -83,7 +83,7 @@ def sample(
     names = (*flow.columns, *(("log_prob",) if log_prob else ()))
     with (
         open_writer(output) as writer,
-        progress(table.rows if table else rows, "Sampling") as advance,
+        progress_bar(table.rows if table else rows, "Sampling") as advance,
     ):
         for count, given in runs:
             x, lp = flow.sample(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnvp_runtime.errors import InputError, TableError
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnvp_runtime.tables import Batch
 
 
-@click.command(cls=OneLineCommand)
+@click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: CSV to stdout.")
@@ -52,8 +52,8 @@ def score(
     import numpy as np
 
     from rnvp_runtime.flow import load
-    from rnvp_runtime.progress import progress
     from rnvp_runtime.tables import Gaps, check_writable, open_table, open_writer, refuse_gaps
+    from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
     source = open_table(table)
@@ -74,7 +74,7 @@ def score(
     total, began, done, scored = 0.0, time.perf_counter(), 0, 0
     with (
         open_writer(output, delimiter=getattr(source, "delimiter", ","), vector=True) as writer,
-        progress(source.rows, "Scoring") as advance,
+        progress_bar(source.rows, "Scoring") as advance,
     ):
         for batch in source:
             numbers = batch.numeric(names)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
+from rnvp_runtime.engines import ENGINES
 from rnvp_runtime.errors import BundleError
-from rnvp_runtime.one_line import OneLineCommand
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
-@click.command(cls=OneLineCommand)
+@click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--engine",
-    type=click.Choice(["onnxruntime", "openvino"]),
+    type=click.Choice(list(ENGINES)),
     default="onnxruntime",
     show_default=True,
     help="What runs the test vectors.",
@@ -25,16 +26,17 @@ from rnvp_runtime.one_line import OneLineCommand
 def verify(bundle: Path, engine: str, as_json: bool) -> None:
     """Check every file of BUNDLE, then run its test vectors here.
 
-    Files are compared with the sizes and hashes in the manifest; outputs with those stored in the
-    bundle, within the error that the manifest permits. Exits 1 if anything is off.
+    Files are compared with the sizes and hashes in the manifest. Outputs are compared with those
+    stored in the bundle, within the error that the manifest permits. The exit code is 1 if a check
+    fails.
 
-    With --engine openvino the sampler fails: OpenVINO has no uint64 arithmetic, and says nothing.
+    With --engine openvino the sampler fails: OpenVINO has no uint64 arithmetic and raises no error.
 
     \b
     Example:
       rnvp-verify model.rnvp
     """
-    from rnvp_runtime import verification
+    from rnvp_runtime.bundle import verification
 
     checks = verification.verify(bundle, engine)
     failed = [check for check in checks if not check.passed]

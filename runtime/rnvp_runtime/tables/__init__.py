@@ -11,8 +11,8 @@ Training reads through here too (`read_columns`), so that a table means the same
 Errors name the file, the column and the row; row 1 is the first row of data.
 """
 
+from rnvp_runtime.tables.formats import open_table
 from rnvp_runtime.tables.gaps import Gaps, refuse_gaps, rows_with_gaps, say_rows
-from rnvp_runtime.tables.opening import open_table
 from rnvp_runtime.tables.table import Batch, Column, Table
 from rnvp_runtime.tables.whole import Numbers, read_columns
 from rnvp_runtime.tables.writing import WRITABLE, Writer, check_writable, open_writer

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing, repeated
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.extras import need
+from rnvp_runtime.extras import import_extra
 
 __all__ = ["ParquetTable"]
 
@@ -44,8 +44,8 @@ class ParquetTable:
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        arrow = need("pyarrow")
-        parquet = need("pyarrow.parquet")
+        arrow = import_extra("pyarrow")
+        parquet = import_extra("pyarrow.parquet")
         try:
             with parquet.ParquetFile(self.path) as file:
                 yield file
@@ -75,7 +75,7 @@ class ParquetBatch:
         return dict(zip(self._batch.schema.names, self._batch.columns, strict=True))
 
     def _numbers(self, name: str) -> Any:
-        arrow = need("pyarrow")
+        arrow = import_extra("pyarrow")
         column = self._batch.column(name)
         kind, types = column.type, arrow.types
         if not any(

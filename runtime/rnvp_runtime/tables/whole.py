@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
+from rnvp_runtime.tables.formats import open_table
 from rnvp_runtime.tables.numpy_table import MatrixTable
-from rnvp_runtime.tables.opening import open_table
 
 __all__ = ["Numbers", "read_columns"]
 

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Protocol, TextIO
 
 import numpy as np
 
-from rnvp_runtime.atomic import replacing
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.extras import need
+from rnvp_runtime.extras import import_extra
+from rnvp_runtime.publishing import publish_file
 from rnvp_runtime.tables.table import Column
 
 __all__ = ["WRITABLE", "Writer", "check_writable", "open_writer"]
@@ -42,7 +42,7 @@ def check_writable(path: str | PathLike[str]) -> None:
     if suffix not in WRITABLE:
         raise TableError(f"cannot write {path}: name it one of {', '.join(WRITABLE)}")
     if suffix == ".parquet":
-        need("pyarrow")
+        import_extra("pyarrow")
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def open_writer(
     Raises
     ------
     TableError, MissingExtraError
-        As `check_writable` and `rnvp_runtime.atomic.replacing` do.
+        As `check_writable` and `rnvp_runtime.publishing.publish_file` do.
     """
     if path is None:
         with _text(sys.stdout.buffer) as stream:
@@ -70,7 +70,7 @@ def open_writer(
         return
     check_writable(path)
     suffix = Path(path).suffix.lower()
-    with replacing(path) as file:
+    with publish_file(path, error=TableError) as file:
         if suffix == ".npy":
             matrix = NpyWriter(file, vector)
             yield matrix
@@ -134,13 +134,13 @@ class ParquetWriter:
     """Parquet, one row group a batch. Columns of text stay text, pyarrow's keep their type."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._arrow = file, need("pyarrow")
+        self._file, self._arrow = file, import_extra("pyarrow")
         self._out: Any = None
 
     def write(self, columns: Mapping[str, Column]) -> None:
         table = self._arrow.table(dict(columns))
         if self._out is None:
-            self._out = need("pyarrow.parquet").ParquetWriter(self._file, table.schema)
+            self._out = import_extra("pyarrow.parquet").ParquetWriter(self._file, table.schema)
         self._out.write_table(table)
 
     def finish(self) -> None:

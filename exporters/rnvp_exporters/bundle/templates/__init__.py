@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from rnvp_runtime.manifest import TensorSpec
+from rnvp_runtime.bundle.manifest import TensorSpec
 
 __all__ = ["environment"]
 

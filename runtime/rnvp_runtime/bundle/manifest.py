@@ -118,7 +118,7 @@ class Manifest:
     dtype: str  # of all float tensors: "float32" or "float64"
     opset: int
     ir_version: int
-    min_onnxruntime: str  # e.g. "1.18"
+    min_onnxruntime: str  # e.g. "1.21"
     flow: FlowSummary
     graphs: dict[str, Graph]  # density, inverse, sampler
     parity: tuple[Parity, ...]

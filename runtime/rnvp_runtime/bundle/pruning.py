@@ -10,7 +10,7 @@ the file's bytes before it is opened. Of onnx.proto3 this takes
 
 from collections.abc import Sequence
 
-from rnvp_runtime.protobuf import encoded, fields
+from rnvp_runtime.bundle.protobuf import encoded, fields
 
 __all__ = ["pruned"]
 

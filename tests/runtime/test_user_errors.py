@@ -1,25 +1,21 @@
-"""Commands that tell errors in one line, as every command of the distribution does."""
+"""Commands that report a user's error in one line, as every command of the distribution does."""
 
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
 from rnvp_runtime import BundleError
-from rnvp_runtime.one_line import OneLineCommand, OneLineGroup
+from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
-def run(error: BaseException, group: bool = False) -> Result:
+def run(error: BaseException) -> Result:
     def fail() -> None:
         raise error
 
-    if not group:
-        return CliRunner().invoke(OneLineCommand("c", callback=fail), [])
-    return CliRunner().invoke(OneLineGroup("g", [click.Command("c", callback=fail)]), ["c"])
+    return CliRunner().invoke(UserErrorCommand("c", callback=fail), [])
 
 
-@pytest.mark.parametrize("group", [False, True])
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -36,9 +32,9 @@ def run(error: BaseException, group: bool = False) -> Result:
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
 )
-def test_errors_a_user_can_mend_are_one_line(error: Any, code: int, said: str, group: bool) -> None:
+def test_errors_that_a_user_can_correct_are_one_line(error: Any, code: int, said: str) -> None:
     """The text on stderr, and the exit code."""
-    result = run(error, group)
+    result = run(error)
     assert (result.exit_code, result.stderr, result.stdout) == (code, said, "")
 
 
@@ -46,5 +42,5 @@ def test_errors_a_user_can_mend_are_one_line(error: Any, code: int, said: str, g
     "error", [KeyError("k"), ModuleNotFoundError("no", name="rnvp_runtime.laod")]
 )
 def test_defects_keep_their_traceback(error: Exception) -> None:
-    """What a user cannot mend is not dressed up."""
+    """An error that the user cannot correct is shown as Python shows it."""
     assert run(error).exception is error

@@ -1,15 +1,15 @@
-"""What to type next, shown after a bundle's card and after an export."""
+"""The commands to run next, shown after an export or an inspection."""
 
 import shlex
 from os import PathLike, fspath
 
-from rnvp_runtime.manifest import Manifest
+from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["next_commands"]
 
 
 def next_commands(manifest: Manifest, path: str | PathLike[str]) -> list[str]:
-    """Command lines for the bundle at ``path``, each ready to be pasted into a shell."""
+    """Command lines for the bundle at ``path``, quoted for a shell."""
     bundle = shlex.quote(fspath(path))
     context = " --context " + ",".join("0" * manifest.context_dim) if manifest.context_dim else ""
     return [

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnvp_runtime.bundle.protobuf import encoded, fields, varints
 from rnvp_runtime.errors import BundleError
-from rnvp_runtime.protobuf import encoded, fields, varints
 
 __all__ = ["parse", "read", "serialize"]
 

@@ -1,0 +1,251 @@
+"""Whether a bundle is complete, and gives on this machine the numbers that it gave when exported.
+
+There are two questions. Is every file the one that was exported (size and sha256)? Does an
+engine, given the inputs of the bundle's test vectors, stay within the error that the manifest
+permits? The second question finds an engine that computes something else without an error.
+
+Each file is read once: what is compared with the manifest is also what is run.
+"""
+
+import hashlib
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnvp_runtime.bundle.graph_file import graph_file
+from rnvp_runtime.bundle.manifest import FileRecord, Manifest
+from rnvp_runtime.bundle.tensor_proto import parse
+from rnvp_runtime.engines import Engine, OpenOptions, Run, Signature, find_engine
+from rnvp_runtime.errors import BundleError, MissingExtraError, RnvpError
+
+__all__ = ["Check", "check_files", "check_vectors", "read_files", "verify"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked."""
+
+    name: str
+    passed: bool
+    detail: str  # what was found; on failure also by how much it is off
+
+
+def verify(folder: Path, engine: str = "onnxruntime") -> list[Check]:
+    """All checks of the bundle at ``folder``.
+
+    The test vectors run only if no file is missing or altered and the engine can run the bundle.
+
+    Raises:
+        BundleError: the manifest cannot be read.
+        InputError: there is no such engine.
+        MissingExtraError: the engine is not installed.
+    """
+    manifest, chosen = Manifest.read(folder), find_engine(engine)
+    try:
+        chosen.check(manifest)
+        graphs = {graph_file(manifest, graph, chosen.format) for graph in manifest.graphs}
+        refusal = None
+    except MissingExtraError:
+        raise
+    except RnvpError as error:
+        graphs, refusal = set(), Check(engine, False, str(error))
+    vectors = {file for file in manifest.files if _VECTOR.fullmatch(file)}
+    checks, contents = read_files(folder, manifest, graphs | vectors)
+    if any(check.name in manifest.files and not check.passed for check in checks):
+        return [*checks, Check("test vectors", False, "not run: the files are not as exported")]
+    if refusal:
+        return [*checks, refusal]
+    return checks + check_vectors(contents, manifest, chosen)
+
+
+def check_files(folder: Path, manifest: Manifest) -> list[Check]:
+    """One failed check for each file that is missing, altered or unexpected; or one passed."""
+    return read_files(folder, manifest, ())[0]
+
+
+def read_files(
+    folder: Path, manifest: Manifest, kept: Container[str]
+) -> tuple[list[Check], dict[str, bytes]]:
+    """Check all files, as `check_files` does, and return the content of the ``kept`` ones.
+
+    Returns:
+        The checks, and name -> content of each file in ``kept`` that is as exported.
+    """
+    failed, contents = [], {}
+    for name, record in manifest.files.items():
+        content, fault = _read(folder / name, record, name in kept)
+        if fault:
+            failed.append(Check(name, False, fault))
+        elif content is not None:
+            contents[name] = content
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    failed += [
+        Check(name, False, "is not part of the bundle")
+        for name in sorted(present - manifest.files.keys() - {"manifest.json"})
+    ]
+    total = sum(record.bytes for record in manifest.files.values())
+    passed = Check("files", True, f"{len(manifest.files)} as exported, {total:,} bytes")
+    return failed or [passed], contents
+
+
+def _read(path: Path, record: FileRecord, keep: bool) -> tuple[bytes | None, str | None]:
+    """(content, None) of a file that is as ``record`` says, else (None, what is wrong)."""
+    if not path.is_file():
+        return None, "is missing"
+    size = path.stat().st_size
+    if size != record.bytes:
+        return None, f"is altered: {size:,} bytes, exported with {record.bytes:,}"
+    with path.open("rb") as file:
+        content = file.read() if keep else None
+        digest = hashlib.file_digest(file, "sha256") if content is None else hashlib.sha256(content)
+    if digest.hexdigest() != record.sha256:
+        return None, "is altered: its sha256 differs"
+    return content, None
+
+
+_VECTOR = re.compile(r"tests/([^/]+)/(test_data_set_(\d+))/(input|output)_\d+\.pb")
+
+
+def check_vectors(contents: Mapping[str, bytes], manifest: Manifest, engine: Engine) -> list[Check]:
+    """One check for each output of each graph, over all its test vectors.
+
+    Rows that hold NaN or infinity are judged only if the engine is said to keep them. If it is
+    not, the check's detail says so.
+
+    Args:
+        contents: file name -> content of the graphs and of the test vectors.
+    """
+    checks: list[Check] = []
+    for name, graph in manifest.graphs.items():
+        sets = _data_sets(contents, name)
+        if not sets:
+            checks.append(Check(name, False, "has no test vectors"))
+            continue
+        try:
+            file = graph_file(manifest, name, engine.format)
+            outputs = [spec.name for spec in graph.outputs]
+            run = engine.open(
+                contents[file],
+                outputs,
+                signature=Signature.of(manifest, name),
+                options=OpenOptions(file),
+            )
+            compared = [_compare(run, manifest, name, contents, data, engine) for data in sets]
+        except Exception as error:  # an engine may raise any class; here it is a finding
+            found = [Check(name, False, " ".join(f"fails: {error}".split()))]
+        else:
+            found = [_judge(manifest, name, i, compared) for i in range(len(outputs))]
+        checks += map(partial(_with_advice, advice=engine.wrong_graphs.get(name)), found)
+    return checks
+
+
+def _data_sets(contents: Mapping[str, bytes], graph: str) -> list[str]:
+    """The folders of the test vectors of ``graph``, by number."""
+    found = {
+        int(match[3]): f"tests/{graph}/{match[2]}"
+        for match in map(_VECTOR.fullmatch, contents)
+        if match and match[1] == graph
+    }
+    return [folder for _, folder in sorted(found.items())]
+
+
+def _with_advice(check: Check, advice: str | None) -> Check:
+    if check.passed or advice is None:
+        return check
+    return replace(check, detail=f"{check.detail}. {advice}")
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What an engine computed for one test vector, beside what is expected."""
+
+    name: str
+    found: Sequence[Array]
+    expected: Sequence[Array]
+    judged: NDArray[np.bool_]  # (n,): the rows that count
+
+
+def _compare(
+    run: Run,
+    manifest: Manifest,
+    graph: str,
+    contents: Mapping[str, bytes],
+    folder: str,
+    engine: Engine,
+) -> _Comparison:
+    specs = manifest.graphs[graph]
+    inputs = {
+        spec.name: _tensor(contents, f"{folder}/input_{i}.pb")
+        for i, spec in enumerate(specs.inputs)
+    }
+    expected = [_tensor(contents, f"{folder}/output_{i}.pb") for i in range(len(specs.outputs))]
+    found = [np.asarray(output) for output in run(inputs)]
+    judged = np.ones(len(expected[0]), bool)
+    if not engine.keeps_nan:
+        judged &= _finite_rows(inputs, len(judged))
+    return _Comparison(folder.rpartition("/")[2], found, expected, judged)
+
+
+def _tensor(contents: Mapping[str, bytes], file: str) -> Array:
+    if file not in contents:
+        raise BundleError(f"{file} is missing")
+    try:
+        return parse(contents[file])
+    except ValueError as error:
+        raise BundleError(f"{file} is not a tensor: {error}") from None
+
+
+def _finite_rows(inputs: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
+    """Which of ``n`` rows are finite in every input that has rows."""
+    finite = np.ones(n, bool)
+    for values in inputs.values():
+        if values.ndim == 2:
+            finite &= np.isfinite(values).all(axis=1)
+    return finite
+
+
+def _judge(manifest: Manifest, graph: str, i: int, compared: Sequence[_Comparison]) -> Check:
+    """Output ``i`` of ``graph`` over all test vectors, against the manifest's tolerance."""
+    output = manifest.graphs[graph].outputs[i].name
+    name = f"{graph} {output}"
+    parity = manifest.parity_of(graph, output)
+    if parity is None:
+        return Check(name, False, "the manifest gives no tolerance for it")
+    permitted = parity.tolerance * np.array(parity.scale)
+    worst, where = 0.0, ""
+    for vector in compared:
+        found, expected = vector.found[i], vector.expected[i]
+        if found.shape != expected.shape:
+            detail = f"{vector.name}: shape {found.shape}, expected {expected.shape}"
+            return Check(name, False, detail)
+        ratio = _error_ratio(found, expected, permitted)
+        ratio[~vector.judged] = 0
+        if ratio.size and ratio.max() > worst:
+            worst = float(ratio.max())
+            at = tuple(int(k) for k in np.unravel_index(ratio.argmax(), ratio.shape))
+            where = f"{vector.name} {list(at)}: found {found[at]}, expected {expected[at]}"
+    if worst > 1:
+        return Check(name, False, f"{worst:.3g} times the permitted error: {where}")
+    rows = sum(int(vector.judged.sum()) for vector in compared)
+    detail = f"{rows:,} rows, at worst {worst:.2g} of the permitted error"
+    if left_out := sum(len(vector.judged) for vector in compared) - rows:
+        detail += f"; {left_out} with NaN or infinity not judged, which it does not keep"
+    return Check(name, True, detail)
+
+
+def _error_ratio(found: Array, expected: Array, permitted: NDArray[np.float64]) -> Array:
+    """|found - expected| / permitted; 0 where both are the same NaN or infinity, else infinity."""
+    a, b = found.astype(np.float64), expected.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.abs(a - b) / permitted
+    ratio = np.where(np.isfinite(a) & np.isfinite(b), ratio, np.inf)
+    return np.where(same, 0.0, ratio)

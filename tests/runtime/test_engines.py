@@ -1,0 +1,202 @@
+"""Engines: what they open, which providers they run on, and what a wrong choice says."""
+
+import os
+import pickle
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnvp_runtime
+from rnvp_runtime import BundleError, EngineError, InputError, Manifest
+from rnvp_runtime.bundle.graph_file import read_graph
+from rnvp_runtime.engines import ENGINES, OpenOptions, Signature
+from rnvp_runtime.engines.onnxruntime_engine import OnnxRuntime
+from rnvp_runtime.versions import MIN_ONNXRUNTIME
+
+X = np.array([[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]], np.float32)
+CPU = "CPUExecutionProvider"
+
+
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of each engine that is installed."""
+    name: str = request.param
+    if name != "onnxruntime":
+        pytest.importorskip(name)
+    return name
+
+
+def test_an_engine_computes_the_outputs_asked_for(engine: str, bundle: Path, affine: Any) -> None:
+    """In the order asked for, and no others."""
+    manifest, chosen = Manifest.read(bundle), ENGINES[engine]
+    content = read_graph(bundle, manifest, "density", chosen.format)
+    run = chosen.open(content, ["z", "log_prob"], signature=Signature.of(manifest, "density"))
+    z, log_prob = run({"x": X})
+    np.testing.assert_allclose(z, affine().z(X), rtol=1e-5)
+    np.testing.assert_allclose(log_prob, affine().log_prob(X), rtol=1e-5)
+
+
+def test_a_flow_runs_on_any_engine(engine: str, bundle: Path) -> None:
+    """All methods, in tiles over threads too, give onnxruntime's numbers."""
+    flow, reference = rnvp_runtime.load(bundle, engine=engine, threads=2), rnvp_runtime.load(bundle)
+    x = np.random.default_rng(0).normal(size=(20_000, 2))
+    np.testing.assert_allclose(flow.log_prob(x), reference.log_prob(x), rtol=1e-4)
+    np.testing.assert_allclose(flow.inverse(x), reference.inverse(x), rtol=1e-4, atol=1e-6)
+
+
+def test_samples_never_come_from_a_sampler_that_is_known_to_be_wrong(
+    bundle: Path, affine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The noise is then drawn in numpy and mapped by the inverse, row for row the same stream."""
+    monkeypatch.setitem(ENGINES, "no uint64", OnnxRuntime(wrong_graphs={"sampler": "it is wrong"}))
+    flow = rnvp_runtime.load(bundle, engine="no uint64")
+    found = flow.sample(5, seed=7, start=3, temperature=0.5)
+    noise = rnvp_runtime.stream.normals(7, 3, 5, 2)
+    np.testing.assert_allclose(found, affine().x(0.5 * noise), rtol=1e-5)
+
+
+def test_an_unknown_engine_is_refused_at_once(bundle: Path) -> None:
+    """The error names those that there are."""
+    with pytest.raises(InputError, match=r"no engine 'tensorflow': choose from onnxruntime, open"):
+        rnvp_runtime.load(bundle, engine="tensorflow")
+
+
+def test_an_unknown_provider_is_refused_at_once(bundle: Path) -> None:
+    """The error names the providers that this onnxruntime has."""
+    with pytest.raises(InputError, match=rf"has no MyExecutionProvider, it has .*{CPU}"):
+        rnvp_runtime.load(bundle, providers=["MyExecutionProvider"])
+
+
+def test_providers_are_a_list(bundle: Path) -> None:
+    """A name alone would be read as a list of letters."""
+    with pytest.raises(InputError, match=r"expected a list: pass \['CPUExecutionProvider'\]"):
+        rnvp_runtime.load(bundle, providers=CPU)
+
+
+def test_a_provider_may_have_options(bundle: Path) -> None:
+    """As onnxruntime takes them: a pair of name and options."""
+    flow = rnvp_runtime.load(bundle, providers=[(CPU, {"use_arena": "0"})])
+    np.testing.assert_array_equal(flow.log_prob(X), rnvp_runtime.load(bundle).log_prob(X))
+
+
+def test_a_silent_fallback_is_an_error(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime opens on the CPU, without an exception, what a provider could not load.
+
+    The provider is one that onnxruntime claims to have: a fault that needs a broken driver.
+    """
+    onnxruntime = pytest.importorskip("onnxruntime")
+    have = [CPU, "CUDAExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
+    flow = rnvp_runtime.load(bundle, providers=["CUDAExecutionProvider", CPU])
+    with (
+        pytest.warns(UserWarning, match="not in available provider names"),
+        pytest.raises(EngineError, match=rf"on {CPU} and not on CUDAExecutionProvider"),
+    ):
+        flow.log_prob(X)
+
+
+def test_openvino_takes_no_providers(bundle: Path) -> None:
+    """A choice that would be ignored is refused."""
+    pytest.importorskip("openvino")
+    with pytest.raises(InputError, match="takes no providers"):
+        rnvp_runtime.load(bundle, engine="openvino", providers=[CPU])
+
+
+def test_pickling_keeps_engine_providers_and_threads(engine: str, bundle: Path) -> None:
+    """A flow sent to a worker runs there as it does here."""
+    providers = [(CPU, {"use_arena": "0"})] if engine == "onnxruntime" else []
+    flow = rnvp_runtime.load(bundle, engine=engine, providers=providers, threads=3)
+    again = pickle.loads(pickle.dumps(flow))
+    assert (again.engine, again.providers, again.threads) == (engine, tuple(providers), 3)
+    np.testing.assert_array_equal(again.log_prob(X), flow.log_prob(X))
+
+
+def test_a_bundle_without_the_engines_format_says_so(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the formats that the bundle has."""
+    monkeypatch.setitem(ENGINES, "compiled", OnnxRuntime(format="compiled"))
+    with pytest.raises(BundleError, match="no density graph in the format 'compiled', only onnx"):
+        rnvp_runtime.load(bundle, engine="compiled").log_prob(X)
+
+
+@pytest.mark.parametrize("content", [b"not a model", b"\x38\x01", b""], ids=["text", "int", "none"])
+def test_bytes_that_are_not_a_graph_are_one_line(content: bytes) -> None:
+    """The error names the file."""
+    options = OpenOptions(source="density.onnx")
+    with pytest.raises(BundleError, match=r"density\.onnx") as error:
+        ENGINES["onnxruntime"].open(content, ["z"], options=options)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unreadable_graph_is_a_bundle_error(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's reason is given, and no OSError gets out."""
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    manifest = Manifest.read(bundle)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BundleError, match=r"density\.onnx cannot be read: Permission denied"):
+        read_graph(bundle, manifest, "density", "onnx")
+
+
+def test_the_metadata_states_the_same_oldest_onnxruntime() -> None:
+    """`MIN_ONNXRUNTIME` is the one place; pip reads the package's metadata."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f"onnxruntime>={MIN_ONNXRUNTIME}" in tomllib.loads(text)["project"]["dependencies"]
+
+
+def _python(code: str, *args: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("given", "found"), [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_telemetry_is_off_unless_the_user_sets_it(
+    bundle: Path, given: dict[str, str], found: str
+) -> None:
+    """onnxruntime reads the variable when it is imported."""
+    code = """
+import os, sys, rnvp_runtime
+os.environ.pop("ORT_DISABLE_TELEMETRY") if sys.argv[2] == "unset" else None
+rnvp_runtime.load(sys.argv[1]).log_prob([[1, 2]])
+print(os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+    kind = "set" if given else "unset"
+    done = _python(code, bundle, kind, **{"ORT_DISABLE_TELEMETRY": "1", **given})
+    assert done.stdout.strip() == found, done.stderr
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "raise ImportError('numpy.core.multiarray failed to import')",
+        "import sys; sys.stderr.write('a\\nlong\\ntraceback\\n'); raise ImportError('numpy 2')",
+        "raise AttributeError('_ARRAY_API not found')",
+        "import onnxruntime_has_no_such_part",
+    ],
+)
+def test_an_onnxruntime_that_fails_to_import_is_one_line(
+    bundle: Path, tmp_path: Path, broken: str
+) -> None:
+    """No traceback, whatever its import raises or prints."""
+    (tmp_path / "onnxruntime.py").write_text(broken + "\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    code = "import sys; from rnvp_runtime.commands.sample import sample; sample(sys.argv[1:])"
+    done = _python(code, bundle, "-n", 1, PYTHONPATH=path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: onnxruntime cannot be imported (")
+    assert done.stderr.count("\n") == 1
