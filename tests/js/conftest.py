@@ -16,11 +16,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bundles import export
 from driving import Driver, Place
 from hosting import serving
 
-import rnvp_exporters
-from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_exporters.web import write_page
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
@@ -105,18 +104,3 @@ def artefacts(tmp_path: Path) -> Path:
     folder = Path(os.environ.get("RNVP_ARTIFACTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> None:
-    """The bundle of a flow of default size whose weights are lively."""
-    generator = torch.Generator().manual_seed(dim)
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    flow = RNVP(RNVPConfig(dim=dim, context_dim=context_dim))
-    flow.initialise(2 * draw(500, dim) + 1, draw(500, context_dim) if context_dim else None)
-    with torch.no_grad():
-        for weights in flow.parameters():
-            weights.add_(0.04 * draw(*weights.shape))
-    rnvp_exporters.export(flow, path, formats=("onnx",), dtype=dtype)
