@@ -13,6 +13,8 @@ import { grid, Heat } from "./heat.js";
 import { label, Plot } from "./plot.js";
 import { column, median, range, spread } from "./statistics.js";
 
+// Not .mjs: some hosts serve that as application/octet-stream, which browsers refuse to run.
+const ONNXRUNTIME = "onnxruntime-web/dist/ort.wasm.min.js";
 const FIRST = 2048; // rows that are drawn at once, for a first impression
 const CHUNK = 4096; // rows of each later part
 const SIDES = [40, 128]; // of the grids of log-density, a first impression and the picture
@@ -232,7 +234,7 @@ function line(tag, texts) {
 async function open(bundle) {
   let flow;
   try {
-    flow = await load(bundle);
+    flow = await load(bundle, { ort: ONNXRUNTIME });
     const zeros = contextOption(flow.contextColumns.map(() => 0));
     const { x } = await flow.sample(FIRST, { seed: 7, ...zeros });
     shown.flow?.close();

@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from tests.embedding.exported import Bundle
 from rnvp_runtime.engines import ENGINES
+from tests.embedding.exported import Bundle
 
 SOURCES = Path(__file__).parents[2] / "examples" / "c"
 LIBRARY = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.*"))

@@ -14,13 +14,14 @@ import torch
 import rnvp_deploy
 import rnvp_exporters
 import rnvp_runtime
+from rnvp_exporters import graphs
 from rnvp_exporters.bundle import export as bundle
 from rnvp_exporters.errors import ExportError, ParityError
 from rnvp_exporters.lowering import lower
-from tests.flows import CONFIGS, lively, some_context, some_data
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.tensor_proto import read
 from rnvp_runtime.bundle.verification import verify
+from tests.flows import CONFIGS, lively, some_context, some_data
 
 CONFIG = "given"
 
@@ -134,7 +135,7 @@ def test_a_corrupted_weight_is_not_published(
 ) -> None:
     """What is traced is not what was trained: the export stops, and leaves nothing."""
     flow = lively(CONFIGS["two coordinates"])
-    honest = bundle.trace
+    honest = graphs.trace
 
     def corrupting(graph: Any, traced: Any, *rest: Any) -> bytes:
         damaged = lively(CONFIGS["two coordinates"])

@@ -10,8 +10,8 @@ import pytest
 
 import rnvp_exporters
 from rnvp_exporters.bundle import report
-from tests.flows import CONFIGS, lively
 from rnvp_runtime.bundle.manifest import Manifest
+from tests.flows import CONFIGS, lively
 
 
 @cache

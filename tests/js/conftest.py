@@ -15,13 +15,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bundles import export
 from driving import Driver, Place
 from hosting import serving
 
-import rnvp_exporters
-from rnvp_deploy import RNVPConfig
 from rnvp_exporters.bundle.page import write_page
-from tests.flows import NEAR_1, lively
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
 KINDS: dict[str, dict[str, Any]] = {
@@ -103,10 +101,3 @@ def artefacts(tmp_path: Path) -> Path:
     folder = Path(os.environ.get("RNVP_ARTIFACTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> None:
-    """The bundle of a flow of default size whose weights are lively."""
-    config = RNVPConfig(dim=dim, context_dim=context_dim)
-    flow = lively(config, seed=dim, spread=0.04, units=NEAR_1)
-    rnvp_exporters.export(flow.float(), path, formats=("onnx",), dtype=dtype)

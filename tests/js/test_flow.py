@@ -133,24 +133,69 @@ def test_a_matrix_knows_its_rows_and_columns(node) -> None:
     ]
 
 
-def test_a_context_is_one_row_for_all_or_one_for_each(driver, site) -> None:
-    source = site("conditional") / "model.rnvp"
-    found = driver.run(
+CONTEXTS = """
+    const row = [0.5, -1];
+    const forms = [row, [row], Float32Array.from(row), [Float64Array.from(row)], [row, row, row],
+      { data: row, shape: [2] }, { data: row, shape: [1, 2] }];
+"""
+
+
+def test_the_context_of_samples_is_one_row_for_all_or_one_for_each(place, site) -> None:
+    page = site("conditional")
+    found = place.run(
+        f"""
+        const flow = await load(args.source);
+        {CONTEXTS}
+        return Promise.all(forms.map(async (context) =>
+          (await flow.sample(3, {{ seed: 1, context }})).x.data));""",
+        page,
+    )
+    expected = rnvp_runtime.load(page / "model.rnvp").sample(3, seed=1, context=[0.5, -1])
+    for x in found:
+        np.testing.assert_allclose(x.reshape(3, 3), expected, atol=1e-4)
+        np.testing.assert_array_equal(x, found[0])
+
+
+@pytest.mark.parametrize(("method", "output"), [("forward", "z"), ("inverse", "x")])
+def test_the_context_of_rows_is_one_row_for_all_or_one_for_each(place, site, method, output):
+    page = site("conditional")
+    rows = [[0.1, 0.2, 0.3], [1.0, -1.0, 0.5], [-0.4, 0.0, 2.0]]
+    found = place.run(
+        f"""
+        const flow = await load(args.source);
+        {CONTEXTS}
+        const maps = await Promise.all(
+          forms.map((context) => flow.{method}(args.rows, {{ context }})));
+        return maps.map(({{ {output}, logProb }}) => [{output}.data, logProb]);""",
+        page,
+        rows=rows,
+    )
+    context = np.tile([0.5, -1.0], (3, 1))
+    expected = getattr(rnvp_runtime.load(page / "model.rnvp"), method)(rows, context)
+    np.testing.assert_allclose(found[0][0].reshape(3, 3), expected, atol=1e-4)
+    for values, log_prob in found:
+        np.testing.assert_array_equal(values, found[0][0])
+        np.testing.assert_array_equal(log_prob, found[0][1])
+
+
+def test_one_row_of_context_stands_for_the_rows_of_many_tiles(driver, site) -> None:
+    one, each = driver.run(
         """
         const flow = await load(args.source);
-        const row = [0.5, -1];
-        const forms = [row, [row], Float32Array.from(row), [row, row, row]];
-        return Promise.all(forms.map(async (context) =>
-          (await flow.sample(3, { seed: 1, context })).x.data));""",
-        source=str(source),
+        const { x } = await flow.sample(9000, { seed: 1, context: [0.5, -1] });
+        const context = { data: Array.from({ length: 9000 }, () => [0.5, -1]).flat(), shape: [9000, 2] };
+        return [await flow.logProb(x, { context: [0.5, -1] }), await flow.logProb(x, { context })];
+        """,
+        source=str(site("conditional") / "model.rnvp"),
     )
-    expected = rnvp_runtime.load(source).sample(3, seed=1, context=[0.5, -1])
-    for x in found:
-        np.testing.assert_array_equal(x.reshape(3, 3), expected)
+    np.testing.assert_array_equal(one, each)
 
 
 def test_the_manifest_and_the_columns_are_as_in_python(node, page, flow) -> None:
-    found = node("return { ...flow, frozen: Object.isFrozen(flow.manifest.files) };")
+    found = node(
+        "const { manifest } = flow; "
+        "return { ...flow, manifest, frozen: Object.isFrozen(manifest.files) };"
+    )
     assert found["manifest"] == json.loads((page / "model.rnvp" / "manifest.json").read_text())
     assert tuple(found["columns"]) == flow.columns
     assert (found["dim"], found["contextDim"], found["contextColumns"]) == (2, 0, [])
@@ -192,18 +237,3 @@ def test_onnxruntime_may_be_given_and_web_runs_in_node_too(driver, page) -> None
     """
     one, other = driver.run(code, source=str(page / "model.rnvp"))
     np.testing.assert_allclose(one, other, atol=1e-5)
-
-
-def test_a_closed_flow_in_a_page_says_so(driver, server, page) -> None:
-    from driving import JavaScriptError, Place
-
-    with pytest.raises(JavaScriptError, match="RnvpError: the flow was closed"):
-        Place(driver, server, "chromium").run(
-            """
-            const flow = await load(args.source);
-            const drawing = flow.sample(100000);
-            await flow.close();
-            return drawing;
-            """,
-            page,
-        )

@@ -68,7 +68,8 @@ def test_every_exported_name_is_typed(here, driver) -> None:
     types = (here / "src" / "index.d.ts").read_text()
     code = "return Object.keys(await import(args.module));"
     names = driver.run(code, module=str(here / "src" / "index.js"))
-    assert sorted(names) == ["BundleError", "Flow", "InputError", "Matrix", "RnvpError", "load"]
+    errors = ["BundleError", "ClosedError", "EngineError", "InputError", "RnvpError"]
+    assert sorted(names) == sorted([*errors, "Flow", "Matrix", "load"])
     for name in names:
         assert f"export class {name}" in types or f"export function {name}" in types
 
@@ -126,7 +127,7 @@ def test_without_onnxruntime_node_says_what_to_install(here, site, tmp_path) -> 
         capture_output=True,
         text=True,
     )
-    said = "RnvpError: onnxruntime-node is not installed: npm install onnxruntime-node\n"
+    said = "EngineError: onnxruntime-node is not installed: npm install onnxruntime-node\n"
     assert (told.stdout, told.stderr) == (said, "")
 
 

@@ -14,8 +14,11 @@ from rnvp_runtime.stream import words
 N, SEED = 10_000, 2**63 + 12_345  # a seed that needs all 64 bits
 
 WORDS = """
-const engine = args.wasm ? await import(args.wasm + "ort.wasm.min.mjs") : ort;
-if (args.wasm) engine.env.wasm.wasmPaths = args.wasm;
+const engine = args.wasm ? await import(args.wasm + "ort.wasm.min.js") : ort;
+if (args.wasm) {
+  const file = (suffix) => `${args.wasm}ort-wasm-simd-threaded.${suffix}`;
+  engine.env.wasm.wasmPaths = { mjs: file("js"), wasm: file("wasm") };
+}
 const bytes = Uint8Array.from(atob(args.graph), (c) => c.charCodeAt(0));
 const session = await engine.InferenceSession.create(bytes);
 const whole = (v) => new engine.Tensor("int64", BigInt64Array.of(BigInt.asIntN(64, BigInt(v))), []);

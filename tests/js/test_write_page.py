@@ -11,8 +11,14 @@ from click.testing import CliRunner
 import rnvp_deploy
 import rnvp_exporters
 from rnvp_deploy import RNVP, RNVPConfig
-from rnvp_exporters import command
-from rnvp_exporters.bundle.page import ONNXRUNTIME_WEB, WASM_BUILD, find_onnxruntime_web, write_page
+from rnvp_exporters.bundle.page import (
+    ONNXRUNTIME_WEB,
+    SERVED_AS,
+    WASM_BUILD,
+    find_onnxruntime_web,
+    write_page,
+)
+from rnvp_exporters.commands import export as command
 from rnvp_exporters.errors import ExportError
 from rnvp_runtime import BundleError
 
@@ -60,13 +66,13 @@ def test_a_page_is_its_files_the_runtime_the_wasm_build_and_the_bundle(
     assert "index.html" in names
     assert "rnvp-runtime/src/worker.js" in names
     assert {n for n in names if n.startswith("onnx")} == {
-        f"onnxruntime-web/dist/{n}" for n in WASM_BUILD
+        f"onnxruntime-web/dist/{n}" for n in SERVED_AS.values()
     }
     inside = {
         f"model.rnvp/{path.relative_to(bundle)}" for path in bundle.rglob("*") if path.is_file()
     }
     assert {name for name in names if name.startswith("model.rnvp/")} == inside
-    assert not [name for name in names if name.endswith((".d.ts", ".map"))]
+    assert not [name for name in names if name.endswith((".d.ts", ".map", ".mjs"))]
     assert sum(file.bytes for file in written) == sum(
         path.stat().st_size for path in (tmp_path / "site").rglob("*") if path.is_file()
     )
@@ -142,7 +148,7 @@ def test_rnvp_export_writes_the_page_and_prints_its_files(exported, ort, tmp_pat
     arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--format", "onnx"]
     told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
     assert told.exit_code == 0, told.output
-    for name in ("index.html", "onnxruntime-web/dist/ort.wasm.min.mjs", "model.rnvp/sampler.onnx"):
+    for name in ("index.html", "onnxruntime-web/dist/ort.wasm.min.js", "model.rnvp/sampler.onnx"):
         assert f"{tmp_path / 'site' / name}  " in told.output
     assert f"python -m http.server --directory {tmp_path / 'site'}" in told.output
 

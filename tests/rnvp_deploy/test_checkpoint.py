@@ -13,7 +13,9 @@ import rnvp_deploy
 from rnvp_deploy import RNVP, RNVPConfig, scales
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, Dense, Norm, Rescale, Residual
+from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import (
     CouplingSpec,
     DiagonalAffineSpec,
@@ -21,9 +23,9 @@ from rnvp_deploy.transforms import (
     PermutationSpec,
 )
 
-LAYERS = RNVPConfig(
+LAYERS = FlowSpec(
     dim=3,
-    layers=(
+    transforms=(
         DiagonalAffineSpec(3, from_data=True, trainable=False),
         PermutationSpec((2, 0, 1)),
         LinearSpec(3),
@@ -31,9 +33,11 @@ LAYERS = RNVPConfig(
         CouplingSpec(
             (0, 2),
             (1,),
-            sig_net=(Dense(2, 4), Norm(4), Rescale(4), Activation("silu"), Dense(4, 1)),
-            mu_net=(Dense(2, 4), Residual((Dense(4, 4),), 4), Dense(4, 1)),
-            scale=scales.LogSigmoidPlus(),
+            (
+                ("sig", (Dense(2, 4), Norm(4), Rescale(4), Activation("silu"), Dense(4, 1))),
+                ("mu", (Dense(2, 4), Residual((Dense(4, 4),), 4), Dense(4, 1))),
+            ),
+            Affine(scales.LogSigmoidPlus()),
             inverted=True,
         ),
         DiagonalAffineSpec(3),
@@ -67,7 +71,7 @@ def test_a_flow_comes_back_as_it_was(name: str, dtype: torch.dtype, tmp_path: Pa
     flow.initialise(x, context)
     rnvp_deploy.save(flow, tmp_path / "model.pt")
     back = rnvp_deploy.load(tmp_path / "model.pt")
-    assert (back.config, back.dtype, back.training) == (flow.config, dtype, False)
+    assert (back.spec, back.dtype, back.training) == (flow.spec, dtype, False)
     assert torch.equal(back.log_prob(x, context), flow.log_prob(x, context))
 
 
@@ -157,12 +161,33 @@ def test_what_is_no_checkpoint_is_refused(text: bytes, tmp_path: Path) -> None:
 
 def test_a_newer_checkpoint_says_so(content: dict[str, Any], tmp_path: Path) -> None:
     """A version that is not known is not guessed at."""
-    torch.save({**content, "version": 2}, tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="version 2"):
+    torch.save({**content, "version": 3}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="version 3"):
         rnvp_deploy.load(tmp_path / "model.pt")
 
 
-@pytest.mark.parametrize("key", ["config", "state_dict", "columns", "context_columns", "training"])
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("name", ["recipe", "layers"])
+def test_a_checkpoint_of_version_1_gives_the_numbers_that_it_gave(name: str) -> None:
+    """Version 1 stored a recipe, or a recipe with its layers written out."""
+    flow = rnvp_deploy.load(GOLDEN / f"checkpoint_version_1_{name}.pt")
+    outputs = torch.load(GOLDEN / "checkpoint_version_1_outputs.pt", weights_only=True)
+    for found, expected in zip(flow(outputs["x"], outputs["context"]), outputs[name], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["config", "state_dict"])
+def test_a_damaged_checkpoint_of_version_1_is_refused(key: str, tmp_path: Path) -> None:
+    """An upgrade does not hide what is missing."""
+    content = torch.load(GOLDEN / "checkpoint_version_1_recipe.pt", weights_only=True)
+    torch.save({**content, key: {"kind": "RNVPConfig"}}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=r"model\.pt"):
+        rnvp_deploy.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("key", ["flow", "state_dict", "columns", "context_columns", "training"])
 def test_a_missing_part_is_named(key: str, content: dict[str, Any], tmp_path: Path) -> None:
     """A checkpoint that lacks a part is damaged."""
     del content[key]
@@ -174,11 +199,12 @@ def test_a_missing_part_is_named(key: str, content: dict[str, Any], tmp_path: Pa
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("config", None),
-        ("config", {"kind": "Dense", "inputs": 1, "outputs": 1}),
-        ("config", {"kind": "RNVPConfig", "dim": 0}),
-        ("config", {"kind": "RNVPConfig", "dim": 9}),
-        ("config", {"kind": "RNVPConfig", "dim": "two"}),
+        ("flow", None),
+        ("flow", {"kind": "Dense", "inputs": 1, "outputs": 1}),
+        ("flow", {"kind": "FlowSpec", "dim": 0}),
+        ("flow", {"kind": "FlowSpec", "dim": 9}),
+        ("flow", {"kind": "FlowSpec", "dim": "two"}),
+        ("flow", {"kind": "FlowSpec", "dim": 2, "transforms": [3]}),
         ("state_dict", {}),
         ("state_dict", None),
         ("state_dict", {"other": torch.zeros(2)}),

@@ -1,9 +1,14 @@
 """The recipe of a flow: what it makes, and what it refuses."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from rnvp_deploy import RNVPConfig
+from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.networks import Dense, Residual
+from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import (
     CouplingSpec,
     DiagonalAffineSpec,
@@ -15,12 +20,12 @@ from rnvp_deploy.transforms import (
 
 def couplings(config: RNVPConfig) -> list[CouplingSpec]:
     """The couplings of the flow, in order."""
-    return [layer for layer in config.explicit().layers if isinstance(layer, CouplingSpec)]
+    return [layer for layer in config.spec().transforms if isinstance(layer, CouplingSpec)]
 
 
 def kinds(config: RNVPConfig) -> list[type[TransformSpec]]:
-    """What the flow's layers are, in order."""
-    return [type(layer) for layer in config.explicit().layers]
+    """The kinds of the flow's transforms, in order."""
+    return [type(layer) for layer in config.spec().transforms]
 
 
 @pytest.mark.parametrize(("dim", "k"), [(2, 1), (3, 1), (3, 2), (7, 1), (7, 4), (7, 6)])
@@ -39,7 +44,7 @@ def test_by_default_the_halves_are_halves() -> None:
 def test_standardisation_comes_first() -> None:
     """The first layer standardises, and is not trained; it can be left out."""
     standardisation = DiagonalAffineSpec(3, from_data=True, trainable=False)
-    assert RNVPConfig(3).explicit().layers[0] == standardisation
+    assert RNVPConfig(3).spec().transforms[0] == standardisation
     assert kinds(RNVPConfig(3, couplings=2, standardise=False)) == [CouplingSpec] * 2
 
 
@@ -53,34 +58,25 @@ def test_mixing_comes_before_each_coupling(mixing: str, kind: type[TransformSpec
 def test_actnorm_comes_before_each_coupling() -> None:
     """An affine set from data, and trained, precedes every coupling."""
     config = RNVPConfig(4, couplings=2, actnorm=True, standardise=False)
-    assert config.explicit().layers[0] == DiagonalAffineSpec(4, from_data=True)
+    assert config.spec().transforms[0] == DiagonalAffineSpec(4, from_data=True)
     assert kinds(config) == [DiagonalAffineSpec, CouplingSpec] * 2
 
 
 def test_permutations_come_from_the_seed() -> None:
     """The same seed gives the same permutations, another gives others."""
-    one, same, other = (RNVPConfig(9, mixing="permute", seed=s).explicit() for s in (1, 1, 2))
+    one, same, other = (RNVPConfig(9, mixing="permute", seed=s).spec() for s in (1, 1, 2))
     assert one == same != other
 
 
 def test_networks_are_joint_or_separate() -> None:
-    """One network for σ and μ, or sig_net and mu_net."""
+    """One network for σ and μ, or one for each."""
     joint, separate = couplings(RNVPConfig(4))[0], couplings(RNVPConfig(4, joint=False))[0]
-    assert joint.joint_net
-    assert joint.sig_net is joint.mu_net is None
-    assert separate.sig_net
-    assert separate.mu_net
-    assert separate.joint_net is None
-
-
-def test_an_explicit_flow_is_left_as_it_is() -> None:
-    """Writing the layers out twice is writing them out once."""
-    config = RNVPConfig(4).explicit()
-    assert config.explicit() is config
+    assert [name for name, _ in joint.networks] == ["joint"]
+    assert [name for name, _ in separate.networks] == ["sig", "mu"]
 
 
 def test_one_dimension_needs_a_context() -> None:
-    """With a context a coupling can move the only coordinate; without one it sees nothing."""
+    """With a context a coupling can move the only coordinate; without one it reads nothing."""
     assert couplings(RNVPConfig(1, context_dim=2))[0].active == (0,)
     with pytest.raises(ConfigError, match="at least 2 dimensions"):
         RNVPConfig(1)
@@ -94,14 +90,55 @@ def test_one_dimension_needs_a_context() -> None:
         ({"split": 0}, "split is 0"),
         ({"split": 4}, r"1 … dim − 1 = 3"),
         ({"couplings": 0}, "couplings is 0"),
-        ({"residual": True, "hidden": (8, 9)}, "equal hidden widths"),
-        ({"residual": True, "hidden": ()}, "equal hidden widths"),
+        ({"couplings": -3}, "couplings is -3"),
+        ({"hidden": (-1,)}, r"hidden is \(-1,\)"),
+        ({"scale": "tanh"}, "scale is 'tanh'"),
+        ({"residual": True, "hidden": (8, 9)}, "equal widths"),
+        ({"residual": True, "hidden": ()}, "equal widths"),
         ({"mixing": "shuffle"}, "swap, permute or lu"),
         ({"hidden": (0,)}, "hidden"),
-        ({"activation": "rleu"}, "no activation is called 'rleu'"),
+        ({"activation": "rleu"}, "'rleu' is not an activation"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
     """A flow that cannot exist is refused when it is described, with what was found."""
     with pytest.raises(ConfigError, match=message):
         RNVPConfig(**{"dim": 4, **options})  # type: ignore[arg-type]
+
+
+FLOW = RNVPConfig(4, couplings=1, hidden=(8,)).spec()
+COUPLING = FLOW.transforms[1]
+assert isinstance(COUPLING, CouplingSpec)
+
+
+@pytest.mark.parametrize(
+    ("transforms", "message"),
+    [
+        ((), "at least one transform"),
+        ((DiagonalAffineSpec(5),), "transform 0: it is of 5 coordinates; the flow has 4"),
+        ((COUPLING, PermutationSpec((1, 0))), "transform 1: it is of 2 coordinates"),
+        ((replace(COUPLING, context_dim=3),), "it reads 3 conditions; the flow has 0"),
+        ((replace(COUPLING, networks=(("joint", (Dense(2, 3),)),)),), "has 3 outputs; expected 4"),
+        (
+            (replace(COUPLING, networks=(("mu", (Dense(3, 2),)),)),),
+            "is given 2 numbers; expected 3",
+        ),
+        ((replace(COUPLING, networks=(("mu", (Dense(2, -1),)),)),), "at least 1"),
+        ((replace(COUPLING, networks=(("mu", (Residual((Dense(2, 3),), 2),)),)),), "has a body"),
+        (
+            (replace(COUPLING, networks=(("mu", (Residual((), 2, 7),)),)),),
+            "gate takes 7 conditions",
+        ),
+        ((RNVPConfig(4),), "not the description of a transform"),
+    ],
+)
+def test_transforms_that_do_not_fit_are_refused(transforms: Any, message: str) -> None:
+    """The transform is named, with what was found and what was expected."""
+    with pytest.raises(ConfigError, match=message):
+        FlowSpec(4, transforms=transforms)
+
+
+def test_a_flow_is_its_list_of_transforms() -> None:
+    """A recipe and its transforms make the same flow."""
+    recipe = RNVPConfig(3, context_dim=2, mixing="lu", actnorm=True)
+    assert RNVP(recipe).spec == RNVP(recipe.spec()).spec == recipe.spec()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rnvp_deploy import scales
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, Dense, Norm, Residual, Steps, mlp
 from rnvp_deploy.scales import Scale, Tanh
 from rnvp_deploy.transforms import (
@@ -48,20 +49,17 @@ def coupling(
     """A coupling with two plain networks."""
     active = tuple(i for i in range(D) if i not in passive)
     steps = mlp(len(passive) + context, (8,), len(active), SILU)
+    networks = (("sig", steps), ("mu", steps))
     return CouplingSpec(
-        passive, active, steps, steps, scale=scale or Tanh(), inverted=inverted, context_dim=context
+        passive, active, networks, Affine(scale or Tanh()), inverted=inverted, context_dim=context
     )
 
 
-SCALES = [
-    scales.Centred() if name == "Centred" else getattr(scales, name)()
-    for name in scales.__all__
-    if name != "Scale"
-]
+SCALES = [scale for kind in scales.SCALES.values() for scale in kind.examples()]
 TRANSFORMS: dict[str, TransformSpec] = {
-    "coupling, joint": CouplingSpec((0, 1), (2, 3, 4), joint_net=net(2, 6)),
-    "coupling, no μ": CouplingSpec((0, 1), (2, 3, 4), sig_net=net(2, 3)),
-    "coupling, no σ": CouplingSpec((0, 1), (2, 3, 4), mu_net=net(2, 3)),
+    "coupling, joint": CouplingSpec((0, 1), (2, 3, 4), (("joint", net(2, 6)),)),
+    "coupling, no μ": CouplingSpec((0, 1), (2, 3, 4), (("sig", net(2, 3)),)),
+    "coupling, no σ": CouplingSpec((0, 1), (2, 3, 4), (("mu", net(2, 3)),)),
     "coupling, neither": CouplingSpec((0, 1), (2, 3, 4)),
     "coupling, scattered": coupling((3, 0, 4)),
     "coupling, context only": coupling((), context=C),
@@ -194,14 +192,15 @@ def test_a_coupling_is_the_papers() -> None:
     """z_a = a, z_b = b ⊙ exp(σ(a)) + μ(a), log_det = Σσ: written out."""
     transform = lively(coupling((3, 0), scale=scales.Exp()))
     assert isinstance(transform, Coupling)
-    assert transform.sig_net is not None
-    assert transform.mu_net is not None
+    sig_net, mu_net = transform.network("sig"), transform.network("mu")
+    assert sig_net is not None
+    assert mu_net is not None
     x, _ = rows(1, False)
     z, log_det = transform(x)
     a, b = x[:, [3, 0]], x[:, [1, 2, 4]]
-    sigma = transform.sig_net(a)
+    sigma = sig_net(a)
     torch.testing.assert_close(z[:, [3, 0]], a)
-    torch.testing.assert_close(z[:, [1, 2, 4]], b * torch.exp(sigma) + transform.mu_net(a))
+    torch.testing.assert_close(z[:, [1, 2, 4]], b * torch.exp(sigma) + mu_net(a))
     torch.testing.assert_close(log_det, sigma.sum(-1))
 
 
@@ -256,14 +255,14 @@ def test_a_coupling_must_split_the_coordinates(
 
 def test_a_coupling_must_see_something() -> None:
     """Without a passive coordinate or a context there is nothing to go by."""
-    with pytest.raises(ConfigError, match="see something"):
+    with pytest.raises(ConfigError, match="read something"):
         CouplingSpec((), (0, 1))
 
 
 def test_a_coupling_has_one_kind_of_network() -> None:
     """A joint network and a separate one exclude each other."""
     with pytest.raises(ConfigError, match="not both"):
-        CouplingSpec((0,), (1,), sig_net=net(1, 1), joint_net=net(1, 2))
+        CouplingSpec((0,), (1,), (("sig", net(1, 1)), ("joint", net(1, 2))))
 
 
 def test_what_is_no_permutation_is_refused() -> None:

@@ -29,6 +29,8 @@ ONNXRUNTIME_WEB = "1.30.0"
 """The onnxruntime-web that the page is tested with."""
 
 WASM_BUILD = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+# Some hosts serve .mjs as application/octet-stream, which browsers refuse to run: the page's are .js.
+SERVED_AS = {name: name.replace(".mjs", ".js") for name in WASM_BUILD}
 BUNDLE = "model.rnvp"
 VARIABLE = "RNVP_ONNXRUNTIME_WEB"
 
@@ -76,8 +78,8 @@ def write_page(
         _copy(page, work)
         _copy(runtime, work / "rnvp-runtime" / "src")
         (work / "onnxruntime-web" / "dist").mkdir(parents=True)
-        for name in WASM_BUILD:
-            shutil.copyfile(engine / "dist" / name, work / "onnxruntime-web" / "dist" / name)
+        for name, served in SERVED_AS.items():
+            shutil.copyfile(engine / "dist" / name, work / "onnxruntime-web" / "dist" / served)
         for name in ("manifest.json", *manifest.files):
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle / name, work / BUNDLE / name)

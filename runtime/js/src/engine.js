@@ -1,166 +1,88 @@
 /**
- * A bundle's graphs, run. An engine takes requests of plain data and typed arrays, so that it can
- * work on the caller's thread or in a worker (`remote.js`) and nobody sees the difference.
+ * The interface between this package and what computes. An engine opens a graph once and runs it
+ * many times:
  *
- * Rows go through in tiles whose activations fit a processor's cache: that is what keeps memory
- * bounded, and is faster than one large run.
+ *     const engine = new OnnxruntimeEngine({ threads: 1 });
+ *     const run = await engine.open(bytes, ["log_prob", "z"], { name: "density.onnx" });
+ *     const { log_prob, z } = await run({ x: { dtype: "float32", data, shape: [n, 2] } });
+ *     await engine.close();
+ *
+ * There are two implementations: `onnxruntime.js` runs graphs with onnxruntime on the calling
+ * thread, and `remote.js` sends the same calls to an engine in a worker.
+ *
+ * An engine trusts its input. `bundle.js` checks the bytes of a graph before they are opened, and
+ * `graphs.js` checks every output of every run.
+ *
+ * @typedef {object} Tensor
+ * @property {string} dtype "float32", "float64" or "int64"
+ * @property {Float32Array | Float64Array | BigInt64Array} data row by row
+ * @property {readonly number[]} shape `[]` is a scalar
+ *
+ * @typedef {(feeds: Record<string, Tensor>) => Promise<Record<string, Tensor>>} Run
+ *
+ * @typedef {object} About what an engine may say of a graph, or must check before it opens it
+ * @property {string} name the graph's file, for errors
+ * @property {string} [minOnnxruntime] the oldest onnxruntime that can run it
+ *
+ * @typedef {object} Engine
+ * @property {(bytes: Uint8Array, outputs: string[], about: About) => Promise<Run>} open The engine
+ *   owns `bytes` from then on. Rejects with a `BundleError` if the engine refuses the graph, with
+ *   an `EngineError` if the engine cannot start.
+ * @property {() => Promise<void>} close Ends the runs under way and frees the memory.
  */
-import { BundleError, RnvpError, reasonOf } from "./errors.js";
-import { checkOnnxruntime, onnxruntime } from "./onnxruntime.js";
-import { read } from "./source.js";
+import { InputError } from "./errors.js";
+import { IN_NODE, IN_PAGE, builtin } from "./environment.js";
+import { OnnxruntimeEngine } from "./onnxruntime.js";
+import { RemoteEngine } from "./remote.js";
+import { packagedWorker, workerAt } from "./worker-script.js";
 
 /**
- * @typedef {object} Request
- * @property {"density" | "inverse" | "sampler"} graph
- * @property {number} rows n
- * @property {string} output name of the (n, dim) output: "z" or "x"
- * @property {Record<string, {data: Float, width: number, repeat: boolean}>} matrices by input's
- *   name; with `repeat`, one row stands for all
- * @property {{seed: bigint, start: bigint, temperature: number}} [draw] of the sampler
+ * Start the engine that `options` of `load` ask for. A failure to start is reported by `open`.
  *
- * @typedef {Float32Array | Float64Array} Float of the bundle's dtype
- * @typedef {{values: Float, logProb: Float}} Result (n * dim,) row by row, and (n,) in nats
+ * @param {{ort?: string | URL | object, threads: number,
+ *   worker?: boolean | string | URL | (() => Worker)}} options
+ * @returns {Engine}
+ * @throws {InputError} The options contradict each other.
  */
-
-const BUDGET = 1 << 20; // bytes of activations, half of a common L2 cache
-const FEWEST = 256;
-const MOST = 8192;
-const MULTIPLE = 64;
-
-/** Rows whose activations fit the cache: `rnvp_runtime.tiles.rows_in_a_tile`. */
-export function rowsInATile(widths, itemsize) {
-  const widest = [...widths].sort((one, other) => other - one).slice(0, 2);
-  const rowBytes =
-    Math.max(
-      1,
-      widest.reduce((sum, width) => sum + width, 0),
-    ) * itemsize;
-  const rows = Math.floor(Math.floor(BUDGET / rowBytes) / MULTIPLE) * MULTIPLE;
-  return Math.min(Math.max(rows, FEWEST), MOST);
+export function startEngine({ ort, threads, worker }) {
+  const settings = { ort: isModule(ort) ? ort : absolute(ort), threads };
+  const start = starterOf(worker, ort);
+  return start ? new RemoteEngine(start, settings) : new OnnxruntimeEngine(settings);
 }
 
-export class Engine {
-  #source;
-  #manifest;
-  #ort;
-  #threads;
-  #sessions = new Map();
-  #Float;
-  #tile;
-
-  /**
-   * Onnxruntime starts at once, so that it is ready when the manifest is.
-   *
-   * @param {import("./source.js").Source} source
-   * @param {{ort?: string | object, threads: number}} options
-   */
-  constructor(source, options) {
-    this.#source = source;
-    this.#threads = options.threads;
-    this.#ort = onnxruntime(options);
-    this.#ort.catch(() => {}); // told by the first run
-  }
-
-  /** Once, before the first run. */
-  open(manifest) {
-    this.#manifest = manifest;
-    this.#Float = manifest.dtype === "float64" ? Float64Array : Float32Array;
-    this.#tile = rowsInATile(manifest.flow.widths, this.#Float.BYTES_PER_ELEMENT);
-  }
-
-  /**
-   * @param {Request} request
-   * @returns {Promise<Result>}
-   * @throws {BundleError} The graph's file is missing or altered, or onnxruntime is too old.
-   */
-  async run({ graph, rows, output, matrices, draw }) {
-    const { dim, dtype } = this.#manifest;
-    const [session, { Tensor }] = await Promise.all([this.#session(graph), this.#ort]);
-    const values = new this.#Float(rows * dim);
-    const logProb = new this.#Float(rows);
-    for (let low = 0; low < rows; low += this.#tile) {
-      const count = Math.min(this.#tile, rows - low);
-      const feeds = draw ? scalars(Tensor, dtype, draw, low, count) : {};
-      for (const [name, matrix] of Object.entries(matrices)) {
-        feeds[name] = new Tensor(dtype, rowsOf(matrix, low, count), [count, matrix.width]);
-      }
-      const results = await session.run(feeds);
-      values.set(results[output].data, low * dim);
-      logProb.set(results.log_prob.data, low);
-    }
-    return { values, logProb };
-  }
-
-  /** Free the graphs' memory. */
-  async close() {
-    const sessions = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const session of sessions) await (await session.catch(() => null))?.release();
-  }
-
-  /** The session of `graph`, opened on first use; one that failed may be tried again. */
-  #session(graph) {
-    if (!this.#sessions.has(graph)) {
-      const opening = this.#open(graph);
-      opening.catch(() => this.#sessions.delete(graph));
-      this.#sessions.set(graph, opening);
-    }
-    return this.#sessions.get(graph);
-  }
-
-  /** A session made from the very bytes whose hash was checked. */
-  async #open(graph) {
-    const file = this.#manifest.graphs[graph].files.onnx;
-    const content = await read(this.#source, file);
-    if (content === null) {
-      throw new BundleError(`${this.#source.name} has no ${file}: copy the whole folder again`);
-    }
-    if ((await sha256(content)) !== this.#manifest.files[file].sha256) {
-      throw new BundleError(
-        `${this.#source.name}: ${file} is not the file that was exported (its sha256 differs): ` +
-          "copy the whole folder again",
-      );
-    }
-    const ort = await this.#ort;
-    checkOnnxruntime(ort, this.#manifest.min_onnxruntime);
-    try {
-      return await ort.InferenceSession.create(content, {
-        intraOpNumThreads: this.#threads,
-        interOpNumThreads: 1,
-        logSeverityLevel: 3, // errors are thrown; warnings are not the caller's to mend
-      });
-    } catch (error) {
-      throw new BundleError(`onnxruntime cannot open ${file}: ${reasonOf(error)}`);
-    }
-  }
-}
-
-/** The sampler's scalar inputs for rows `low` ... `low + count - 1` of the request. */
-function scalars(Tensor, dtype, { seed, start, temperature }, low, count) {
-  const int64 = (value) => new Tensor("int64", BigInt64Array.of(value), []);
-  const Float = dtype === "float64" ? Float64Array : Float32Array;
-  return {
-    seed: int64(seed),
-    start: int64(start + BigInt(low)),
-    count: int64(BigInt(count)),
-    temperature: new Tensor(dtype, Float.of(temperature), []),
-  };
-}
-
-function rowsOf({ data, width, repeat }, low, count) {
-  if (!repeat) return data.subarray(low * width, (low + count) * width);
-  const rows = new data.constructor(count * width);
-  for (let i = 0; i < rows.length; i += width) rows.set(data, i);
-  return rows;
-}
-
-async function sha256(content) {
-  if (!globalThis.crypto?.subtle) {
-    throw new RnvpError(
-      "this page cannot check the bundle's hashes, since browsers offer crypto.subtle only to " +
-        "https and localhost: serve it from there",
+/** What starts the worker; null to work on the calling thread. */
+function starterOf(worker, ort) {
+  if (worker === undefined) return IN_PAGE && !isModule(ort) ? packagedWorker() : null;
+  if (worker === false) return null;
+  if (isModule(ort)) {
+    throw new InputError(
+      "ort is a module, which cannot be sent to a worker: pass its folder's URL, or worker: false",
     );
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (typeof worker === "function") return { start: worker, url: null };
+  if (typeof worker === "string" || worker instanceof URL) return workerAt(absolute(worker));
+  if (worker !== true) {
+    throw new InputError(
+      `worker is ${typeof worker}, expected true, false, a URL or a function that makes a Worker`,
+    );
+  }
+  const packaged = packagedWorker();
+  if (packaged) return packaged;
+  throw new InputError(
+    "worker is true, but a bundler removed the worker script's address: pass {worker: its URL}, " +
+      "or worker: false to run on this thread",
+  );
 }
+
+const isModule = (ort) =>
+  ort !== null && ["object", "function"].includes(typeof ort) && !(ort instanceof URL);
+
+/** A URL that does not depend on the script that uses it. */
+function absolute(url) {
+  if (url instanceof URL) return url.href;
+  if (typeof url !== "string") return url;
+  if (IN_NODE) return /^[a-z][a-z0-9+.-]+:/i.test(url) ? url : pathToURL(url);
+  return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+}
+
+const pathToURL = (path) => builtin("node:url").pathToFileURL(path).href;

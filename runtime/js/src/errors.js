@@ -1,9 +1,9 @@
 /**
- * What can go wrong, each with a sentence that says what was found and what to do; the same
- * classes, and mostly the same sentences, as in Python's `rnvp_runtime.errors`.
+ * The errors of this package. Each message says what was found, what was expected and what to do.
+ * Python's `rnvp_runtime.errors` has the same classes, and mostly the same messages.
  */
 
-/** A mistake that a person can mend; the root of the others. */
+/** The root of the others: an error that the caller can correct. */
 export class RnvpError extends Error {
   name = "RnvpError";
 }
@@ -18,15 +18,33 @@ export class InputError extends RnvpError {
   name = "InputError";
 }
 
-const CLASSES = { RnvpError, BundleError, InputError, RangeError, TypeError };
+/** The engine, or the worker that it runs in, cannot start or has stopped. */
+export class EngineError extends RnvpError {
+  name = "EngineError";
+}
 
-/** An error as plain data, to cross from a worker. */
+/** A method was called after `close`, or was still running at that time. */
+export class ClosedError extends RnvpError {
+  name = "ClosedError";
+}
+
+const CLASSES = {
+  RnvpError,
+  BundleError,
+  InputError,
+  EngineError,
+  ClosedError,
+  RangeError,
+  TypeError,
+};
+
+/** An error as plain data, which can be sent from a worker. */
 export const flattened = (error) => ({ name: error?.name, message: error?.message ?? `${error}` });
 
-/** The error that `flattened` made `{name, message}` of. */
+/** The error that `flattened` turned into `{name, message}`. */
 export function revived({ name, message }) {
   return new (Object.hasOwn(CLASSES, name) ? CLASSES[name] : Error)(message);
 }
 
-/** An error's text on one line. */
+/** The text of an error, on one line. */
 export const reasonOf = (error) => `${error?.message ?? error}`.split(/\s+/).join(" ").trim();

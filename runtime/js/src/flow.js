@@ -1,21 +1,25 @@
-/** A bundle as a flow: what its methods take is checked here, what they do is the engine's. */
+/** A bundle as a flow. The arguments of its methods are checked here; `graphs.js` computes. */
 import { InputError } from "./errors.js";
 import { freshSeed, rowRange, signedSeed } from "./integers.js";
 import { Matrix, matrixOf } from "./matrix.js";
 
 export class Flow {
-  #engine;
+  #graphs;
   #Float;
 
   /** Made by `load`. */
-  constructor(engine, manifest) {
-    this.#engine = engine;
+  constructor(graphs) {
+    const { manifest } = graphs;
+    this.#graphs = graphs;
     this.#Float = manifest.dtype === "float64" ? Float64Array : Float32Array;
-    this.manifest = manifest;
     this.dim = manifest.dim;
     this.contextDim = manifest.context_dim;
     this.columns = manifest.columns;
     this.contextColumns = manifest.context_columns;
+  }
+
+  get manifest() {
+    return this.#graphs.manifest;
   }
 
   async logProb(x, { context } = {}) {
@@ -39,25 +43,13 @@ export class Flow {
       start: first,
       temperature: this.#temperature(temperature),
     };
-    const given = this.#context(isRow(context) ? [context] : context);
-    if (given && given.shape[0] !== rows && given.shape[0] !== 1) {
-      throw new InputError(
-        `context has ${given.shape[0]} rows: pass one, or one for each of ${rows}`,
-      );
-    }
-    const repeat = given?.shape[0] !== rows;
-    const { values, logProb } = await this.#run(
-      "sampler",
-      "x",
-      rows,
-      { context: given },
-      { draw, repeat },
-    );
+    const given = { context: this.#context(context, rows, `${rows} samples`) };
+    const { values, logProb } = await this.#run("sampler", "x", rows, given, draw);
     return { x: values, logProb };
   }
 
   close() {
-    return this.#engine.close();
+    return this.#graphs.close();
   }
 
   #temperature(temperature) {
@@ -71,39 +63,54 @@ export class Flow {
   /** `output` of `graph` for the rows of `values`, the input called `name`. */
   async #map(graph, output, name, values, context) {
     const rows = matrixOf(values, name, this.columns, this.#Float);
-    const given = this.#context(context);
-    if (given && given.shape[0] !== rows.shape[0]) {
-      throw new InputError(
-        `context has ${given.shape[0]} rows, ${name} ${rows.shape[0]}: pass one for each row`,
-      );
-    }
-    return this.#run(graph, output, rows.shape[0], { [name]: rows, context: given });
+    const [n] = rows.shape;
+    const given = { [name]: rows, context: this.#context(context, n, `${name} has ${n}`) };
+    return this.#run(graph, output, n, given);
   }
 
-  /** The rows of context; null for an unconditional flow. */
-  #context(context) {
+  /**
+   * The rows of context: `rows` of them, or one that stands for all. null for an unconditional
+   * flow.
+   */
+  #context(context, rows, whose) {
+    const absent = context === undefined || context === null;
     if (!this.contextDim) {
-      if (context === undefined || context === null) return null;
+      if (absent) return null;
       throw new InputError("context was given, but the flow takes none: leave it out");
     }
-    if (context === undefined || context === null) {
+    if (absent) {
       throw new InputError(
         `the flow needs context, (n, ${this.contextDim}): ${this.contextColumns.join(", ")}`,
       );
     }
-    return matrixOf(context, "context", this.contextColumns, this.#Float);
+    const given = matrixOf(asRows(context), "context", this.contextColumns, this.#Float);
+    if (given.shape[0] !== rows && given.shape[0] !== 1) {
+      throw new InputError(
+        `context has ${given.shape[0]} rows, ${whose}: pass one row, or one for each`,
+      );
+    }
+    return given;
   }
 
-  async #run(graph, output, rows, given, { draw, repeat = false } = {}) {
+  async #run(graph, output, rows, given, draw) {
     const matrices = {};
     for (const [name, matrix] of Object.entries(given)) {
-      if (matrix) matrices[name] = { data: matrix.data, width: matrix.shape[1], repeat };
+      if (!matrix) continue;
+      const [length, width] = matrix.shape;
+      matrices[name] = { data: matrix.data, width, repeat: length !== rows };
     }
-    const { values, logProb } = await this.#engine.run({ graph, rows, output, matrices, draw });
+    const { values, logProb } = await this.#graphs.run({ graph, rows, output, matrices, draw });
     return { values: new Matrix(values, [rows, this.dim]), logProb };
   }
 }
 
-const isRow = (context) =>
-  (Array.isArray(context) && context.length > 0 && context.every((v) => typeof v === "number")) ||
-  (ArrayBuffer.isView(context) && !(context instanceof DataView));
+/** A context of one row, (c,), as rows: [context]. */
+function asRows(context) {
+  if (context?.data !== undefined && context.shape?.length === 1) {
+    return { data: context.data, shape: [1, ...context.shape] };
+  }
+  const flat = Array.isArray(context)
+    ? context.length > 0 && context.every((value) => typeof value === "number")
+    : ArrayBuffer.isView(context) && !(context instanceof DataView);
+  return flat ? [context] : context;
+}

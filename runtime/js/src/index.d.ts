@@ -2,18 +2,18 @@
 export type Float = Float32Array | Float64Array;
 
 /** Numbers row by row. */
-export class Matrix {
-  constructor(data: Float, shape: readonly [number, number]);
+export class Matrix<F extends Float = Float32Array> {
+  constructor(data: F, shape: readonly [number, number]);
   /** (n * width,), row by row. */
-  readonly data: Float;
+  readonly data: F;
   /** [n, width]. */
   readonly shape: readonly [n: number, width: number];
   /** Row i: (width,), a view. */
-  row(i: number): Float;
+  row(i: number): F;
   /** All rows in turn, each a view. */
-  rows(): Generator<Float, void, undefined>;
+  rows(): Generator<F, void, undefined>;
   /** Column j: (n,), a copy. */
-  column(j: number): Float;
+  column(j: number): F;
 }
 
 /**
@@ -37,53 +37,77 @@ export type Bundle =
 
 export interface LoadOptions {
   /**
-   * The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
-   * `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`; or an onnxruntime module that
-   * you imported yourself, which runs on the calling thread.
+   * Where onnxruntime is. The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
+   * `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`; or the URL of
+   * `ort.wasm.min.mjs` itself, which may be called `.js` (then the second file must be too); or an
+   * onnxruntime module that you imported, which runs on the calling thread.
    *
    * Default in a page: `onnxruntime-web/dist/` beside this package, where npm puts it. Default in
    * Node: the package onnxruntime-node, or without that onnxruntime-web.
    */
   ort?: string | URL | object;
   /**
-   * Threads that onnxruntime splits one operator over; 1 by default, which large inputs in tiles
-   * hardly lose by. In a page more than 1 needs cross-origin isolation (two response headers,
+   * Threads that onnxruntime splits one operator over; 1 by default, and more gain little, since
+   * rows run in tiles. In a page more than 1 needs cross-origin isolation (two response headers,
    * COOP and COEP, that most static hosts do not send).
    */
   threads?: number;
   /**
-   * Work in a worker of our own, so that the page never waits. Default: true on a page's main
-   * thread, false in Node and in workers.
+   * Whether to compute in a worker, so that the page stays responsive; or the URL of the script
+   * `rnvp-runtime/worker`, or a function that makes a `Worker` of it. Default: true on a page's
+   * main thread; false in Node, in workers, with an onnxruntime module, and in bundles from which
+   * the worker's address is missing (IIFE, CommonJS).
    */
-  worker?: boolean;
+  worker?: boolean | string | URL | (() => Worker);
+  /**
+   * What to fetch the bundle's files with, for headers or credentials:
+   * `(url, init) => fetch(url, { ...init, credentials: "include" })`. It is called on the calling
+   * thread; pass `init` on, since `init.cache` decides whether a cache may answer. onnxruntime's
+   * own files are not fetched with it.
+   */
+  fetch?: (url: string, init: { cache: "default" | "no-cache" | "reload" }) => Promise<Response>;
 }
 
-/** Context for a conditional flow: (n, contextDim), one row for each row. */
+/**
+ * Context of a conditional flow: (n, contextDim), one row for each row; or one row for all,
+ * (contextDim,) or (1, contextDim).
+ */
+export type Context =
+  | Rows
+  | readonly number[]
+  | Float
+  | { readonly data: ArrayLike<number>; readonly shape: readonly [width: number] };
+
 export interface Given {
-  context?: Rows;
+  context?: Context;
 }
 
-export interface SampleOptions {
+export interface SampleOptions extends Given {
   /** -2**63 ... 2**64 - 1, negative ones by two's complement. Left out: fresh entropy. */
   seed?: number | bigint;
   /** The first row: `start + n` is at most 2**63 - 1. 0 by default. */
   start?: number | bigint;
   /** Scales the latents: 1, the default, samples the flow; 0 gives the image of the origin. */
   temperature?: number;
-  /** For a conditional flow: (n, contextDim); or one row for all, (contextDim,) or [row]. */
-  context?: Rows | readonly number[] | Float;
 }
 
 /**
- * A normalizing flow x <-> z with density p(x), loaded from a bundle.
+ * A normalizing flow x <-> z with density p(x), loaded from a bundle. `F` is the array type of its
+ * numbers: Float32Array; Float64Array for a bundle whose `manifest.dtype` is "float64".
  *
- * Every method may be called while others are under way. Every one rejects with `InputError` for
- * numbers that do not fit, with `BundleError` if the graph that it needs is missing, altered, or
- * too new for this onnxruntime, and with `RnvpError` if there is no onnxruntime.
+ * Methods may be called while others are running. Each rejects with
+ * - `InputError` for numbers that do not fit the flow;
+ * - `BundleError` if its graph is missing, altered or replaced, or is not what a bundle promises;
+ * - `EngineError` if onnxruntime or the worker cannot start or has stopped: every later call
+ *   rejects with the same error;
+ * - `ClosedError` after `close`.
  */
-export class Flow {
+export class Flow<F extends Float = Float32Array> {
   private constructor();
-  /** `manifest.json`, checked and frozen. */
+  /**
+   * `manifest.json`, checked and frozen. It changes only if the bundle is found to be replaced
+   * before anything was computed; columns and dtype stay the same.
+   */
   readonly manifest: Manifest;
   /** d, columns of x and of z. */
   readonly dim: number;
@@ -95,43 +119,52 @@ export class Flow {
   readonly contextColumns: readonly string[];
 
   /** log p(x), or log p(x | context): (n,), in nats, of x in its own units. */
-  logProb(x: Rows, options?: Given): Promise<Float>;
+  logProb(x: Rows, options?: Given): Promise<F>;
   /** The latent z of x, (n, d), and log p(x), (n,), nats. */
-  forward(x: Rows, options?: Given): Promise<{ z: Matrix; logProb: Float }>;
+  forward(x: Rows, options?: Given): Promise<{ z: Matrix<F>; logProb: F }>;
   /** The x whose latent is z, (n, d), and log p(x), (n,), nats. */
-  inverse(z: Rows, options?: Given): Promise<{ x: Matrix; logProb: Float }>;
+  inverse(z: Rows, options?: Given): Promise<{ x: Matrix<F>; logProb: F }>;
   /**
    * Rows `start` ... `start + n - 1` of the stream of samples that `seed` names: x, (n, d), and
    * its log-density, (n,), nats.
    *
-   * Row i of a seed is a fixed point: `sample(10, {seed: 7})` ends in the rows of
-   * `sample(6, {seed: 7, start: 4})`, on any machine and in any language. So a page may draw a
-   * large sample in parts.
+   * Sample i of a given seed is always the same row, on any machine and in any language:
+   * `sample(10, {seed: 7})` ends in the rows of `sample(6, {seed: 7, start: 4})`. So a page may
+   * draw a large sample in parts.
    */
-  sample(n: number | bigint, options?: SampleOptions): Promise<{ x: Matrix; logProb: Float }>;
-  /** Free the memory: ends the worker. Calls under way are rejected. */
+  sample(n: number | bigint, options?: SampleOptions): Promise<{ x: Matrix<F>; logProb: F }>;
+  /** Free the memory and end the worker. Calls under way and later ones are rejected. */
   close(): Promise<void>;
 }
 
 /**
- * Load a bundle. Only its manifest is read here; each graph is opened, its sha256 checked, when
- * first used.
+ * Load a bundle. Only its manifest is read here; each graph is opened, its size and sha256
+ * checked, when it is first used.
+ *
+ * `load<Float64Array>(…)` types the numbers of a float64 bundle.
  *
  * @throws {BundleError} It is not a bundle, or one that this runtime cannot read.
- * @throws {InputError} It is nothing that can hold a bundle.
+ * @throws {InputError} The argument cannot hold a bundle, or an option is wrong.
  *
  * @example
  * const flow = await load("model.rnvp");
  * const { x, logProb } = await flow.sample(1000, { seed: 7 });
  */
-export function load(bundle: Bundle, options?: LoadOptions): Promise<Flow>;
+export function load<F extends Float = Float32Array>(
+  bundle: Bundle,
+  options?: LoadOptions,
+): Promise<Flow<F>>;
 
-/** A mistake that a person can mend; its message says what was found and what to do. */
+/** The root of the others; its message says what was found, what was expected and what to do. */
 export class RnvpError extends Error {}
 /** A bundle is missing, incomplete, altered, or newer than this runtime. */
 export class BundleError extends RnvpError {}
 /** Numbers or arrays that do not fit the flow. */
 export class InputError extends RnvpError {}
+/** The engine, or the worker that it runs in, cannot start or has stopped. */
+export class EngineError extends RnvpError {}
+/** A method was called after `close`, or was still running at that time. */
+export class ClosedError extends RnvpError {}
 
 /** One input or output of a graph; a symbolic axis is its name, `[]` is a scalar. */
 export interface TensorSpec {
@@ -155,7 +188,7 @@ export interface Spread {
   readonly worst: number;
 }
 
-/** How far one output of one exported graph strayed from eager float64, beside eager itself. */
+/** The error of one output of one exported graph against eager float64, beside eager's own. */
 export interface Parity {
   readonly graph: string;
   readonly output: string;
@@ -167,7 +200,7 @@ export interface Parity {
   readonly eager: Spread;
   readonly exported: Spread;
   readonly ratio: Spread;
-  /** Element (i, j) may stray from a test vector by tolerance * scale[j]. */
+  /** Element (i, j) may differ from a test vector by tolerance * scale[j]. */
   readonly tolerance: number;
   readonly passed: boolean;
 }

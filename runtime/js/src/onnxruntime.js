@@ -1,59 +1,86 @@
-/** onnxruntime itself: found, set up, and old enough to refuse. */
-import { IN_NODE } from "./environment.js";
-import { BundleError, RnvpError, reasonOf } from "./errors.js";
+/** The engine over onnxruntime-web (WebAssembly) or onnxruntime-node, on the calling thread. */
+import { BundleError, ClosedError, EngineError, reasonOf } from "./errors.js";
+import { onnxruntimeModule } from "./onnxruntime-module.js";
 
-/** Beside this package, as npm lays packages out and as the page of `rnvp-export --web` does. */
-const BESIDE = new URL("../../onnxruntime-web/dist/", import.meta.url);
+export class OnnxruntimeEngine {
+  #module;
+  #threads;
+  #sessions = [];
+  #running = new Set();
+  #closed = false;
 
-/**
- * The onnxruntime to run on, set up.
- *
- * @param {{ort?: string | object, threads?: number}} options as of `load`
- * @throws {RnvpError} It is not there: says what to install.
- */
-export async function onnxruntime({ ort, threads = 1 }) {
-  if (typeof ort === "object") return ort;
-  const module =
-    IN_NODE && !ort ? await installed(threads) : await served(ort ?? BESIDE.href, threads);
-  module.env.logLevel = "error";
-  return module;
-}
+  /**
+   * The module is imported at once, so that it is ready when the bundle is.
+   *
+   * @param {{ort?: string | object, threads: number}} settings
+   */
+  constructor(settings) {
+    this.#threads = settings.threads;
+    this.#module = onnxruntimeModule(settings);
+    this.#module.catch(() => {}); // each `open` reports it
+  }
 
-/** onnxruntime-node, or where that is not installed, the WebAssembly build. */
-async function installed(threads) {
-  for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
+  /** As `Engine.open`. */
+  async open(bytes, outputs, { name, minOnnxruntime }) {
+    const ort = await this.#module;
+    if (minOnnxruntime) checkVersion(ort, minOnnxruntime);
+    let session;
     try {
-      const module = await import(/* @vite-ignore */ /* webpackIgnore: true */ name);
-      if (name === "onnxruntime-web") module.env.wasm.numThreads = threads;
-      return module;
+      session = await ort.InferenceSession.create(bytes, {
+        intraOpNumThreads: this.#threads,
+        interOpNumThreads: 1,
+        logSeverityLevel: 3, // errors are thrown; a caller can do nothing about warnings
+      });
     } catch (error) {
-      if (error.code !== "ERR_MODULE_NOT_FOUND") {
-        throw new RnvpError(`${name} does not start: ${reasonOf(error)}`);
-      }
+      throw new BundleError(`onnxruntime cannot open ${name}: ${reasonOf(error)}`);
     }
+    if (this.#closed) {
+      session.release();
+      throw closed();
+    }
+    this.#sessions.push(session);
+    const absent = outputs.filter((output) => !session.outputNames.includes(output));
+    if (absent.length) throw new BundleError(`${name} has no output ${absent.join(", ")}`);
+    return (feeds) => {
+      if (this.#closed) return Promise.reject(closed());
+      return this.#tracked(run(ort, session, feeds, outputs, name));
+    };
   }
-  throw new RnvpError("onnxruntime-node is not installed: npm install onnxruntime-node");
+
+  /** As `Engine.close`. A session must not be released while it runs. */
+  async close() {
+    this.#closed = true;
+    await Promise.allSettled(this.#running);
+    for (const session of this.#sessions.splice(0)) await session.release();
+  }
+
+  #tracked(running) {
+    this.#running.add(running);
+    const done = () => this.#running.delete(running);
+    running.then(done, done);
+    return running;
+  }
 }
 
-/** The WebAssembly build from the folder at `url`: the wasm kernels, and nothing for GPUs. */
-async function served(url, threads) {
-  const folder = url.endsWith("/") ? url : `${url}/`;
+const closed = () => new ClosedError("the flow was closed: load the bundle again");
+
+async function run(ort, session, feeds, outputs, name) {
+  const tensors = Object.entries(feeds).map(([input, { dtype, data, shape }]) => [
+    input,
+    new ort.Tensor(dtype, data, shape),
+  ]);
+  let found;
   try {
-    const module = await import(
-      /* @vite-ignore */ /* webpackIgnore: true */ `${folder}ort.wasm.min.mjs`
-    );
-    module.env.wasm.wasmPaths = folder;
-    module.env.wasm.numThreads = threads;
-    // The wasm is fetched and compiled when a first session is asked for: ask for one of nothing,
-    // so that this happens while the bundle is still arriving.
-    module.InferenceSession.create(new Uint8Array()).catch(() => {});
-    return module;
+    found = await session.run(Object.fromEntries(tensors), outputs);
   } catch (error) {
-    throw new RnvpError(
-      `onnxruntime-web cannot be loaded from ${folder} (${reasonOf(error)}): npm install ` +
-        "onnxruntime-web, serve its dist folder, and pass {ort: the folder's URL}",
-    );
+    throw new EngineError(`onnxruntime fails to run ${name}: ${reasonOf(error)}`);
   }
+  return Object.fromEntries(
+    outputs.map((output) => {
+      const { type, data, dims } = found[output];
+      return [output, { dtype: type, data, shape: [...dims] }];
+    }),
+  );
 }
 
 /**
@@ -61,7 +88,7 @@ async function served(url, threads) {
  *
  * @throws {BundleError} Says which was found and which is needed.
  */
-export function checkOnnxruntime({ env }, least) {
+function checkVersion({ env }, least) {
   const [kind, found] =
     Object.entries(env.versions ?? {}).find(([name]) => name !== "common") ?? [];
   if (found && older(numbers(found), numbers(least))) {

@@ -1,46 +1,81 @@
 /** An engine in a worker: the methods of `Engine`, run off the calling thread. */
-import { RnvpError, revived } from "./errors.js";
+import { ClosedError, EngineError, reasonOf, revived } from "./errors.js";
+import { whyNoWorker } from "./worker-script.js";
 
 export class RemoteEngine {
   #worker;
+  #script; // the URL of its script, if known
+  #end = null; // the error that every later call rejects with
+  #blocked = false; // the page's policy forbade a worker
   #waiting = new Map(); // id -> {resolve, reject}
   #next = 0;
 
-  /** As `Engine`; `options` must be plain data. */
-  constructor(source, options) {
-    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  /**
+   * @param {import("./worker-script.js").Starter} starter
+   * @param {{ort?: string, threads: number}} settings plain data, for the engine in the worker
+   */
+  constructor({ start, url }, settings) {
+    this.#script = url;
+    globalThis.document?.addEventListener("securitypolicyviolation", this.#onViolation);
+    try {
+      this.#worker = start();
+    } catch (error) {
+      this.#stop(new EngineError(`the worker cannot be started: ${reasonOf(error)}`));
+      return;
+    }
     this.#worker.onmessage = ({ data: { id, result, error } }) => {
-      const { resolve, reject } = this.#waiting.get(id);
+      const { resolve, reject } = this.#waiting.get(id) ?? {};
       this.#waiting.delete(id);
-      error ? reject(revived(error)) : resolve(result);
+      error ? reject?.(revived(error)) : resolve?.(result);
     };
-    this.#worker.onerror = ({ message }) =>
-      this.#fail(`the worker stopped: ${message || "its script cannot be loaded"}`);
-    this.#worker.postMessage({ start: [source, options] });
+    this.#worker.onmessageerror = () =>
+      this.#stop(new EngineError("the worker stopped: its answer cannot be read"));
+    this.#worker.onerror = async (event) => {
+      event.preventDefault?.(); // it is reported by the call that waits
+      this.#stop(await whyNoWorker(this.#script, event.message, () => this.#blocked));
+    };
+    this.#worker.postMessage({ start: settings });
   }
 
   /** As `Engine.open`. */
-  open(manifest) {
-    this.#worker.postMessage({ manifest });
+  async open(bytes, outputs, about) {
+    const graph = await this.#ask({ open: [bytes, outputs, about] }, [bytes.buffer]);
+    return (feeds) => {
+      // Buffers are handed over, not copied by the browser: so the caller's own must be copied.
+      const own = Object.entries(feeds).map(([name, { dtype, data, shape }]) => [
+        name,
+        { dtype, data: data.slice(), shape },
+      ]);
+      const buffers = own.map(([, { data }]) => data.buffer);
+      return this.#ask({ run: [graph, Object.fromEntries(own)] }, buffers);
+    };
   }
 
-  /** As `Engine.run`. */
-  run(request) {
+  /** As `Engine.close`: ends the worker. */
+  async close() {
+    this.#stop(new ClosedError("the flow was closed: load the bundle again"));
+  }
+
+  #ask(message, buffers) {
+    if (this.#end) return Promise.reject(this.#end);
     return new Promise((resolve, reject) => {
       const id = this.#next++;
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, request });
+      this.#worker.postMessage({ id, ...message }, buffers);
     });
   }
 
-  /** End the worker; runs under way are rejected. */
-  async close() {
-    this.#worker.terminate();
-    this.#fail("the flow was closed");
-  }
-
-  #fail(message) {
-    for (const { reject } of this.#waiting.values()) reject(new RnvpError(message));
+  #stop(error) {
+    if (this.#end) return;
+    this.#end = error;
+    this.#worker?.terminate();
+    globalThis.document?.removeEventListener("securitypolicyviolation", this.#onViolation);
+    for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
+
+  #onViolation = ({ effectiveDirective, blockedURI }) => {
+    const ours = !this.#script || blockedURI === this.#script || !/^http/.test(blockedURI);
+    if (effectiveDirective === "worker-src" && ours) this.#blocked = true;
+  };
 }

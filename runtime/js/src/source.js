@@ -1,24 +1,27 @@
 /**
- * Where a bundle's files come from: a URL, a folder on disk, or files at hand (picked, dropped,
- * or in memory). A source is plain data, so that it can be handed to a worker.
+ * Where a bundle's files come from: a URL, a folder on disk, or files that the caller has (picked,
+ * dropped, or in memory). `read` gives the bytes of one file.
  */
-import { IN_NODE } from "./environment.js";
+import { IN_NODE, builtin } from "./environment.js";
 import { BundleError, InputError, reasonOf } from "./errors.js";
 
 /**
- * @typedef {{name: string, url: string} | {name: string, path: string}
- *   | {name: string, files: Map<string, Blob | Uint8Array>}} Source
+ * @typedef {{name: string, url: string, fetch: typeof globalThis.fetch}
+ *   | {name: string, path: string}
+ *   | {name: string, files: Map<string, Blob | ArrayBuffer | Uint8Array>}} Source
  */
 
 /**
  * The source that a user's argument of `load` names.
  *
+ * @param {unknown} bundle
+ * @param {typeof globalThis.fetch} [fetch] what to fetch a URL's files with
  * @returns {Source}
- * @throws {InputError} It is nothing that can hold a bundle.
- * @throws {BundleError} Files were given, and none is a manifest.
+ * @throws {InputError} It cannot hold a bundle.
+ * @throws {BundleError} Files were given, but no manifest is among them.
  */
-export function sourceOf(bundle) {
-  if (bundle instanceof URL || typeof bundle === "string") return located(`${bundle}`);
+export function sourceOf(bundle, fetch = (url, init) => globalThis.fetch(url, init)) {
+  if (bundle instanceof URL || typeof bundle === "string") return located(`${bundle}`, fetch);
   if (typeof bundle === "object" && bundle !== null) return atHand(entriesOf(bundle));
   throw new InputError(
     "load takes a URL, a path, or the files of a bundle (File objects, or bytes by name)",
@@ -26,26 +29,39 @@ export function sourceOf(bundle) {
 }
 
 /**
- * The bytes of `file` of the bundle, or null if it has no such file.
+ * The bytes of `file` of the bundle, or null if it has no such file. They belong to the caller.
  *
  * @param {Source} source
  * @param {string} file POSIX path below the bundle
+ * @param {number} most refuse a file that is longer, in bytes
+ * @param {"default" | "no-cache" | "reload"} [cache] of a URL: the browser's cache may answer; it
+ *   must ask the server first; or every cache is passed by
  * @returns {Promise<Uint8Array | null>}
- * @throws {BundleError} It is there, or may be, but cannot be read.
+ * @throws {BundleError} It cannot be read, or is longer than `most`.
  */
-export async function read(source, file) {
-  if (source.files) return readAtHand(source.files.get(file));
-  return source.url
-    ? fetched(new URL(encodeURI(file), source.url))
-    : readFromDisk(source.path, file);
+export async function read(source, file, most, cache = "default") {
+  const bytes = await (source.files
+    ? readAtHand(source.files.get(file))
+    : source.url
+      ? fetched(addressOf(source.url, file, cache), most, cache, source.fetch)
+      : readFromDisk(source.path, file, most));
+  if (bytes && bytes.length > most) throw tooLong(file, most);
+  return bytes;
 }
 
-function located(where) {
-  if (/^file:/.test(where) && IN_NODE) return { name: where, path: where };
-  if (IN_NODE && !/^[a-z][a-z0-9+.-]+:/i.test(where)) return { name: where, path: where };
+const tooLong = (file, most) =>
+  new BundleError(
+    `${file} is not the file that was exported (more than ${most} bytes): copy the whole folder ` +
+      "again",
+  );
+
+function located(where, fetch) {
+  if (IN_NODE && (/^file:/.test(where) || !/^[a-z][a-z0-9+.-]+:/i.test(where))) {
+    return { name: where, path: where };
+  }
   const url = new URL(where, globalThis.document?.baseURI ?? globalThis.location?.href);
   if (!url.pathname.endsWith("/")) url.pathname += "/";
-  return { name: where, url: url.href };
+  return { name: where, url: url.href, fetch };
 }
 
 /** [name, content] pairs of an array of Files, a Map, or an object. */
@@ -77,33 +93,69 @@ function atHand(entries) {
 async function readAtHand(content) {
   if (content === undefined) return null;
   if (content instanceof Blob) return new Uint8Array(await content.arrayBuffer());
-  if (content instanceof ArrayBuffer) return new Uint8Array(content);
-  if (content instanceof Uint8Array) return content;
+  if (content instanceof ArrayBuffer) return new Uint8Array(content.slice(0));
+  if (content instanceof Uint8Array) return Uint8Array.from(content);
   throw new InputError("files of a bundle should be File, Blob, ArrayBuffer or Uint8Array");
 }
 
-async function fetched(url) {
+/** The address of `file`, with the query of the bundle's own address: it may be a signature. */
+function addressOf(folder, file, cache) {
+  const url = new URL(file.split("/").map(encodeURIComponent).join("/"), folder);
+  url.search = new URL(folder).search;
+  // A proxy may keep old files whatever a browser asks for, but not under a new address.
+  if (cache === "reload" && !url.search) url.search = `?reload=${Date.now()}`;
+  return url.href;
+}
+
+async function fetched(url, most, cache, fetch) {
   let response;
   try {
-    response = await fetch(url);
-    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    response = await fetch(url, { cache });
+    if (response.ok) return await bodyOf(response, most);
   } catch (error) {
-    throw new BundleError(`${url} cannot be fetched: ${reasonOf(error)}`);
+    throw new BundleError(
+      `${url} cannot be fetched: ${reasonOf(error)}. The network, CORS or the page's ` +
+        "Content-Security-Policy (connect-src) may be the reason: see the browser's console",
+    );
   }
   if (response.status === 404 || response.status === 410) return null;
   throw new BundleError(`${url} cannot be fetched: the server answers ${response.status}`);
 }
 
-async function readFromDisk(folder, file) {
-  const [{ readFile }, { join }, { fileURLToPath }] = await Promise.all(
-    ["node:fs/promises", "node:path", "node:url"].map(
-      (name) => import(/* @vite-ignore */ /* webpackIgnore: true */ name),
-    ),
-  );
-  const path = join(folder.startsWith("file:") ? fileURLToPath(folder) : folder, file);
+/** The bytes of a response, which is left when there are more than `most`. */
+async function bodyOf(response, most) {
+  if (!response.body?.getReader) return new Uint8Array(await response.arrayBuffer());
+  const reader = response.body.getReader();
+  const parts = [];
+  let length = 0;
+  for (let part; (part = await reader.read()) && !part.done && length <= most; ) {
+    parts.push(part.value);
+    length += part.value.length;
+  }
+  if (length > most) reader.cancel().catch(() => {});
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+async function readFromDisk(folder, file, most) {
+  const { readFile, stat } = builtin("node:fs/promises");
+  const root = folder.startsWith("file:") ? builtin("node:url").fileURLToPath(folder) : folder;
+  const path = builtin("node:path").join(root, file);
   try {
+    const found = await stat(path);
+    if (!found.isFile()) {
+      // Reading a named pipe could block for ever, and a device may have no end.
+      throw new BundleError(`${path} is not a regular file: copy the whole folder again`);
+    }
+    if (found.size > most) throw tooLong(file, most);
     return new Uint8Array(await readFile(path));
   } catch (error) {
+    if (error instanceof BundleError) throw error;
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
     throw new BundleError(`${path} cannot be read: ${reasonOf(error)}`);
   }

@@ -1,21 +1,29 @@
 /**
- * The script of the worker that `remote.js` starts.
+ * The script of the worker that `remote.js` talks to.
  *
- *     {start: [source, options]}, then {manifest}     once each
- *     {id, request}  ->  {id, result} or {id, error}
+ *     {start: settings}                        once, first
+ *     {id, open: [bytes, outputs, about]}  ->  {id, result: number of the graph}
+ *     {id, run: [number, feeds]}           ->  {id, result: tensors by name}
+ *
+ * A failure is answered by {id, error: {name, message}}.
  */
-import { Engine } from "./engine.js";
 import { flattened } from "./errors.js";
+import { OnnxruntimeEngine } from "./onnxruntime.js";
 
+const graphs = [];
 let engine;
 
-addEventListener("message", async ({ data: { start, manifest, id, request } }) => {
-  if (start) engine = new Engine(...start);
-  if (manifest) engine.open(manifest);
-  if (!request) return;
+addEventListener("message", async ({ data: { id, start, open, run } }) => {
   try {
-    const result = await engine.run(request);
-    postMessage({ id, result }, [result.values.buffer, result.logProb.buffer]);
+    if (start) engine = new OnnxruntimeEngine(start);
+    if (open) postMessage({ id, result: graphs.push(await engine.open(...open)) - 1 });
+    if (run) {
+      const [graph, feeds] = run;
+      const result = await graphs[graph](feeds);
+      const arrays = Object.values(result).map(({ data }) => data).filter(ArrayBuffer.isView);
+      const buffers = new Set(arrays.map(({ buffer }) => buffer));
+      postMessage({ id, result }, [...buffers]);
+    }
   } catch (error) {
     postMessage({ id, error: flattened(error) });
   }

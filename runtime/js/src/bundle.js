@@ -1,0 +1,134 @@
+/**
+ * A bundle: its manifest, and the bytes of its graphs, checked against the manifest's sizes and
+ * hashes. The bytes that were hashed are the bytes that are given on.
+ *
+ * A manifest and a graph may be of different exports: an HTTP cache may give an old one beside a
+ * new one, or the bundle was replaced while the page was open. Then both are read once more, past
+ * every cache. The new manifest is taken if nothing of the old bundle was used yet and both have
+ * the same columns; graphs of two exports are never mixed.
+ */
+import { BundleError, EngineError } from "./errors.js";
+import { parseManifest } from "./manifest.js";
+import { read } from "./source.js";
+
+const MOST = 1 << 20; // bytes of a manifest
+
+export class Bundle {
+  #source;
+  #manifest;
+  #used = new Set(); // graphs that were given out
+
+  /** Made by `Bundle.read`. */
+  constructor(source, manifest) {
+    this.#source = source;
+    this.#manifest = manifest;
+  }
+
+  /**
+   * Read the manifest of the bundle at `source`.
+   *
+   * @param {import("./source.js").Source} source
+   * @throws {BundleError} There is none, or this runtime cannot read it.
+   */
+  static async read(source) {
+    const manifest = await manifestOf(source, "no-cache");
+    if (manifest) return new Bundle(source, manifest);
+    throw new BundleError(`${source.name} has no manifest.json, so it is not a bundle`);
+  }
+
+  /** `manifest.json`, frozen. */
+  get manifest() {
+    return this.#manifest;
+  }
+
+  /**
+   * The graph's file and its entry in the manifest.
+   *
+   * @param {"density" | "inverse" | "sampler"} name
+   * @returns {Promise<{file: string, bytes: Uint8Array, manifest: object}>}
+   * @throws {BundleError} The file is missing or altered, or the bundle was replaced.
+   */
+  async graph(name) {
+    for (const cache of ["default", "reload"]) {
+      const manifest = this.#manifest;
+      const file = manifest.graphs[name].files.onnx;
+      const { bytes, fault } = await this.#checked(file, manifest.files[file], cache);
+      // Another call may have taken a newer manifest meanwhile: then these bytes are old.
+      if (bytes && manifest === this.#manifest) {
+        this.#used.add(name);
+        return { file, bytes, manifest };
+      }
+      const again = cache === "default" && !this.#source.files;
+      if (fault && !again) throw new BundleError(`${this.#source.name}${fault}`);
+      if (fault) await this.#refresh(fault);
+    }
+    return this.graph(name);
+  }
+
+  /** `{bytes}` of `file` if they are the exported ones, else `{fault}`. */
+  async #checked(file, { sha256, bytes: size }, cache) {
+    let bytes;
+    try {
+      bytes = await read(this.#source, file, size, cache);
+    } catch (error) {
+      if (error instanceof BundleError) return { fault: `: ${error.message}` };
+      throw error;
+    }
+    if (bytes === null) return { fault: ` has no ${file}: copy the whole folder again` };
+    const differs = (what) => ({
+      fault: `: ${file} is not the file that was exported (${what}): copy the whole folder again`,
+    });
+    if (bytes.length !== size) return differs(`${bytes.length} bytes, expected ${size}`);
+    return (await hashOf(bytes)) === sha256 ? { bytes } : differs("its sha256 differs");
+  }
+
+  /** Take the manifest that is there now, if it is another one. */
+  async #refresh(fault) {
+    const [seen, now] = [this.#manifest, await manifestOf(this.#source, "reload")];
+    if (this.#manifest !== seen) return; // another call has done it
+    if (!now) throw new BundleError(`${this.#source.name}${fault}`);
+    if (now.id === seen.id) return;
+    if (this.#used.size || !sameColumns(now, seen)) {
+      throw new BundleError(
+        `${this.#source.name} was replaced since it was loaded: load it again`,
+      );
+    }
+    this.#manifest = now;
+  }
+}
+
+function sameColumns(one, other) {
+  const said = ({ columns, context_columns, dtype }) =>
+    JSON.stringify([columns, context_columns, dtype]);
+  return said(one) === said(other);
+}
+
+async function manifestOf(source, cache) {
+  const content = await read(source, "manifest.json", MOST, cache);
+  if (content === null) return null;
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(content);
+  } catch {
+    throw new BundleError(
+      `${source.name}: manifest.json is not UTF-8 text; export the bundle again`,
+    );
+  }
+  try {
+    return parseManifest(text);
+  } catch (error) {
+    if (error instanceof BundleError) error.message = `${source.name}: ${error.message}`;
+    throw error;
+  }
+}
+
+async function hashOf(content) {
+  if (!globalThis.crypto?.subtle) {
+    throw new EngineError(
+      "this page cannot check the bundle's hashes, since browsers offer crypto.subtle only to " +
+        "https and localhost: serve it from there",
+    );
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,138 @@
+/**
+ * The graphs of a bundle, run on any number of rows. Each is opened on first use. Rows go through
+ * the engine in tiles, and every output of every run is checked before it is used.
+ */
+import { BundleError, ClosedError } from "./errors.js";
+import { rowsInATile } from "./tiles.js";
+
+/**
+ * @typedef {object} Request
+ * @property {"density" | "inverse" | "sampler"} graph
+ * @property {number} rows n
+ * @property {"z" | "x"} output name of the (n, dim) output
+ * @property {Record<string, {data: Float, width: number, repeat: boolean}>} matrices by input's
+ *   name; with `repeat`, one row stands for all
+ * @property {{seed: bigint, start: bigint, temperature: number}} [draw] of the sampler
+ *
+ * @typedef {Float32Array | Float64Array} Float of the bundle's dtype
+ * @typedef {{values: Float, logProb: Float}} Result (n * dim,) row by row, and (n,) in nats
+ */
+
+export class Graphs {
+  #bundle;
+  #engine;
+  #opened = new Map(); // name -> promise of {run, file, tile}
+  #closing = null;
+
+  /**
+   * @param {import("./bundle.js").Bundle} bundle
+   * @param {import("./engine.js").Engine} engine
+   */
+  constructor(bundle, engine) {
+    this.#bundle = bundle;
+    this.#engine = engine;
+  }
+
+  get manifest() {
+    return this.#bundle.manifest;
+  }
+
+  /**
+   * @param {Request} request
+   * @returns {Promise<Result>}
+   * @throws {BundleError} The graph's file is missing or altered, the engine refuses it, or its
+   *   outputs are not what a bundle promises.
+   * @throws {EngineError} The engine or its worker cannot start, or has stopped.
+   * @throws {ClosedError} `close` was called.
+   */
+  async run({ graph, rows, output, matrices, draw }) {
+    this.#checkOpen();
+    const { run, file, tile } = await this.#graph(graph, output);
+    const { dim, dtype } = this.manifest;
+    const Float = dtype === "float64" ? Float64Array : Float32Array;
+    const values = new Float(rows * dim);
+    const logProb = new Float(rows);
+    for (let low = 0; low < rows; low += tile) {
+      this.#checkOpen();
+      const count = Math.min(tile, rows - low);
+      const feeds = draw ? scalars(dtype, draw, low, count) : {};
+      for (const [name, matrix] of Object.entries(matrices)) {
+        const data = rowsOf(matrix, low, count);
+        feeds[name] = { dtype, data, shape: [count, matrix.width] };
+      }
+      const found = await run(feeds);
+      const checked = (name, shape) => outputOf(found, name, dtype, shape, file);
+      values.set(checked(output, [count, dim]), low * dim);
+      logProb.set(checked("log_prob", [count]), low);
+    }
+    this.#checkOpen();
+    return { values, logProb };
+  }
+
+  /** Free the memory. Runs under way and later ones are rejected. */
+  close() {
+    this.#closing ??= this.#engine.close();
+    return this.#closing;
+  }
+
+  #checkOpen() {
+    if (this.#closing) throw new ClosedError("the flow was closed: load the bundle again");
+  }
+
+  /** The graph called `name`. One that failed to open is tried again by the next call. */
+  #graph(name, output) {
+    if (!this.#opened.has(name)) {
+      const opening = this.#open(name, output);
+      opening.catch(() => this.#opened.delete(name));
+      this.#opened.set(name, opening);
+    }
+    return this.#opened.get(name);
+  }
+
+  async #open(name, output) {
+    const { file, bytes, manifest } = await this.#bundle.graph(name);
+    const { flow, dtype, min_onnxruntime } = manifest;
+    const about = { name: file, minOnnxruntime: min_onnxruntime };
+    const run = await this.#engine.open(bytes, ["log_prob", output], about);
+    return { run, file, tile: rowsInATile(flow.widths, dtype === "float64" ? 8 : 4) };
+  }
+}
+
+/**
+ * The data of the output `name`.
+ *
+ * @throws {BundleError} It has another dtype, another shape, or not that many numbers.
+ */
+function outputOf(found, name, dtype, shape, file) {
+  const tensor = found[name];
+  const right =
+    tensor?.dtype === dtype &&
+    `${tensor.shape}` === `${shape}` &&
+    tensor.data.length === shape.reduce((product, size) => product * size, 1);
+  if (right) return tensor.data;
+  const told = tensor ? `${tensor.dtype} ${tuple(tensor.shape)}` : "nothing";
+  throw new BundleError(
+    `${file} returns ${name} as ${told}, expected ${dtype} ${tuple(shape)}: export the bundle again`,
+  );
+}
+
+const tuple = (shape) => (shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`);
+
+/** The sampler's scalar inputs for rows `low` ... `low + count - 1` of the request. */
+function scalars(dtype, { seed, start, temperature }, low, count) {
+  const int64 = (value) => ({ dtype: "int64", data: BigInt64Array.of(value), shape: [] });
+  const Float = dtype === "float64" ? Float64Array : Float32Array;
+  return {
+    seed: int64(seed),
+    start: int64(start + BigInt(low)),
+    count: int64(BigInt(count)),
+    temperature: { dtype, data: Float.of(temperature), shape: [] },
+  };
+}
+
+function rowsOf({ data, width, repeat }, low, count) {
+  if (!repeat) return data.subarray(low * width, (low + count) * width);
+  const rows = new data.constructor(count * width);
+  for (let i = 0; i < rows.length; i += width) rows.set(data, i);
+  return rows;
+}

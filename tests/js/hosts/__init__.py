@@ -1,0 +1,1 @@
+"""Bundlers, frameworks and module systems, each with a small project that imports the package."""
