@@ -28,20 +28,14 @@ def layer_widths(value: str) -> tuple[int, ...]:
 
 
 def scale_function(value: str) -> "Scale":
-    """``tanh`` → Tanh(); ``tanh:2`` → Tanh(2.0). Class names of ``rnvp_deploy.scales``, any case.
+    """``tanh`` → Tanh(); ``tanh:2`` → Tanh(2.0): see ``rnvp_deploy.scales.parse_scale``.
 
     This imports PyTorch, so it is called after the options are parsed and not as their type.
     """
-    from rnvp_deploy import scales
+    from rnvp_deploy.errors import ConfigError
+    from rnvp_deploy.scales import parse_scale
 
-    kinds = {name.lower(): getattr(scales, name) for name in scales.__all__}
-    del kinds["scale"], kinds["centred"]
-    name, _, number = value.partition(":")
     try:
-        kind = kinds[name.lower().replace("_", "")]
-        return kind(float(number)) if number else kind()  # type: ignore[no-any-return]
-    except (KeyError, ValueError, TypeError):
-        raise click.BadParameter(
-            f"{value!r} is not one of {', '.join(kinds)}, or one with a number, such as tanh:2",
-            param_hint="--scale",
-        ) from None
+        return parse_scale(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), param_hint="--scale") from None

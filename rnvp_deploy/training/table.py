@@ -96,7 +96,7 @@ def refuse_gaps(values: NDArray[np.floating], where: str, columns: Sequence[str]
 
 def _numbers(values: Any, name: str, columns: Sequence[str]) -> Array:
     rows = rows_of(values, name, columns, np.float64)
-    numbers = rows.run(0, len(rows))
+    numbers = rows.block(0, len(rows))
     refuse_gaps(numbers, name, columns)
     return numbers
 

@@ -43,7 +43,7 @@ LAYERS = FlowSpec(
         DiagonalAffineSpec(3),
     ),
 )
-CONFIGS = {
+CONFIGS: dict[str, RNVPConfig | FlowSpec] = {
     "default": RNVPConfig(dim=2),
     "separate": RNVPConfig(dim=3, joint=False, split=2),
     "lu": RNVPConfig(dim=3, mixing="lu", actnorm=True),

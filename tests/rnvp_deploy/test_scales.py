@@ -151,5 +151,5 @@ def test_a_parameter_that_makes_no_scale_is_refused(
     kind: str, parameters: dict[str, float]
 ) -> None:
     """When the flow is described, not after it was trained."""
-    with pytest.raises(ConfigError, match=f"{kind}.* is no scale function"):
+    with pytest.raises(ConfigError, match=f"{kind}.* is not a scale function"):
         getattr(scales, kind)(**parameters)

@@ -35,7 +35,7 @@ def healthy(columns: int = 3) -> Array:
     return draws(1).normal(5.0, 1.0, size=(ROWS, columns))
 
 
-def found(**columns: Array) -> tuple[DataWarning, ...]:
+def found(**columns: NDArray[Any]) -> tuple[DataWarning, ...]:
     """The warnings about two good columns, a and b, and these."""
     a, b = healthy(2).T
     table = {"a": a, "b": b, **columns}
