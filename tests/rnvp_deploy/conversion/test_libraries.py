@@ -11,7 +11,8 @@ from zoo.everything import LIBRARIES
 from zoo.nessai import real_nvp
 
 import rnvp_deploy
-import rnvp_deploy.conversion
+from rnvp_deploy.conversion.finding import find_flow
+from rnvp_deploy.conversion.readers import READERS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -22,8 +23,8 @@ def test_convert_chooses_by_the_type_of_the_model(
 ) -> None:
     with quietly():
         model = next(iter(library.supported.values()))()
-    chosen = rnvp_deploy.conversion.libraries._converter(model)
-    assert chosen is getattr(rnvp_deploy, library.converter)
+    chosen = find_flow(model).reader
+    assert chosen is READERS[library.converter.removeprefix("from_")]
 
 
 def test_no_library_is_imported_by_us() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zoo.everything import LIBRARIES
 
-from rnvp_deploy import scales
+from rnvp_deploy.conversion.recognition import recognisable_scales
 from rnvp_deploy.networks import ACTIVATIONS
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
@@ -21,7 +21,7 @@ def table() -> str:
         title = f"{library.name} {library.version}".strip()
         lines += [f"| {title} | {name} | converted |" for name in library.supported]
         lines += [f"| {title} | {name} | refused |" for name in library.refused]
-    known = ", ".join(f"`{name}`" for name in scales.__all__ if name != "Scale")
+    known = ", ".join(f"`{kind.__name__}`" for kind in recognisable_scales())
     activations = ", ".join(f"`{name}`" for name in ACTIVATIONS)
     return "\n".join(
         [
