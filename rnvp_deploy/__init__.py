@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnvp_deploy.checkpoint import load, save
     from rnvp_deploy.config import RNVPConfig
-    from rnvp_deploy.conversion import (
-        convert,
-        from_freia,
-        from_glasflow,
-        from_nessai,
-        from_nflows,
-        from_normflows,
-        from_tutorial,
-        from_zuko,
-    )
+    from rnvp_deploy.conversion import convert
     from rnvp_deploy.flow import RNVP
     from rnvp_deploy.training import TrainingOptions, fit
 
@@ -49,22 +40,16 @@ _HOME = {
     "TrainingOptions": "training",
     "convert": "conversion",
     "fit": "training",
-    "from_freia": "conversion",
-    "from_glasflow": "conversion",
-    "from_nessai": "conversion",
-    "from_nflows": "conversion",
-    "from_normflows": "conversion",
-    "from_tutorial": "conversion",
-    "from_zuko": "conversion",
     "load": "checkpoint",
     "save": "checkpoint",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    home = "conversion" if name.startswith("from_") else _HOME.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{home}"), name)
 
 
 def __dir__() -> list[str]:

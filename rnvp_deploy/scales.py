@@ -159,7 +159,8 @@ class Atan(Scale):
     @classmethod
     def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
         for _ in _bound(at):
-            yield cls(tidy(at(1.0) / (0.636 * math.pi / 4)))
+            if (at_one := at(1.0)) > 0:
+                yield cls(tidy(at_one / (0.636 * math.pi / 4)))
 
 
 @dataclass(frozen=True)

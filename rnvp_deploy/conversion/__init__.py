@@ -1,28 +1,47 @@
-"""Flows that were trained with another library, as flows of ours.
+"""Flows that were trained with another library, converted.
 
     flow = rnvp_deploy.convert(their_model.eval())
 
-The live model is read, since scale functions, clamps and slopes are in no state dict. Nothing of
-another library is imported: a model brings its own. Every conversion is checked against its
-source in float64 before it is handed out; see ``rnvp_deploy.conversion.proof``.
+The live model is read, because scale functions, clamps and slopes are in no state dict. No other
+library is imported: the model brings its own. Every conversion is checked against its source in
+float64 before it is returned; see ``rnvp_deploy.conversion.proof``.
+
+``from_nflows(flow)`` is ``convert(flow, "nflows")``, and so on for each entry of
+``rnvp_deploy.conversion.readers.READERS``.
 """
 
-from rnvp_deploy.conversion.freia import from_freia
-from rnvp_deploy.conversion.glasflow import from_glasflow
-from rnvp_deploy.conversion.libraries import convert
-from rnvp_deploy.conversion.nessai import from_nessai
-from rnvp_deploy.conversion.nflows import from_nflows
-from rnvp_deploy.conversion.normflows import from_normflows
-from rnvp_deploy.conversion.tutorial import from_tutorial
-from rnvp_deploy.conversion.zuko import from_zuko
+from collections.abc import Callable, Sequence
+from typing import Any
 
-__all__ = [
-    "convert",
-    "from_freia",
-    "from_glasflow",
-    "from_nessai",
-    "from_nflows",
-    "from_normflows",
-    "from_tutorial",
-    "from_zuko",
-]
+from rnvp_deploy.conversion.converting import convert
+from rnvp_deploy.conversion.readers import READERS
+from rnvp_deploy.flow import RNVP
+
+__all__ = ["convert"]
+
+
+def _from_library(library: str) -> Callable[..., RNVP]:
+    def from_library(
+        flow: Any,
+        *,
+        columns: Sequence[str] | None = None,
+        context_columns: Sequence[str] | None = None,
+    ) -> RNVP:
+        return convert(flow, library, columns=columns, context_columns=context_columns)
+
+    from_library.__name__ = from_library.__qualname__ = f"from_{library}"
+    from_library.__doc__ = f"""``convert(flow, "{library}")``: see ``convert``."""
+    return from_library
+
+
+_FROM = {f"from_{library}": _from_library(library) for library in READERS}
+
+
+def __getattr__(name: str) -> Callable[..., RNVP]:
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _FROM[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FROM})

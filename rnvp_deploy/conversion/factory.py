@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnvp_deploy.conversion.libraries import convert
+from rnvp_deploy.conversion.converting import convert
 from rnvp_deploy.errors import ConversionError
 from rnvp_deploy.flow import RNVP
 

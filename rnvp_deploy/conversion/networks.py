@@ -1,23 +1,20 @@
-"""A conditioner network of another library, layer by layer, as one of ours.
+"""Networks of other libraries as values, layer by layer."""
 
-A network is first read into a list of ``Layer``: a step of ours and the numbers that go into it.
-Linear maps can then be put before or after it (to reorder outputs, to pick inputs, to apply a
-gain); they disappear into its first or last dense layer where there is one.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnvp_deploy.conversion.precision import exactly
+from rnvp_deploy import ir
+from rnvp_deploy.conversion.float64 import in_float64
 from rnvp_deploy.conversion.recognition import recognise_activation
-from rnvp_deploy.conversion.refusal import kinds, refusal
-from rnvp_deploy.networks import Activation, Dense, Network, Norm, Rescale, Residual, Step
+from rnvp_deploy.conversion.refusal import located, refusal, type_names
+from rnvp_deploy.ir.networks import output_width
+from rnvp_deploy.networks import Activation, Norm
 
-__all__ = ["Layer", "build", "compose", "read_network"]
+__all__ = ["first_width", "read_network"]
 
 _SUPPORTED = (
     "Sequential, Linear, elementwise activations, Dropout, Identity, LayerNorm, BatchNorm1d in "
@@ -26,218 +23,212 @@ _SUPPORTED = (
 )
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A step, and the values of its parameters in the order in which the step's module has them."""
+@located
+def read_network(module: Any, path: str, width: int, context_dim: int = 0) -> ir.Network:
+    """A network as layers with weights.
 
-    step: Step
-    values: tuple[Tensor, ...] = ()
+    Args:
+        module: the network, in float64 and eval mode.
+        path: its path in the model, for the error.
+        width: the number of its inputs, the context included.
+        context_dim: how many of these, the last ones, are context. A module of the user's own may
+            take them as a second argument.
 
-
-def build(layers: list[Layer]) -> Network:
-    """The network that ``layers`` describe, in float64."""
-    network = Network(tuple(layer.step for layer in layers)).double()
-    values = [value for layer in layers for value in layer.values]
-    with torch.no_grad():
-        for parameter, value in zip(network.parameters(), values, strict=True):
-            parameter.copy_(value)
-    return network
-
-
-def compose(
-    layers: list[Layer], *, before: Tensor | None = None, after: Tensor | None = None
-) -> list[Layer]:
-    """h ↦ after · network(before · h); ``before`` and ``after`` are matrices."""
-    if before is not None:
-        if layers and isinstance(layers[0].step, Dense):
-            weight, bias = layers[0].values
-            layers = [_dense(weight @ before, bias), *layers[1:]]
-        else:
-            layers = [_dense(before), *layers]
-    if after is not None:
-        if layers and isinstance(layers[-1].step, Dense):
-            weight, bias = layers[-1].values
-            layers = [*layers[:-1], _dense(after @ weight, after @ bias)]
-        else:
-            layers = [*layers, _dense(after)]
-    return layers
-
-
-def read_network(module: nn.Module, path: str, width: int) -> list[Layer]:
-    """The layers of ``module``, which is given rows (n, width).
-
-    ConversionError names the first layer that has no counterpart.
+    Raises:
+        ConversionError: names the first layer that has no counterpart or does not fit.
     """
-    for kind in kinds(module):
-        if kind in _READERS:
-            return _READERS[kind](module, path, width)
+    for kind in type_names(module):
+        if kind in _LAYERS:
+            return _LAYERS[kind](module, path, width)
     if type(module).forward is nn.Sequential.forward:
         return _sequence(module, path, width)
     inside = [(name, child) for name, child in module._modules.items() if child is not None]
-    owns = any(True for _ in module.parameters(recurse=False))
-    if not inside and not owns:
-        return [Layer(recognise_activation(module, path))]
-    if len(inside) == 1 and not owns:
+    has_weights = any(True for _ in module.parameters(recurse=False))
+    if not inside and not has_weights:
+        return (recognise_activation(module, path),)
+    if len(inside) == 1 and not has_weights:
         name, child = inside[0]
-        layers = read_network(child, f"{path}.{name}", width)
-        if _computes_the_same(module, layers, width):
-            return layers
+        network = read_network(child, f"{path}.{name}", width, context_dim)
+        if _computes_the_same(module, network, width, context_dim):
+            return network
     raise refusal(
         path,
-        f"a {type(module).__name__} is no layer that a network of ours can have; supported are "
+        f"a {type(module).__name__} is not a layer that a network can have; supported are "
         f"{_SUPPORTED}",
     )
 
 
-def _computes_the_same(module: nn.Module, layers: list[Layer], width: int) -> bool:
-    """Whether a wrapper adds nothing to what it wraps: tried on a few rows."""
+def first_width(module: nn.Module) -> int | None:
+    """The number of inputs of the first layer that fixes one; None if there is no such layer."""
+    return next(_widths(module), None)
+
+
+def _widths(module: nn.Module) -> Iterator[int]:
+    for part in module.modules():
+        for name in ("in_features", "num_features"):
+            if isinstance(width := getattr(part, name, None), int):
+                yield width
+        if isinstance(shape := getattr(part, "normalized_shape", None), tuple):
+            yield int(shape[-1])
+
+
+def _computes_the_same(
+    module: nn.Module, network: ir.Network, width: int, context_dim: int
+) -> bool:
+    """Whether a wrapper adds nothing to what it wraps, on a few rows."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(64, width, generator=generator, dtype=torch.float64)
+    passive, context = rows[:, : width - context_dim], rows[:, width - context_dim :]
+    expected = ir.build_network(network)(rows, context)
+    calls = [(rows,), (passive, context), (passive,)]
+    return any(_agrees(module, call, expected) for call in calls)
+
+
+def _agrees(module: nn.Module, call: tuple[Tensor, ...], expected: Tensor) -> bool:
     try:
-        with exactly():
-            theirs = module(rows)
-    except Exception:  # its forward wants something else than rows
+        with in_float64():
+            values = module(*call)
+    except Exception:  # its forward takes other arguments
         return False
-    return isinstance(theirs, Tensor) and torch.allclose(build(layers)(rows), theirs, rtol=1e-9)
+    return (
+        isinstance(values, Tensor)
+        and values.shape == expected.shape
+        and torch.allclose(values, expected, rtol=1e-9)
+    )
 
 
-def _sequence(module: nn.Module, path: str, width: int) -> list[Layer]:
-    layers: list[Layer] = []
-    # Not named_children(): that passes over a module which occurs twice.
+def _array(tensor: Tensor) -> ir.Array:
+    array: ir.Array = tensor.detach().double().numpy()
+    return array
+
+
+def _sequence(module: nn.Module, path: str, width: int) -> ir.Network:
+    network: ir.Network = ()
+    # Not named_children(): that omits the second occurrence of a module.
     for name, child in module._modules.items():
-        assert child is not None
-        layers += read_network(child, f"{path}.{name}", width)
-        width = _outputs(layers, width)
-    return layers
+        network += read_network(child, f"{path}.{name}", output_width(network, width))
+    return network
 
 
-def _outputs(layers: list[Layer], width: int) -> int:
-    for layer in reversed(layers):
-        if isinstance(layer.step, Dense):
-            return layer.step.outputs
-    return width
-
-
-def _dense(weight: Tensor, bias: Tensor | None = None) -> Layer:
-    outputs, inputs = weight.shape
-    bias = weight.new_zeros(outputs) if bias is None else bias
-    return Layer(Dense(inputs, outputs), (weight, bias))
-
-
-def _linear(module: Any, path: str, width: int) -> list[Layer]:
+def _linear(module: Any, path: str, width: int) -> ir.Network:
     if module.weight.dim() != 2:
         raise refusal(path, "a stack of linear maps has no counterpart; a coupling has one network")
-    return [_dense(module.weight, module.bias)]
+    outputs, inputs = module.weight.shape
+    if inputs != width:
+        raise refusal(path, f"it takes {inputs} numbers, and is given {width}")
+    bias = np.zeros(outputs) if module.bias is None else _array(module.bias)
+    return (ir.Dense(_array(module.weight), bias),)
 
 
-def _nothing(module: Any, path: str, width: int) -> list[Layer]:
-    return []
+def _no_layer(module: Any, path: str, width: int) -> ir.Network:
+    return ()
 
 
-def _prelu(module: Any, path: str, width: int) -> list[Layer]:
+def _prelu(module: Any, path: str, width: int) -> ir.Network:
     if module.weight.numel() != 1:
         raise refusal(path, "a PReLU with a slope for each channel is not supported; one slope is")
-    return [Layer(Activation("leaky_relu", float(module.weight)))]
+    return (Activation("leaky_relu", float(module.weight)),)
 
 
-def _softplus(module: Any, path: str, width: int) -> list[Layer]:
+def _softplus(module: Any, path: str, width: int) -> ir.Network:
+    softplus = Activation("softplus")
     if module.beta == 1:
-        return [Layer(Activation("softplus"))]
-    steps = (("multiply", module.beta), ("softplus", 0.0), ("multiply", 1 / module.beta))
-    return [Layer(Activation(name, float(number))) for name, number in steps]
+        return (softplus,)
+    before, after = (Activation("multiply", float(f)) for f in (module.beta, 1 / module.beta))
+    return (before, softplus, after)
 
 
-def _layer_norm(module: Any, path: str, width: int) -> list[Layer]:
+def _layer_norm(module: Any, path: str, width: int) -> ir.Network:
     if tuple(module.normalized_shape) != (width,):
         raise refusal(
-            path, f"a LayerNorm over {tuple(module.normalized_shape)}; over one row it would do"
+            path,
+            f"a LayerNorm over {tuple(module.normalized_shape)}; expected one over the row of "
+            f"{width} numbers that it is given",
         )
-    layers = [Layer(Norm(width, module.eps))]
-    if module.weight is not None:
-        bias = torch.zeros_like(module.weight) if module.bias is None else module.bias
-        layers.append(Layer(Rescale(width), (module.weight, bias)))
-    return layers
+    norm = Norm(width, module.eps)
+    if module.weight is None:
+        return (norm,)
+    bias = np.zeros(width) if module.bias is None else _array(module.bias)
+    return (norm, ir.Rescale(_array(module.weight), bias))
 
 
-def _zuko_layer_norm(module: Any, path: str, width: int) -> list[Layer]:
+def _zuko_layer_norm(module: Any, path: str, width: int) -> ir.Network:
     if module.dim not in (-1, 1, (-1,), (1,)):
-        raise refusal(path, f"a LayerNorm over axes {module.dim}; over one row it would do")
-    return [Layer(Norm(width, module.eps, correction=1))]
+        raise refusal(path, f"a LayerNorm over axes {module.dim}; expected one over each row")
+    return (Norm(width, module.eps, correction=1),)
 
 
-def _batch_norm(module: Any, path: str, width: int) -> list[Layer]:
+def _batch_norm(module: Any, path: str, width: int) -> ir.Network:
     if module.running_var is None:
         raise refusal(
             path, "a BatchNorm1d without running statistics depends on the rest of its batch"
         )
+    if module.num_features != width:
+        raise refusal(path, f"it takes {module.num_features} numbers, and is given {width}")
     weight = torch.rsqrt(module.running_var + module.eps)
     if module.weight is not None:
         weight = weight * module.weight
     bias = -module.running_mean * weight
     if module.bias is not None:
         bias = bias + module.bias
-    return [Layer(Rescale(width), (weight, bias))]
+    return (ir.Rescale(_array(weight), _array(bias)),)
 
 
-def _mlp(module: Any, path: str, width: int) -> list[Layer]:
+def _mlp(module: Any, path: str, width: int) -> ir.Network:
     """The MLP of nflows, nessai and glasflow: one activation between all layers."""
     function = module._activation if hasattr(module, "_activation") else module._activation_fn
-    activation = Layer(recognise_activation(function, f"{path}._activation"))
-    layers = read_network(module._input_layer, f"{path}._input_layer", width)
-    for i, hidden in enumerate(module._hidden_layers):
-        layers += [activation, *read_network(hidden, f"{path}._hidden_layers.{i}", width)]
-    layers += [activation, *read_network(module._output_layer, f"{path}._output_layer", width)]
+    activation = recognise_activation(function, f"{path}._activation")
+    network = read_network(module._input_layer, f"{path}._input_layer", width)
+    for name, layer in (
+        *((f"_hidden_layers.{i}", hidden) for i, hidden in enumerate(module._hidden_layers)),
+        ("_output_layer", module._output_layer),
+    ):
+        width = output_width(network, width)
+        network += (activation, *read_network(layer, f"{path}.{name}", width))
     if module._activate_output:
         last = getattr(module, "_output_activation", function)
-        layers.append(Layer(recognise_activation(last, f"{path}._output_activation")))
-    return layers
+        network += (recognise_activation(last, f"{path}._output_activation"),)
+    return network
 
 
-def _residual_net(module: Any, path: str, width: int) -> list[Layer]:
-    """The ResidualNet of nflows: it is given the passive half, joined with the context."""
+def _residual_net(module: Any, path: str, width: int) -> ir.Network:
+    """The ResidualNet of nflows, which reads the passive coordinates joined with the context."""
     if getattr(module, "preprocessing", None) is not None:
         raise refusal(f"{path}.preprocessing", "a network with preprocessing is not supported")
-    layers = read_network(module.initial_layer, f"{path}.initial_layer", width)
+    network = read_network(module.initial_layer, f"{path}.initial_layer", width)
     for i, block in enumerate(module.blocks):
-        layers += read_network(block, f"{path}.blocks.{i}", module.hidden_features)
-    return layers + read_network(module.final_layer, f"{path}.final_layer", module.hidden_features)
+        network += read_network(block, f"{path}.blocks.{i}", module.hidden_features)
+    return network + read_network(module.final_layer, f"{path}.final_layer", module.hidden_features)
 
 
-def _residual_block(module: Any, path: str, width: int) -> list[Layer]:
-    activation = Layer(recognise_activation(module.activation, f"{path}.activation"))
-    body: list[Layer] = []
+def _residual_block(module: Any, path: str, width: int) -> ir.Network:
+    activation = recognise_activation(module.activation, f"{path}.activation")
+    body: ir.Network = ()
     for i, linear in enumerate(module.linear_layers):
         if module.use_batch_norm:
             norm = module.batch_norm_layers[i]
             body += read_network(norm, f"{path}.batch_norm_layers.{i}", width)
-        body += [activation, *read_network(linear, f"{path}.linear_layers.{i}", width)]
+        body += (activation, *read_network(linear, f"{path}.linear_layers.{i}", width))
     gate = getattr(module, "context_layer", None)
     if gate is None:
-        return [_residual(body, width)]
-    return [_residual(body, width, read_network(gate, f"{path}.context_layer", width)[0])]
+        return (ir.Residual(body),)
+    (dense,) = read_network(gate, f"{path}.context_layer", gate.in_features)
+    assert isinstance(dense, ir.Dense)
+    return (ir.Residual(body, dense),)
 
 
-def _residual(body: list[Layer], width: int, gate: Layer | None = None) -> Layer:
-    steps = tuple(layer.step for layer in body)
-    values = tuple(value for layer in body for value in layer.values)
-    if gate is None:
-        return Layer(Residual(steps, width), values)
-    assert isinstance(gate.step, Dense)
-    return Layer(Residual(steps, width, gate.step.inputs), values + gate.values)
+def _zuko_residual(module: Any, path: str, width: int) -> ir.Network:
+    return (ir.Residual(_sequence(module, path, width)),)
 
 
-def _zuko_residual(module: Any, path: str, width: int) -> list[Layer]:
-    return [_residual(_sequence(module, path, width), width)]
-
-
-def _net_inside(module: Any, path: str, width: int) -> list[Layer]:
+def _net_inside(module: Any, path: str, width: int) -> ir.Network:
     return read_network(module.net, f"{path}.net", width)
 
 
-_READERS: dict[str, Callable[[Any, str, int], list[Layer]]] = {
+_LAYERS: dict[str, Callable[[Any, str, int], ir.Network]] = {
     "torch.Linear": _linear,
-    "torch.Identity": _nothing,
-    "torch._DropoutNd": _nothing,
+    "torch.Identity": _no_layer,
+    "torch._DropoutNd": _no_layer,
     "torch.PReLU": _prelu,
     "torch.Softplus": _softplus,
     "torch.LayerNorm": _layer_norm,

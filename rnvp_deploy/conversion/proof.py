@@ -1,50 +1,93 @@
-"""Whether a conversion computes what its source does: asked of every one, in float64.
+"""The check of every conversion: it must compute what its source computes, in float64.
 
-z, log-density and inverse are compared on rows drawn from the source itself, on its tails and off
-its data; then each transform alone, so that a refusal can name the first that differs. Two right
-implementations still differ by rounding, which a steep flow amplifies; how much is measured, by
-moving what enters each of the source's own layers in its last bits.
+z, log-density and inverse are compared on rows drawn from the source itself, in its tails and off
+its data: first each layer alone, so that a refusal can name the first that differs, then the
+whole. Two correct implementations still differ by rounding, which a steep flow amplifies. The
+amplification is measured: each layer's inputs are changed in their last bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rnvp_deploy.conversion.precision import exactly
-from rnvp_deploy.conversion.refusal import refusal
+from rnvp_deploy import ir
+from rnvp_deploy.conversion.float64 import in_float64
+from rnvp_deploy.conversion.refusal import refusal, refusing
+from rnvp_deploy.conversion.source import Context, SourceFlow, SourceLayer
+from rnvp_deploy.flow import RNVP
 from rnvp_deploy.transforms import Transform
-
-if TYPE_CHECKING:
-    from rnvp_deploy.conversion.source import Piece, Source
-    from rnvp_deploy.flow import RNVP
 
 __all__ = ["prove"]
 
 TOLERANCE = 1e-10
-"""How far ours may differ, relative to a row's largest number, beside what rounding explains."""
+"""The largest difference, relative to a row's largest number, beside what rounding explains."""
 
 ROUNDING = 1000.0
-"""How many times the most that the source moves by when its layers' inputs move by a few ulps.
+"""How many times the source's own change, when its layers' inputs change by a few ulps, is allowed.
 
-Rounding inside a layer counts too, so this is generous; where a flow is not steep, it moves by
-some 1e-15 and TOLERANCE decides.
+The factor is large because rounding inside a layer counts too. A flow that is not steep changes by
+some 1e-15; then TOLERANCE decides.
 """
 
-NUDGES = 4
+PERTURBATIONS = 4
 
 ROWS = 256
 LARGEST = 1e30  # of the numbers in a row that is compared; beyond, sums overflow by their order
 
 Rows = tuple[Tensor, ...]  # each (n, d) or (n,)
-Nudge = Callable[[Tensor], Tensor]
+Perturb = Callable[[Tensor], Tensor]
 
 
-def prove(source: Source, flow: RNVP) -> None:
-    """Refuse ``flow``, a conversion of ``source`` in float64, unless it computes the same."""
+@dataclass(frozen=True)
+class _Pair:
+    """A layer of the source, and its replacement as modules."""
+
+    source: SourceLayer
+    modules: tuple[Transform, ...]
+
+    @property
+    def path(self) -> str:
+        return self.source.path
+
+    def source_forward(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
+        with refusing(self.path, f"its forward fails on rows of {x.shape[1]} numbers"):
+            return self.source.forward(x, c)
+
+    def source_inverse(self, z: Tensor, c: Context) -> Tensor:
+        """The source's inverse; the replacement's, if the source's fails and that is one.
+
+        Some layers call what torch has removed since (``torch.solve`` in nflows' NaiveLinear).
+        """
+        try:
+            return self.source.inverse(z, c)
+        except Exception:
+            x = self.inverse(z, c)
+            back, _ = self.source_forward(x, c)
+            _require_equal(self.path, ("inverse",), (back,), (z,), (0 * _largest(z),))
+            return x
+
+    def forward(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(len(x))
+        for transform in self.modules:
+            x, log_det = transform(x, c)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Tensor, c: Context) -> Tensor:
+        for transform in reversed(self.modules):
+            z = transform.inverse(z, c)
+        return z
+
+
+def prove(source: SourceFlow, flow: RNVP) -> None:
+    """Check ``flow``, the conversion of ``source`` in float64.
+
+    Raises:
+        ConversionError: the flow or one of its layers differs from the source by more than
+            rounding, or the source fails or is not finite.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def normal(columns: int) -> Tensor:
@@ -53,66 +96,96 @@ def prove(source: Source, flow: RNVP) -> None:
     c = normal(source.context_dim) if source.context_dim else None
     z = normal(source.dim)
     z[ROWS : 2 * ROWS] *= 4.0
-    with exactly():
-        x = _theirs_back(source.pieces, z, c)
-        sane = _by_row(x) < LARGEST
-        known = x[:ROWS][sane[:ROWS]]
-        if len(known) < ROWS // 2:
-            raise refusal(
-                "", "most of its samples are NaN or infinite; there is nothing to convert"
+    pairs = [
+        _Pair(layer, tuple(map(ir.build_transform, layer.transforms))) for layer in source.layers
+    ]
+    with in_float64():
+        x = _source_inverse(pairs, z, c)
+        finite = _largest(x) < LARGEST
+        samples = x[:ROWS][finite[:ROWS]]
+        if len(samples) < ROWS // 2:
+            raise _not_finite(pairs, z[:ROWS], None if c is None else c[:ROWS])
+        x = torch.where(finite[:, None], x, z)
+        x[2 * ROWS :] = samples.mean(0) + 3 * samples.std(0) * normal(source.dim)[2 * ROWS :]
+        _prove_layers(pairs, x, c)
+        _prove_whole(source, pairs, flow, x, z, c)
+
+
+def _not_finite(pairs: Sequence[_Pair], z: Tensor, c: Context) -> Exception:
+    """The refusal that names the first layer, from latent to data, with values out of range."""
+    for pair in reversed(pairs):
+        z = pair.source_inverse(z, c)
+        lost = int((~(_largest(z) < LARGEST)).sum())
+        if lost > ROWS // 2:
+            return refusal(
+                pair.path,
+                f"its outputs are NaN, infinite or above {LARGEST:g} for {lost} of {ROWS} samples "
+                "(it is the first such layer from latent to data); there is nothing to convert",
             )
-        x = torch.where(sane[:, None], x, z)
-        x[2 * ROWS :] = known.mean(0) + 3 * known.std(0) * normal(source.dim)[2 * ROWS :]
-        _prove_pieces(source.pieces, x, c)
-        _prove_whole(source, flow, x, z, c)
+    raise AssertionError("every layer's outputs are finite")
 
 
-def _prove_pieces(pieces: Sequence[Piece], x: Tensor, c: Tensor | None) -> None:
-    """Each layer alone, given what theirs passes on to it."""
-    for piece in pieces:
-        z, log_det = piece.forward(x, c)
-        back = _inverse(piece, z, c)
-        wobble = _wobble(lambda nudge: piece.forward(nudge(x), c), (z, log_det))  # noqa: B023
-        wobble_back = _wobble(lambda nudge: (_inverse(piece, nudge(z), c),), (back,))  # noqa: B023
-        _agree(piece.path, ("z", "log_det"), _ours(piece.ours, x, c), (z, log_det), wobble)
-        _agree(piece.path, ("inverse",), (_ours_back(piece.ours, z, c),), (back,), wobble_back)
+def _prove_layers(pairs: Sequence[_Pair], x: Tensor, c: Context) -> None:
+    """Each layer alone, given what the source passes on to it."""
+    for pair in pairs:
+        z, log_det = pair.source_forward(x, c)
+        back = pair.source_inverse(z, c)
+        change = _change(lambda p: pair.source_forward(p(x), c), (z, log_det))  # noqa: B023
+        change_back = _change(lambda p: (pair.source_inverse(p(z), c),), (back,))  # noqa: B023
+        _require_equal(pair.path, ("z", "log_det"), pair.forward(x, c), (z, log_det), change)
+        _require_equal(pair.path, ("inverse",), (pair.inverse(z, c),), (back,), change_back)
         x = z
 
 
-def _prove_whole(source: Source, flow: RNVP, x: Tensor, z: Tensor, c: Tensor | None) -> None:
-    def forward(nudge: Nudge) -> Rows:
-        latent, log_det = _theirs(source.pieces, x, c, nudge)
+def _prove_whole(
+    source: SourceFlow, pairs: Sequence[_Pair], flow: RNVP, x: Tensor, z: Tensor, c: Context
+) -> None:
+    def forward(perturb: Perturb) -> Rows:
+        latent, log_det = _source_forward(pairs, x, c, perturb)
         return latent, flow.log_base(latent) + log_det
 
-    def backward(nudge: Nudge) -> Rows:
-        return (_theirs_back(source.pieces, z, c, nudge),)
+    def inverse(perturb: Perturb) -> Rows:
+        return (_source_inverse(pairs, z, c, perturb),)
 
-    theirs, back = forward(_as_it_is), backward(_as_it_is)
-    ours_z, ours_log_pz, ours_log_det = flow(x, c)
-    ours = (ours_z, ours_log_pz + ours_log_det)
-    known = (theirs[0], source.log_prob(x, c))
-    _agree("", ("z", "log_prob"), ours, known, _wobble(forward, theirs))
-    _agree("", ("inverse",), (flow.inverse(z, c),), back, _wobble(backward, back))
+    expected, back = forward(_unchanged), inverse(_unchanged)
+    with refusing("", f"its log_prob fails on rows of {x.shape[1]} numbers"):
+        log_prob = source.log_prob(x, c)
+    latent, log_pz, log_det = flow(x, c)
+    _require_equal(
+        "",
+        ("z", "log_prob"),
+        (latent, log_pz + log_det),
+        (expected[0], log_prob),
+        _change(forward, expected),
+    )
+    _require_equal("", ("inverse",), (flow.inverse(z, c),), back, _change(inverse, back))
 
 
-def _agree(path: str, names: Sequence[str], ours: Rows, theirs: Rows, wobble: Rows) -> None:
-    """Refuse unless ours is theirs to rounding, on every row where theirs means anything.
+def _require_equal(
+    path: str, names: Sequence[str], converted: Rows, source: Rows, change: Rows
+) -> None:
+    """Refuse unless the conversion equals the source to rounding.
 
-    It means nothing where it is NaN or infinite, or where rounding alone could have made it.
+    Rows are skipped where the source is NaN or infinite, or where rounding alone could have made
+    its value.
     """
-    errors = _difference(ours, theirs)
-    for name, known, error, unsure in zip(names, theirs, errors, wobble, strict=True):
-        size = _by_row(known)
+    errors = _difference(converted, source)
+    for name, expected, error, unsure in zip(names, source, errors, change, strict=True):
+        size = _largest(expected)
         allowed = TOLERANCE * (1 + size) + ROUNDING * unsure
         compared = (size < LARGEST) & (allowed < 1 + size)
         if int(compared.sum()) < ROWS // 2:
-            raise refusal(path, f"its {name} is NaN, infinite or mere rounding nearly everywhere")
-        strayed = compared & ~(error <= allowed)
-        if bool(strayed.any()):
+            raise refusal(
+                path,
+                f"its {name} is NaN, infinite or determined by rounding alone for all but "
+                f"{int(compared.sum())} of {len(compared)} rows",
+            )
+        wrong = compared & ~(error <= allowed)
+        if bool(wrong.any()):
             raise refusal(
                 path,
                 f"the {name} of its conversion differs by "
-                f"{float(error[strayed].nan_to_num(torch.inf).max()):.2g}, which is more than "
+                f"{float(error[wrong].nan_to_num(torch.inf).max()):.2g}, which is more than "
                 f"rounding; the model is not converted{'' if path else _WHOLE}",
             )
 
@@ -122,76 +195,46 @@ _WHOLE = (
 )
 
 
-def _difference(ours: Rows, theirs: Rows) -> Rows:
-    return tuple(_by_row(a - b) for a, b in zip(ours, theirs, strict=True))
+def _difference(a: Rows, b: Rows) -> Rows:
+    return tuple(_largest(one - other) for one, other in zip(a, b, strict=True))
 
 
-def _by_row(values: Tensor) -> Tensor:
+def _largest(values: Tensor) -> Tensor:
+    """The largest magnitude in each row: (n,)."""
     return values.abs() if values.dim() == 1 else values.abs().amax(1)
 
 
-def _as_it_is(x: Tensor) -> Tensor:
+def _unchanged(x: Tensor) -> Tensor:
     return x
 
 
-def _wobble(function: Callable[[Nudge], Rows], still: Rows) -> Rows:
-    """How far the rows of ``function`` move, at most, when its inputs move in their last bits."""
-    worst = tuple(torch.zeros(len(rows), dtype=torch.float64) for rows in still)
-    for seed in range(NUDGES):
+def _change(function: Callable[[Perturb], Rows], unperturbed: Rows) -> Rows:
+    """The largest change of each row of ``function`` when its inputs change in their last bits."""
+    worst = tuple(torch.zeros(len(rows), dtype=torch.float64) for rows in unperturbed)
+    for seed in range(PERTURBATIONS):
         generator = torch.Generator().manual_seed(seed)
 
-        def nudge(x: Tensor, generator: torch.Generator = generator) -> Tensor:
+        def perturb(x: Tensor, generator: torch.Generator = generator) -> Tensor:
             ups = torch.rand(x.shape, generator=generator, dtype=torch.float64) - 0.5
             return x * (1 + ups * 2.0**-49)
 
-        worst = tuple(map(torch.maximum, worst, _difference(function(nudge), still)))
+        worst = tuple(map(torch.maximum, worst, _difference(function(perturb), unperturbed)))
     return worst
 
 
-def _theirs(
-    pieces: Sequence[Piece], x: Tensor, c: Tensor | None, nudge: Nudge
+def _source_forward(
+    pairs: Sequence[_Pair], x: Tensor, c: Context, perturb: Perturb
 ) -> tuple[Tensor, Tensor]:
     total = x.new_zeros(len(x))
-    for piece in pieces:
-        x, log_det = piece.forward(nudge(x), c)
+    for pair in pairs:
+        x, log_det = pair.source_forward(perturb(x), c)
         total = total + log_det
     return x, total
 
 
-def _theirs_back(
-    pieces: Sequence[Piece],
-    z: Tensor,
-    c: Tensor | None,
-    nudge: Nudge = _as_it_is,
+def _source_inverse(
+    pairs: Sequence[_Pair], z: Tensor, c: Context, perturb: Perturb = _unchanged
 ) -> Tensor:
-    for piece in reversed(pieces):
-        z = _inverse(piece, nudge(z), c)
-    return z
-
-
-def _inverse(piece: Piece, z: Tensor, c: Tensor | None) -> Tensor:
-    """Theirs; or ours, if theirs cannot run and ours undoes their forward.
-
-    Some layers call what torch has removed since (``torch.solve`` in nflows' NaiveLinear).
-    """
-    try:
-        return piece.inverse(z, c)
-    except Exception:
-        x = _ours_back(piece.ours, z, c)
-        back, _ = piece.forward(x, c)
-        _agree(piece.path, ("inverse",), (back,), (z,), (0 * _by_row(z),))
-        return x
-
-
-def _ours(transforms: Sequence[Transform], x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-    total = x.new_zeros(len(x))
-    for transform in transforms:
-        x, log_det = transform(x, c)
-        total = total + log_det
-    return x, total
-
-
-def _ours_back(transforms: Sequence[Transform], z: Tensor, c: Tensor | None) -> Tensor:
-    for transform in reversed(transforms):
-        z = transform.inverse(z, c)
+    for pair in reversed(pairs):
+        z = pair.source_inverse(perturb(z), c)
     return z

@@ -1,159 +1,85 @@
-"""A model of another library as its converter sees it, and the way from it to a flow of ours.
+"""What a reader makes of another library's model: its layers, each beside its replacement."""
 
-A converter only reads: it turns a model into a ``Source``, whose every ``Piece`` holds one layer
-of theirs beside the transforms of ours that replace it, both in the direction data → noise. What
-is the same for all libraries is here: what is refused beforehand, the copy that is read, the
-assembly, the proof.
-"""
-
-import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rnvp_deploy.config import RNVPConfig
-from rnvp_deploy.conversion.proof import prove
-from rnvp_deploy.conversion.refusal import refusal
-from rnvp_deploy.conversion.transforms import diagonal, inverted
-from rnvp_deploy.flow import RNVP
-from rnvp_deploy.transforms import Transform
+from rnvp_deploy import ir
 
-__all__ = ["Piece", "Source", "base_piece", "bring", "turned"]
+__all__ = ["Context", "Reader", "SourceFlow", "SourceLayer", "base_layer", "inverse_layer"]
 
-Context = Tensor | None
+Context: TypeAlias = Tensor | None
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One layer at ``path``: theirs as functions, ours as transforms, data → noise."""
+class SourceLayer:
+    """One layer of a model, in the direction data → latent.
+
+    path:        of the layer in the model, such as ``_transform._transforms.3``.
+    transforms:  what replaces the layer.
+    forward:     the layer itself: x (n, d), context (n, c) → z (n, d), log |det dz/dx| (n,).
+    inverse:     the layer itself: z (n, d), context (n, c) → x (n, d).
+    """
 
     path: str
-    ours: tuple[Transform, ...]
-    forward: Callable[[Tensor, Context], tuple[Tensor, Tensor]]  # x → z, log |det dz/dx|
-    inverse: Callable[[Tensor, Context], Tensor]  # z → x
+    transforms: tuple[ir.Transform, ...]
+    forward: Callable[[Tensor, Context], tuple[Tensor, Tensor]]
+    inverse: Callable[[Tensor, Context], Tensor]
 
 
 @dataclass(frozen=True)
-class Source:
-    """A whole model. ``log_prob`` is what its own library says, not the sum of the pieces."""
+class SourceFlow:
+    """A whole model. ``log_prob`` is what its library computes, not the sum over the layers."""
 
     dim: int
     context_dim: int
-    pieces: tuple[Piece, ...]
+    layers: tuple[SourceLayer, ...]
     log_prob: Callable[[Tensor, Context], Tensor]
 
 
-def turned(piece: Piece, dim: int) -> Piece:
-    """The layer that undoes ``piece``'s: libraries can invert any of theirs."""
-    ours = [inverted(transform, dim, piece.path) for transform in reversed(piece.ours)]
+@dataclass(frozen=True)
+class Reader:
+    """How one library's models are recognised and read.
+
+    library:  the name of its package; ``from_<library>``, in lower case, is made from it.
+    is_flow:  whether a module has what ``read`` needs.
+    read:     the model, in float64 and eval mode → its layers. Raises ConversionError.
+    holders:  types of the library that hold a flow, and the attribute that is the flow.
+    title:    how a message calls its models; "a flow of <library>" if empty.
+    """
+
+    library: str
+    is_flow: Callable[[Any], bool]
+    read: Callable[[Any], SourceFlow]
+    holders: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+
+
+def inverse_layer(layer: SourceLayer) -> SourceLayer:
+    """The layer whose forward direction is the inverse of ``layer``."""
 
     def forward(x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
-        z = piece.inverse(x, c)
-        return z, -piece.forward(z, c)[1]
+        z = layer.inverse(x, c)
+        return z, -layer.forward(z, c)[1]
 
-    return Piece(
-        piece.path,
-        tuple(transform for transforms in ours for transform in transforms),
+    return SourceLayer(
+        layer.path,
+        tuple(ir.inverse(transform) for transform in reversed(layer.transforms)),
         forward,
-        lambda z, c: piece.forward(z, c)[0],
+        lambda z, c: layer.forward(z, c)[0],
     )
 
 
-def base_piece(path: str, loc: Tensor, log_std: Tensor) -> Piece:
-    """A diagonal Gaussian base, as the map that makes a standard normal of it."""
-    loc, log_std = loc.reshape(-1), log_std.reshape(-1)
-    trivial = not bool(loc.any() or log_std.any())
-    return Piece(
+def base_layer(path: str, loc: Tensor, log_std: Tensor) -> SourceLayer:
+    """A diagonal Gaussian base, as the affine map from it to a standard normal."""
+    loc, log_std = loc.detach().reshape(-1), log_std.detach().reshape(-1)
+    standard = not bool(loc.any() or log_std.any())
+    return SourceLayer(
         path,
-        () if trivial else (diagonal(loc, log_std),),
+        () if standard else (ir.DiagonalAffine(loc.numpy(), log_std.numpy()),),
         lambda x, c: ((x - loc) * torch.exp(-log_std), -log_std.sum().expand(len(x))),
         lambda z, c: z * torch.exp(log_std) + loc,
     )
-
-
-def bring(
-    model: Any,
-    read: Callable[[Any], Source],
-    columns: Sequence[str] | None,
-    context_columns: Sequence[str] | None,
-) -> RNVP:
-    """Convert ``model``: the same distribution as a flow of ours, in eval mode and its dtype.
-
-    The model and the state of torch's random generator are left as they were.
-
-    Raises:
-        ConversionError: a layer has no counterpart, or ours does not compute what theirs does.
-    """
-    if not isinstance(model, nn.Module):
-        raise refusal("", f"a {type(model).__name__} is no model; give the flow itself")
-    dtype = _dtype(model)
-    _refuse_training(model)
-    with torch.random.fork_rng(devices=[]):
-        source = read(_twin(model))
-        flow = _assemble(source, columns, context_columns)
-    prove(source, flow)
-    return flow.to(dtype).eval()
-
-
-def _assemble(
-    source: Source, columns: Sequence[str] | None, context_columns: Sequence[str] | None
-) -> RNVP:
-    transforms: list[Any] = [transform for piece in source.pieces for transform in piece.ours]
-    if not transforms:
-        raise refusal("", "it has no transform")
-    flow = RNVP(
-        RNVPConfig(
-            dim=source.dim,
-            context_dim=source.context_dim,
-            standardise=False,
-            layers=tuple(transform.spec for transform in transforms),
-        ),
-        None if columns is None else tuple(columns),
-        None if context_columns is None else tuple(context_columns),
-    )
-    flow.transforms = nn.ModuleList(transforms)
-    return flow
-
-
-def _dtype(model: nn.Module) -> torch.dtype:
-    found: dict[torch.dtype, str] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.is_floating_point():
-            found.setdefault(parameter.dtype, name)
-    for dtype, name in found.items():
-        if dtype not in (torch.float32, torch.float64):
-            raise refusal(name, f"{dtype} weights are not converted; use float32: model.float()")
-    if len(found) > 1:
-        raise refusal(
-            list(found.values())[1], "weights of several dtypes; choose one: model.float()"
-        )
-    return next(iter(found), torch.get_default_dtype())
-
-
-def _refuse_training(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if module.training:
-            raise refusal(name, "it is in training mode; call eval() on the model first")
-
-
-def _twin(model: nn.Module) -> nn.Module:
-    """A copy in float64 on the CPU, with nothing cached from earlier calls."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in vars(module).values():
-            # What a call has left behind (a cached matrix, say) may hang on a graph of
-            # gradients, which deepcopy refuses to copy.
-            for tensor in (value, *getattr(value, "__dict__", {}).values()):
-                if isinstance(tensor, Tensor) and not tensor.is_leaf:
-                    memo[id(tensor)] = tensor.detach().clone()
-    twin = copy.deepcopy(model, memo)
-    twin = nn.Module.to(twin, device="cpu", dtype=torch.float64).train().eval()
-    for module in twin.modules():
-        for hook in module._forward_pre_hooks.values():
-            # Weight norm, spectral norm and pruning make a layer's weight when it is called.
-            if type(hook).__module__.startswith("torch.nn.utils."):
-                hook(module, None)
-    return twin

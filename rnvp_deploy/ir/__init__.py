@@ -23,6 +23,7 @@ from rnvp_deploy.ir.transforms import (
     Linear,
     Permutation,
     Transform,
+    inverse,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "build",
     "build_network",
     "build_transform",
+    "inverse",
     "read",
     "read_transform",
 ]

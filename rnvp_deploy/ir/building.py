@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from rnvp_deploy import networks as modules
 from rnvp_deploy import transforms
 from rnvp_deploy.flow import RNVP
-from rnvp_deploy.ir.networks import Array, Dense, Layer, Network, Rescale, Residual
+from rnvp_deploy.ir.networks import (
+    Array,
+    Dense,
+    Layer,
+    Network,
+    Rescale,
+    Residual,
+    output_width,
+)
 from rnvp_deploy.ir.transforms import Coupling, DiagonalAffine, Flow, Linear, Permutation, Transform
 from rnvp_deploy.spec import FlowSpec
 
@@ -108,16 +116,8 @@ def _step(layer: Layer) -> modules.Step:
 
 def _width(body: Network) -> int:
     """The width of a residual block, which its body's last sized layer writes."""
-    for layer in reversed(body):
-        match layer:
-            case Dense():
-                return layer.outputs
-            case Rescale(weight):
-                return len(weight)
-            case modules.Norm():
-                return layer.width
-            case Residual(inner):
-                return _width(inner)
+    if width := output_width(body, 0):
+        return width
     raise ValueError("a residual block needs a layer with a width in its body")
 
 

@@ -24,12 +24,14 @@ __all__ = [
     "freeze",
     "identity",
     "map_gates",
+    "output_width",
     "postcompose",
     "precompose",
     "scale_inputs",
     "scale_outputs",
     "scatter_inputs",
     "scatter_outputs",
+    "select_outputs",
     "split_outputs",
     "starting_dense",
     "zero",
@@ -144,6 +146,11 @@ def scale_outputs(network: Network, factor: Array, shift: Array) -> Network:
     return (*others, Dense(last.weight * factor[:, None], last.bias * factor + shift))
 
 
+def select_outputs(network: Network, rows: Sequence[int], width: int) -> Network:
+    """h ↦ the outputs ``rows`` of network(h), in this order, where it has ``width`` outputs."""
+    return postcompose(network, np.eye(width)[list(rows)])
+
+
 def split_outputs(network: Network, sizes: Sequence[int]) -> tuple[Network, list[Dense]]:
     """A network as a common trunk and one dense head for each group of its outputs."""
     *trunk, last = ending_dense(network, sum(sizes))
@@ -169,6 +176,21 @@ def scatter_outputs(network: Network, rows: Sequence[int], width: int) -> Networ
     weight, bias = np.zeros((width, last.inputs)), np.zeros(width)
     weight[list(rows)], bias[list(rows)] = last.weight, last.bias
     return (*others, Dense(weight, bias))
+
+
+def output_width(network: Network, inputs: int) -> int:
+    """The number of outputs of a network that is given ``inputs`` numbers."""
+    for layer in reversed(network):
+        match layer:
+            case Dense():
+                return layer.outputs
+            case Rescale(weight):
+                return len(weight)
+            case Norm(width):
+                return width
+            case Residual(body) if width := output_width(body, 0):
+                return width
+    return inputs
 
 
 def map_gates(network: Network, change: Callable[[Dense], Dense]) -> Network:

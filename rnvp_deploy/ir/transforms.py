@@ -1,7 +1,7 @@
 """Transforms and flows as immutable values, in the direction data → latent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 from rnvp_deploy.ir.networks import Array, Network, freeze
 from rnvp_deploy.maps import Affine, ElementwiseMap
 
-__all__ = ["Coupling", "DiagonalAffine", "Flow", "Linear", "Permutation", "Transform"]
+__all__ = ["Coupling", "DiagonalAffine", "Flow", "Linear", "Permutation", "Transform", "inverse"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,20 @@ class Linear:
 
 
 Transform: TypeAlias = Coupling | DiagonalAffine | Permutation | Linear
+
+
+def inverse(transform: Transform) -> Transform:
+    """The transform whose forward direction is the inverse of ``transform``."""
+    match transform:
+        case Coupling():
+            return replace(transform, inverted=not transform.inverted)
+        case DiagonalAffine(loc, log_scale):
+            return DiagonalAffine(-loc * np.exp(-log_scale), -log_scale)
+        case Permutation():
+            return Permutation(transform.inverse)
+        case Linear(weight, bias):
+            back = freeze(np.linalg.inv(weight))
+            return Linear(back, -back @ bias)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -
         ),
         (["mymodule.py:make_flow", "--weights", "list.pt"], "list.pt holds no state dict"),
         (["mymodule.py:make_other", "--weights", "flow.pt"], "the weights in flow.pt do not fit"),
-        (["mymodule.py:make_flow", "--columns", "a,b"], "different column names are needed"),
+        (["mymodule.py:make_flow", "--columns", "a,b"], "expected 3 different ones"),
     ],
 )
 def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], complaint: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import rnvp_deploy
-import rnvp_deploy.conversion
+from rnvp_deploy.conversion.finding import find_flow
+from rnvp_deploy.conversion.readers import READERS
 from tests.rnvp_deploy.conversion.zoo import Library, quietly
 from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
@@ -22,8 +23,8 @@ def test_convert_chooses_by_the_type_of_the_model(
 ) -> None:
     with quietly():
         model = next(iter(library.supported.values()))()
-    chosen = rnvp_deploy.conversion.libraries._converter(model)
-    assert chosen is getattr(rnvp_deploy, library.converter)
+    chosen = find_flow(model).reader
+    assert chosen is READERS[library.converter.removeprefix("from_")]
 
 
 def test_no_library_is_imported_by_us() -> None:

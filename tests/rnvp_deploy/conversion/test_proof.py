@@ -1,17 +1,21 @@
 """The proof catches a conversion that is wrong, and says where."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 import rnvp_deploy
-from rnvp_deploy.conversion import nflows, normflows, source
-from rnvp_deploy.conversion.networks import Layer
+from rnvp_deploy import ir
+from rnvp_deploy.conversion import source
+from rnvp_deploy.conversion.readers import nflows, normflows, zuko
 from rnvp_deploy.errors import ConversionError
-from rnvp_deploy.scales import Exp, LogSigmoid
+from rnvp_deploy.ir.networks import select_outputs
+from rnvp_deploy.maps import Affine
+from rnvp_deploy.scales import Exp, LogSigmoid, SoftClip
+from rnvp_deploy.transforms import CouplingSpec
 from tests.rnvp_deploy.conversion.zoo import nflows as their_nflows
 from tests.rnvp_deploy.conversion.zoo import normflows as their_normflows
 from tests.rnvp_deploy.conversion.zoo import zuko as their_zuko
@@ -19,19 +23,19 @@ from tests.rnvp_deploy.conversion.zoo import zuko as their_zuko
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def corrupted(function: Callable[..., Any], change: Callable[[Any], None]) -> Callable[..., Any]:
-    def changed(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
-        with torch.no_grad():
-            change(result)
-        return result
-
-    return changed
+def corrupted(
+    function: Callable[..., ir.Coupling], change: Callable[[ir.Coupling], ir.Coupling]
+) -> Callable[..., ir.Coupling]:
+    return lambda *args, **kwargs: change(function(*args, **kwargs))
 
 
-def nudge(coupling: Any) -> None:
+def nudge(coupling: ir.Coupling) -> ir.Coupling:
     """One weight of one network, by a millionth."""
-    next(coupling.joint_net.parameters())[0, 0] += 1e-6
+    first, *others = coupling.trunk
+    assert isinstance(first, ir.Dense)
+    weight = first.weight.copy()
+    weight[0, 0] += 1e-6
+    return replace(coupling, trunk=(ir.Dense(weight, first.bias), *others))
 
 
 def test_one_wrong_weight_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,12 +45,11 @@ def test_one_wrong_weight_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first_wrong_transform_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
+    seen: list[ir.Coupling] = []
 
-    def third(coupling: Any) -> None:
+    def third(coupling: ir.Coupling) -> ir.Coupling:
         seen.append(coupling)
-        if len(seen) == 3:
-            nudge(coupling)
+        return nudge(coupling) if len(seen) == 3 else coupling
 
     monkeypatch.setattr(nflows, "coupling", corrupted(nflows.coupling, third))
     with pytest.raises(ConversionError, match=r"^_transform\._transforms\.2: "):
@@ -54,10 +57,10 @@ def test_the_first_wrong_transform_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_outputs_in_the_wrong_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def untouched(layers: list[Layer], **_: int) -> list[Layer]:
-        return layers
+    def without_order(network: ir.Network, rows: list[int], width: int) -> ir.Network:
+        return network if len(rows) == width else select_outputs(network, rows, width)
 
-    monkeypatch.setattr(normflows, "block_order", untouched)
+    monkeypatch.setattr(normflows, "select_outputs", without_order)
     with pytest.raises(ConversionError, match=r"^flows\.1: "):
         rnvp_deploy.convert(their_normflows.SUPPORTED["AffineCouplingBlock, scale_map exp"]())
 
@@ -70,9 +73,6 @@ def test_a_scale_of_the_wrong_sign_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_scale_that_differs_in_the_tails_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slope of 1e-3 for one of 1e-4 is a quarter off far out, and little near zero."""
-    from rnvp_deploy.conversion import zuko
-    from rnvp_deploy.scales import SoftClip
-
     monkeypatch.setattr(zuko, "recognise_scale", lambda function, path: SoftClip(1e-3))
     model = their_zuko.SUPPORTED["slope 1e-4, the default of 1.0.1 to 1.4.1"]()
     with pytest.raises(ConversionError, match=r"^transform\.transforms\.1: "):
@@ -81,8 +81,8 @@ def test_a_scale_that_differs_in_the_tails_alone_is_caught(monkeypatch: pytest.M
 
 def test_a_forgotten_base_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each transform agrees; the whole does not."""
-    piece = source.base_piece("base", torch.zeros(5), torch.zeros(5))
-    monkeypatch.setattr(nflows, "base_piece", lambda *_: piece)
+    layer = source.base_layer("base", torch.zeros(5), torch.zeros(5))
+    monkeypatch.setattr(nflows, "base_layer", lambda *_: layer)
     with pytest.raises(ConversionError, match=r"log_prob.*each transform agrees"):
         rnvp_deploy.convert(their_nflows.SUPPORTED["DiagonalNormal"]())
 
@@ -122,4 +122,5 @@ def test_a_steep_flow_is_not_taken_for_a_wrong_one() -> None:
 
 def test_a_conversion_is_exact_where_exp_is_the_scale() -> None:
     flow = rnvp_deploy.convert(their_normflows.SUPPORTED["MaskedAffineFlow"]())
-    assert {spec.scale for spec in flow.config.layers if hasattr(spec, "scale")} == {Exp()}
+    maps = [spec.map for spec in flow.spec.transforms if isinstance(spec, CouplingSpec)]
+    assert set(maps) == {Affine(Exp())}

@@ -1,11 +1,9 @@
 """What is not converted is refused in one line, which names the layer by its path in the model."""
 
-import re
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 import rnvp_deploy
 from rnvp_deploy.errors import ConversionError
@@ -61,7 +59,7 @@ def _exists(model: Any, path: str) -> bool:
         (
             "nflows",
             "custom network that computes more than the network it wraps",
-            r"^_transform\._transforms\.0\.transform_net: a Unlike is no layer .*supported are Seq",
+            r"^_transform\._transforms\.0\.transform_net: a Unlike is not a layer .*are Seq",
         ),
         (
             "nflows",
@@ -93,17 +91,5 @@ def test_a_part_in_training_mode_is_named() -> None:
 
 
 def test_what_belongs_to_no_library_is_refused() -> None:
-    with pytest.raises(ConversionError, match=r"a builtins\.dict is no flow of FrEIA, glasflow"):
+    with pytest.raises(ConversionError, match=r"a builtins\.dict is not a flow of FrEIA, glasflow"):
         rnvp_deploy.convert({})
-
-
-def test_a_flow_inside_a_module_of_ones_own_is_pointed_out() -> None:
-    (zuko,) = [library for library in LIBRARIES if library.name == "zuko"]
-
-    class Lightning(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.flow = zuko.trainable()
-
-    with pytest.raises(ConversionError, match=re.escape("its attribute 'flow' is one")):
-        rnvp_deploy.convert(Lightning())

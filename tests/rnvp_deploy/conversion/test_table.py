@@ -6,7 +6,7 @@ To rewrite it: RNVP_WRITE_DOCS=1 pytest tests/rnvp_deploy/conversion/test_table.
 import os
 from pathlib import Path
 
-from rnvp_deploy import scales
+from rnvp_deploy.conversion.recognition import recognisable_scales
 from rnvp_deploy.networks import ACTIVATIONS
 from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
@@ -20,13 +20,13 @@ def table() -> str:
         title = f"{library.name} {library.version}".strip()
         lines += [f"| {title} | {name} | converted |" for name in library.supported]
         lines += [f"| {title} | {name} | refused |" for name in library.refused]
-    known = ", ".join(f"`{name}`" for name in scales.__all__ if name != "Scale")
+    known = ", ".join(f"`{kind.__name__}`" for kind in recognisable_scales())
     activations = ", ".join(f"`{name}`" for name in ACTIVATIONS)
     return "\n".join(
         [
             *lines,
             "",
-            f"Supported scale functions (`rnvp_deploy.scales`): {known}.",
+            f"Scale functions that are recognised (`rnvp_deploy.scales`): {known}.",
             "",
             f"Supported activations: {activations}.",
             "",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from rnvp_deploy.conversion.precision import exactly
+from rnvp_deploy.conversion.float64 import in_float64
 
 from . import Library, Maker, lively
 
@@ -97,7 +97,7 @@ REFUSED: dict[str, Maker] = {
 
 def in_its_dtype(x: Tensor) -> AbstractContextManager[None]:
     """BASES are in float32, and take no float64 rows."""
-    return exactly() if x.dtype == torch.float64 else nullcontext()
+    return in_float64() if x.dtype == torch.float64 else nullcontext()
 
 
 def log_prob(model: Any, x: Tensor, c: Tensor | None) -> Tensor:

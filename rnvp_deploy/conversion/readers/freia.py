@@ -1,8 +1,9 @@
 """FrEIA 0.2, in all the versions that were published under that number.
 
-A ``SequenceINN`` or ``GraphINN`` goes data → noise by usage, and holds no base: a standard normal
-is taken. Its two-sided blocks move the first half, as the second says, and then the second: they
-become two couplings each. Clamps are plain functions, so they are asked what they compute.
+A ``SequenceINN`` or ``GraphINN`` is used in the direction data → latent and has no base: a
+standard normal is assumed. Its two-sided blocks move the first half given the second, then the
+second half given the first: each becomes two couplings. Clamps are plain functions, recognised by
+what they compute.
 """
 
 import math
@@ -12,17 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnvp_deploy.conversion.all_in_one import read_all_in_one
-from rnvp_deploy.conversion.networks import Layer, compose, read_network
+from rnvp_deploy import ir
+from rnvp_deploy.conversion.affine import read_affine
+from rnvp_deploy.conversion.couplings import coupling
+from rnvp_deploy.conversion.networks import read_network
+from rnvp_deploy.conversion.readers.freia_all_in_one import read_all_in_one
 from rnvp_deploy.conversion.recognition import recognise_scale
-from rnvp_deploy.conversion.refusal import kinds, refusal
-from rnvp_deploy.conversion.source import Piece, Source, bring
-from rnvp_deploy.conversion.transforms import affine, coupling, selection
-from rnvp_deploy.flow import RNVP
+from rnvp_deploy.conversion.refusal import located, refusal, type_names
+from rnvp_deploy.conversion.source import Context, Reader, SourceFlow, SourceLayer
+from rnvp_deploy.ir.networks import scatter_inputs
 from rnvp_deploy.scales import Centred, Scale
-from rnvp_deploy.transforms import Transform
 
-__all__ = ["from_freia"]
+__all__ = ["READER"]
 
 _AFFINE = {
     "ActNorm",
@@ -37,21 +39,15 @@ _SUPPORTED = (
 )
 
 
-def from_freia(
-    inn: Any,
-    *,
-    columns: Sequence[str] | None = None,
-    context_columns: Sequence[str] | None = None,
-) -> RNVP:
-    """The distribution of a ``SequenceINN`` or ``GraphINN`` over a standard normal.
-
-    The context is all of its conditions, side by side, in their order. ``columns`` and
-    ``context_columns`` name the coordinates. Raises ConversionError.
-    """
-    return bring(inn, _read, columns, context_columns)
+def _is_flow(module: Any) -> bool:
+    return hasattr(module, "node_list") or (
+        hasattr(module, "module_list") and hasattr(module, "shapes")
+    )
 
 
-def _read(inn: Any) -> Source:
+def _read(inn: Any) -> SourceFlow:
+    if not _is_flow(inn):
+        raise refusal("", f"a {type(inn).__name__} is not a SequenceINN or GraphINN of FrEIA")
     layers = _graph(inn) if hasattr(inn, "node_list") else _sequence(inn)
     shape = inn.in_nodes[0].output_dims[0] if hasattr(inn, "node_list") else inn.shapes[0]
     if len(shape) != 1:
@@ -60,29 +56,28 @@ def _read(inn: Any) -> Source:
     for module, path, seen in layers:
         dims_c = getattr(module, "dims_c", None) or ()
         if len(dims_c) != len(seen):
-            raise refusal(path, "it does not tell how wide its conditions are")
+            raise refusal(path, "it has no record of the width of its conditions")
         widths |= {i: int(dims[0]) for i, dims in zip(seen, dims_c, strict=True)}
     conditions = _Conditions(widths)
-    pieces = [
-        _piece(module, path, int(shape[0]), seen, conditions) for module, path, seen in layers
-    ]
+    dim = int(shape[0])
+    read = [_layer(module, path, dim, seen, conditions) for module, path, seen in layers]
 
-    def log_prob(x: Tensor, c: Tensor | None) -> Tensor:
+    def log_prob(x: Tensor, c: Context) -> Tensor:
         z, log_det = inn(x, c=conditions.split(c))
         log_pz = -0.5 * (z * z).sum(-1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
         result: Tensor = log_pz + log_det
         return result
 
-    return Source(int(shape[0]), sum(widths.values()), tuple(pieces), log_prob)
+    return SourceFlow(dim, sum(widths.values()), tuple(read), log_prob)
 
 
 class _Conditions:
-    """Where each condition of an INN lies in the context of a flow of ours."""
+    """The conditions of an INN as columns of one context, side by side in their order."""
 
     def __init__(self, widths: dict[int, int]) -> None:
         self.widths = [widths.get(i, 0) for i in range(max(widths, default=-1) + 1)]
 
-    def split(self, c: Tensor | None) -> list[Tensor] | None:
+    def split(self, c: Context) -> list[Tensor] | None:
         return None if c is None else list(torch.split(c, self.widths, -1))
 
     def columns(self, seen: Sequence[int]) -> list[int]:
@@ -124,11 +119,11 @@ def _graph(inn: Any) -> _Layers:
     return layers
 
 
-def _settle(module: Any) -> None:
-    """Make in float64 what was rounded apart in float32, where float32 explains it.
+def _recompute_rounded(module: Any) -> None:
+    """Recompute in float64 what the module stores twice, if it agrees to float32's rounding.
 
-    Some layers store a matrix beside its inverse and its log-determinant, or an orthogonal matrix
-    that is one to float32's rounding only. Then no flow has all their numbers.
+    Some layers store a matrix beside its inverse and its log-determinant, or a matrix that is
+    orthogonal only to float32's rounding. No single flow reproduces all these numbers.
     """
     if hasattr(module, "logDetM"):
         inverse, log_det = torch.linalg.inv(module.M), torch.linalg.slogdet(module.M).logabsdet
@@ -148,39 +143,47 @@ def _close(exact: Tensor, stored: Tensor) -> bool:
     return torch.allclose(exact, stored, rtol=1e-5, atol=1e-5)
 
 
-def _piece(module: Any, path: str, dim: int, seen: list[int], conditions: _Conditions) -> Piece:
-    def run(x: Tensor, c: Tensor | None, rev: bool = False) -> tuple[Tensor, Tensor]:
+@located
+def _layer(
+    module: Any, path: str, dim: int, seen: list[int], conditions: _Conditions
+) -> SourceLayer:
+    def run(x: Tensor, c: Context, rev: bool = False) -> tuple[Tensor, Tensor]:
         given = conditions.split(c)
         extra = {"c": [given[i] for i in seen]} if given is not None and seen else {}
         result = module((x,), rev=rev, **extra)
-        # Until 2021 a module gave its outputs alone.
+        # Until 2021 a module returned its outputs alone.
         (y,), log_det = result if len(result) == 2 else (result, module.jacobian((x,), rev=rev))
         return y, torch.as_tensor(log_det, dtype=x.dtype).expand(len(x))
 
-    _settle(module)
-    ours = _ours(module, path, dim, _Reader(conditions, seen), lambda x: run(x, None)[0])
-    return Piece(path, ours, run, lambda z, c: run(z, c, rev=True)[0])
+    _recompute_rounded(module)
+    read = _SubnetReader(conditions, seen)
+    transforms = _transforms(module, path, dim, read, lambda x: run(x, None)[0])
+    return SourceLayer(path, transforms, run, lambda z, c: run(z, c, rev=True)[0])
 
 
-class _Reader:
-    """Reads subnets, which see a half and some of the conditions, for couplings of ours."""
+class _SubnetReader:
+    """Reads subnets, whose inputs are a half of the coordinates and some of the conditions."""
 
     def __init__(self, conditions: _Conditions, seen: list[int]) -> None:
         self.columns, self.total = conditions.columns(seen), conditions.total
         self.context_dim = self.total if seen else 0
 
-    def __call__(self, subnet: Any, path: str, passive: int) -> list[Layer]:
-        layers = read_network(subnet, path, passive + len(self.columns))
+    def __call__(self, subnet: Any, path: str, passive: int) -> ir.Network:
+        network = read_network(subnet, path, passive + len(self.columns))
         if not self.columns or len(self.columns) == self.total:
-            return layers
+            return network
         chosen = [*range(passive), *(passive + column for column in self.columns)]
-        return compose(layers, before=selection(chosen, passive + self.total))
+        return scatter_inputs(network, chosen, passive + self.total)
 
 
-def _ours(
-    module: Any, path: str, dim: int, read: _Reader, function: Callable[[Tensor], Tensor]
-) -> tuple[Transform, ...]:
-    for kind in kinds(module):
+def _transforms(
+    module: Any,
+    path: str,
+    dim: int,
+    read: _SubnetReader,
+    function: Callable[[Tensor], Tensor],
+) -> tuple[ir.Transform, ...]:
+    for kind in type_names(module):
         name = kind.partition(".")[2]
         if name in _TWO_SIDED:
             return _two_sided(module, path, dim, read, *_TWO_SIDED[name])
@@ -196,7 +199,7 @@ def _ours(
                 module, "is_initialized", True
             ):
                 raise refusal(path, "an ActNorm that has seen no data yet; train the model first")
-            return affine(function, dim, path)
+            return read_affine(function, dim, path)
     raise refusal(
         path,
         f"a {type(module).__name__} has no counterpart in an affine coupling flow; supported "
@@ -204,8 +207,8 @@ def _ours(
     )
 
 
-# For each block, the subnets that move the first half, and those that move the second: s and t
-# apart, or one for both, or t alone.
+# For each block, the subnets that move the first half, and those that move the second: separate
+# ones for s and t, or one for both, or t alone.
 _TWO_SIDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "NICECouplingBlock": (("", "F"), ("", "G")),
     "RNVPCouplingBlock": (("subnet_s2", "subnet_t2"), ("subnet_s1", "subnet_t1")),
@@ -218,10 +221,10 @@ def _two_sided(
     module: Any,
     path: str,
     dim: int,
-    read: _Reader,
+    read: _SubnetReader,
     moving_first: tuple[str, ...],
     moving_second: tuple[str, ...],
-) -> tuple[Transform, ...]:
+) -> tuple[ir.Transform, ...]:
     first, second = range(module.split_len1), range(module.split_len1, dim)
     return (
         *_half(module, path, read, second, first, moving_first),
@@ -230,8 +233,13 @@ def _two_sided(
 
 
 def _half(
-    module: Any, path: str, read: _Reader, passive: range, active: range, names: tuple[str, ...]
-) -> tuple[Transform, ...]:
+    module: Any,
+    path: str,
+    read: _SubnetReader,
+    passive: range,
+    active: range,
+    names: tuple[str, ...],
+) -> tuple[ir.Transform, ...]:
     """The coupling in which ``passive`` moves ``active``; none if there is nothing to move."""
     if not active:
         return ()
@@ -243,12 +251,21 @@ def _half(
     scale: Scale | None = None
     if names[0]:
         scale = recognise_scale(lambda u: module.clamp * module.f_clamp(u), f"{path}.f_clamp")
-    if any(kind.endswith(".GINCouplingBlock") for kind in kinds(module)):
+    if any(kind.endswith(".GINCouplingBlock") for kind in type_names(module)):
         assert scale is not None
         scale = Centred(scale)
-    context_dim = read.context_dim
     return (
         coupling(
-            passive, active, sig=sig, mu=mu, joint=joint, scale=scale, context_dim=context_dim
+            path,
+            passive,
+            active,
+            sig=sig,
+            mu=mu,
+            joint=joint,
+            scale=scale,
+            context_dim=read.context_dim,
         ),
     )
+
+
+READER = Reader("FrEIA", _is_flow, _read)

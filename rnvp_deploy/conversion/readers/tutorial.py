@@ -1,56 +1,40 @@
-"""The tutorials' own R_NVP: a class in a notebook, known by what it has.
+"""The R_NVP of tutorials: a class in a notebook, recognised by its attributes.
 
-A bijector has ``sig_net``, ``mu_net`` and ``k``; called with x and ``flip`` it gives
-z, log p(z), log |det|, and ``inverse(z, flip)`` undoes it. With ``flip`` the halves swap roles. A
+A bijector has ``sig_net``, ``mu_net`` and ``k``. Called with x and ``flip`` it returns z,
+log p(z) and log |det|; ``inverse(z, flip)`` goes back. ``flip`` swaps the roles of the halves. A
 container has the bijectors in a ModuleList, and ``flips``, one bool for each.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from rnvp_deploy.conversion.couplings import coupling
 from rnvp_deploy.conversion.networks import read_network
-from rnvp_deploy.conversion.refusal import refusal
-from rnvp_deploy.conversion.source import Piece, Source, bring
-from rnvp_deploy.conversion.transforms import coupling
-from rnvp_deploy.flow import RNVP
+from rnvp_deploy.conversion.refusal import located, refusal
+from rnvp_deploy.conversion.source import Context, Reader, SourceFlow, SourceLayer
 from rnvp_deploy.scales import Exp
 
-__all__ = ["from_tutorial", "is_tutorial"]
+__all__ = ["READER"]
 
 
-def from_tutorial(
-    flow: Any,
-    *,
-    columns: Sequence[str] | None = None,
-    context_columns: Sequence[str] | None = None,
-) -> RNVP:
-    """The distribution of a tutorial's ``R_NVP``, or of a stack of them, as a flow of ours.
-
-    ``columns`` names the coordinates. Raises ConversionError.
-    """
-    return bring(flow, _read, columns, context_columns)
-
-
-def is_tutorial(flow: object) -> bool:
-    """Whether ``flow`` looks like an R_NVP or a container of them."""
-    return _is_bijector(flow) or _stack(flow) is not None
+def _is_tutorial(flow: Any) -> bool:
+    return isinstance(flow, nn.Module) and (_is_bijector(flow) or _stack(flow) is not None)
 
 
 def _is_bijector(thing: object) -> bool:
     return all(hasattr(thing, name) for name in ("sig_net", "mu_net", "k", "inverse"))
 
 
-def _stack(flow: object) -> str | None:
+def _stack(flow: nn.Module) -> str | None:
     """The name of the list of bijectors."""
-    for name, child in vars(flow).get("_modules", {}).items():
+    for name, child in flow._modules.items():
         if isinstance(child, nn.ModuleList) and len(child) and all(map(_is_bijector, child)):
-            return str(name)
+            return name
     return None
 
 
-def _read(flow: Any) -> Source:
+def _read(flow: Any) -> SourceFlow:
     if _is_bijector(flow):
         bijectors, paths, flips = [flow], [""], [False]
     elif name := _stack(flow):
@@ -62,20 +46,22 @@ def _read(flow: Any) -> Source:
                 "", f"it has {len(bijectors)} bijectors in {name!r} but {len(flips)} flips"
             )
     else:
-        raise refusal("", f"a {type(flow).__name__} is no R_NVP: it has no sig_net, mu_net and k")
-    pieces = [_piece(*parts) for parts in zip(bijectors, paths, flips, strict=True)]
-    dim = sum(len(part) for part in _halves(bijectors[0], paths[0], flips[0]))
+        raise refusal(
+            "", f"a {type(flow).__name__} is not an R_NVP: it has no sig_net, mu_net and k"
+        )
+    layers = [_layer(*parts) for parts in zip(bijectors, paths, flips, strict=True)]
+    dim = sum(map(len, _halves(bijectors[0], paths[0], flips[0])))
 
-    def log_prob(x: Tensor, c: Tensor | None) -> Tensor:
+    def log_prob(x: Tensor, c: Context) -> Tensor:
         _, log_pz, log_jacob = flow(x)
         log_prob: Tensor = log_pz + log_jacob
         return log_prob
 
-    return Source(dim, 0, tuple(pieces), log_prob)
+    return SourceFlow(dim, 0, tuple(layers), log_prob)
 
 
 def _halves(bijector: Any, path: str, flip: bool) -> tuple[range, range]:
-    """Which coordinates stay and which move."""
+    """The passive and the active coordinates."""
     k = int(bijector.k)
     linear = [module for module in bijector.sig_net.modules() if isinstance(module, nn.Linear)]
     if not linear:
@@ -87,26 +73,30 @@ def _halves(bijector: Any, path: str, flip: bool) -> tuple[range, range]:
     if len(passive) != inputs:
         raise refusal(
             path,
-            f"its networks see {inputs} coordinates, but with k = {k} they are given "
+            f"its networks read {inputs} coordinates, but with k = {k} they are given "
             f"{len(passive)}{' when flipped' if flip else ''}",
         )
     return passive, active
 
 
-def _piece(bijector: Any, path: str, flip: bool) -> Piece:
+@located
+def _layer(bijector: Any, path: str, flip: bool) -> SourceLayer:
     passive, active = _halves(bijector, path, flip)
     sig, mu = (
         read_network(getattr(bijector, name), f"{path}.{name}".lstrip("."), len(passive))
         for name in ("sig_net", "mu_net")
     )
 
-    def forward(x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
         z, _, log_jacob = bijector(x, flip=flip)
         return z, log_jacob
 
-    return Piece(
+    return SourceLayer(
         path,
-        (coupling(passive, active, sig=sig, mu=mu, scale=Exp()),),
+        (coupling(path, passive, active, sig=sig, mu=mu, scale=Exp()),),
         forward,
         lambda z, c: bijector.inverse(z, flip=flip),
     )
+
+
+READER = Reader("tutorial", _is_tutorial, _read, title="an R_NVP with sig_net and mu_net")

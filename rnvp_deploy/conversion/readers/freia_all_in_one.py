@@ -1,40 +1,42 @@
 """FrEIA's ``AllInOneBlock``, in the three forms that it has had under one version number.
 
-The first (February 2021) has its own names for everything; the second has today's names and
+The first (February 2021) has names of its own; the second has today's names and
 σ = clamp · tanh(0.1 u); the third (August 2023) has σ = clamp · tanh(0.1 u / clamp). anomalib
-carries a copy of the second. Which one a model holds is told by what it has and computes.
+contains a copy of the second. The form is recognised by attributes and by what σ computes.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from rnvp_deploy.conversion.networks import Layer, compose
+from rnvp_deploy import ir
+from rnvp_deploy.conversion.affine import read_affine
+from rnvp_deploy.conversion.couplings import coupling
 from rnvp_deploy.conversion.recognition import recognise_scale
-from rnvp_deploy.conversion.transforms import affine, coupling, selection
+from rnvp_deploy.ir.networks import scale_outputs
 from rnvp_deploy.scales import Centred
-from rnvp_deploy.transforms import Transform
 
 __all__ = ["read_all_in_one"]
 
 
 def read_all_in_one(
-    module: Any, path: str, dim: int, read: Callable[[Any, str, int], list[Layer]], context_dim: int
-) -> tuple[Transform, ...]:
+    module: Any, path: str, dim: int, read: Callable[[Any, str, int], ir.Network], context_dim: int
+) -> tuple[ir.Transform, ...]:
     """[Permutation before,] coupling, global affine, permutation.
 
-    ``read`` reads its subnet, given how many coordinates are passive.
+    ``read(subnet, path, passive)`` reads its subnet, for so many passive coordinates.
     """
     k = dim // 2
-    subnet = "subnet" if hasattr(module, "subnet") else "s"
-    layers = read(getattr(module, subnet), f"{path}.{subnet}", dim - k)
-    layers = compose(layers, after=0.1 * selection(range(2 * k), 2 * k))
+    name = "subnet" if hasattr(module, "subnet") else "s"
+    network = read(getattr(module, name), f"{path}.{name}", dim - k)
+    network = scale_outputs(network, np.full(2 * k, 0.1), np.zeros(2 * k))
     move = _either(module, "_affine", "affine")
 
     def log_scale(u: Tensor) -> Tensor:
-        # Two columns, u and −u, so that the mean which GIN takes off is zero.
+        # Two columns, u and −u, so that the mean that GIN subtracts is zero.
         rows = u.reshape(-1, 1)
         outputs = torch.cat([10 * rows, -10 * rows, 0 * rows, 0 * rows], 1)
         moved, _ = move(torch.ones_like(outputs[:, :2]), outputs)
@@ -42,9 +44,10 @@ def read_all_in_one(
 
     scale = recognise_scale(log_scale, path)
     coupled = coupling(
+        path,
         range(dim - k),
         range(dim - k, dim),
-        joint=layers,
+        joint=network,
         scale=Centred(scale) if module.GIN else scale,
         context_dim=context_dim,
     )
@@ -56,19 +59,19 @@ def read_all_in_one(
         return result
 
     if module.householder:
-        _hold_permutation(module)
-    before: tuple[Transform, ...] = ()
+        _store_permutation(module)
+    before: tuple[ir.Transform, ...] = ()
     if _either(module, "reverse_pre_permute", "welling_perm"):
-        before = affine(_either(module, "_pre_permute", "pre_permute"), dim, path)
-    return (*before, coupled, *affine(after, dim, path))
+        before = read_affine(_either(module, "_pre_permute", "pre_permute"), dim, path)
+    return (*before, coupled, *read_affine(after, dim, path))
 
 
 def _either(module: Any, name: str, old_name: str) -> Any:
     return getattr(module, name if hasattr(module, name) else old_name)
 
 
-def _hold_permutation(module: Any) -> None:
-    """Compute the permutation of Householder reflections, as a call would."""
+def _store_permutation(module: Any) -> None:
+    """Compute the permutation from Householder reflections, as a call of the module does."""
     construct = _either(
         module, "_construct_householder_permutation", "construct_householder_permutation"
     )

@@ -1,0 +1,127 @@
+"""From another library's model to a flow: copied, read, assembled and checked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnvp_deploy import ir
+from rnvp_deploy.conversion.finding import find_flow
+from rnvp_deploy.conversion.float64 import float64_copy
+from rnvp_deploy.conversion.holders import refuse_other_steps
+from rnvp_deploy.conversion.proof import prove
+from rnvp_deploy.conversion.readers import READERS
+from rnvp_deploy.conversion.refusal import LayerError, describe_error, refusal, refusing
+from rnvp_deploy.conversion.source import Reader, SourceFlow
+from rnvp_deploy.errors import ConversionError
+from rnvp_deploy.flow import RNVP
+from rnvp_runtime.errors import RnvpError
+
+__all__ = ["convert"]
+
+
+def convert(
+    flow: Any,
+    library: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    context_columns: Sequence[str] | None = None,
+) -> RNVP:
+    """The same distribution as an ``RNVP``, in eval mode and in the dtype of ``flow``.
+
+    The model and the state of torch's random generator are left as they were.
+
+    Args:
+        flow: a trained model of nflows, normflows, zuko, FrEIA, glasflow or nessai, or an R_NVP
+            as the tutorials write it.
+        library: the name of its library, in lower case, or ``tutorial``; by default it is
+            recognised by the model's type.
+        columns: names of the coordinates.
+        context_columns: names of the conditions.
+
+    Raises:
+        ConversionError: in one line, which layer has no counterpart, or does not compute what its
+            conversion computes.
+        ConfigError: the names do not fit the columns.
+    """
+    if library is not None and library not in READERS:
+        raise ConversionError(f"{library!r} is not a library; expected one of {', '.join(READERS)}")
+    found = find_flow(flow, library)
+    try:
+        converted = _convert_with(found.reader, found.flow, columns, context_columns)
+    except LayerError as error:
+        raise error.below(found.path) from None
+    except RnvpError:
+        raise
+    except Exception as error:  # the source's code, where no layer could be named
+        raise refusal(found.path, f"it could not be converted: {describe_error(error)}") from None
+    refuse_other_steps(found, converted)
+    return converted.to(_dtype(found.flow)).eval()
+
+
+def _convert_with(
+    reader: Reader,
+    model: nn.Module,
+    columns: Sequence[str] | None,
+    context_columns: Sequence[str] | None,
+) -> RNVP:
+    """The flow, in float64."""
+    _dtype(model)
+    _refuse_training(model)
+    _refuse_nan(model)
+    with torch.random.fork_rng(devices=[]):
+        with refusing("", "it could not be copied"):
+            copied = float64_copy(model)
+        with refusing("", f"a {type(model).__name__} that could not be read"):
+            source = reader.read(copied)
+        flow = _assemble(source, columns, context_columns)
+        prove(source, flow)
+    return flow
+
+
+def _assemble(
+    source: SourceFlow, columns: Sequence[str] | None, context_columns: Sequence[str] | None
+) -> RNVP:
+    transforms = tuple(transform for layer in source.layers for transform in layer.transforms)
+    if not transforms:
+        raise refusal("", "it has no transform")
+    return ir.build(
+        ir.Flow(source.dim, source.context_dim, transforms),
+        None if columns is None else tuple(columns),
+        None if context_columns is None else tuple(context_columns),
+    )
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    found: dict[torch.dtype, str] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point():
+            found.setdefault(parameter.dtype, name)
+    for dtype, name in found.items():
+        if dtype not in (torch.float32, torch.float64):
+            raise refusal(name, f"{dtype} weights are not converted; use float32: model.float()")
+    if len(found) > 1:
+        raise refusal(
+            list(found.values())[1], "weights of several dtypes; choose one: model.float()"
+        )
+    return next(iter(found), torch.get_default_dtype())
+
+
+def _refuse_training(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if module.training:
+            raise refusal(name, "it is in training mode; call eval() on the model first")
+
+
+def _refuse_nan(model: nn.Module) -> None:
+    """Refuse weights that are NaN or infinite. A buffer may be infinite, as a bound is."""
+    for name, parameter in model.named_parameters():
+        _refuse_where(~torch.isfinite(parameter), name, "NaN or infinite")
+    for name, buffer in model.named_buffers():
+        _refuse_where(torch.isnan(buffer), name, "NaN")
+
+
+def _refuse_where(wrong: Tensor, name: str, what: str) -> None:
+    if count := int(wrong.sum()):
+        raise refusal(name, f"{count} of its {wrong.numel()} numbers are {what}")
