@@ -2,27 +2,31 @@
 
 import json
 import logging
-import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_deploy.commands.option_types import column_names, layer_widths, scale_function
-from rnvp_runtime.errors import TableError
+from rnvp_deploy.commands.option_types import (
+    WholeNumber,
+    column_names,
+    layer_widths,
+    scale_function,
+)
+from rnvp_deploy.commands.training_table import read_training_table
+from rnvp_deploy.outputs import check_output
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from rnvp_deploy.flow import RNVP
     from rnvp_deploy.training import Training
 
 _FLOW = ("couplings", "hidden", "mixing", "actnorm", "scale", "activation", "residual", "joint")
+_FIXED = (*_FLOW, "dtype", "seed")  # cannot change when a training is resumed
 _TRAINING = {
     "epochs": "epochs",
     "batch_size": "batch_size",
@@ -41,7 +45,7 @@ _TRAINING = {
     "--columns",
     type=column_names,
     metavar="A,B",
-    help="Columns to learn. Default: all numeric ones.",
+    help="Columns to learn, by name or pattern: 'a,mean *'. Default: all numeric ones.",
 )
 @click.option(
     "--context",
@@ -49,7 +53,13 @@ _TRAINING = {
     metavar="A,B",
     help="Columns to condition on: learn p(columns | context).",
 )
-@click.option("--couplings", type=click.IntRange(min=1), help="Number of couplings.  [default: 8]")
+@click.option(
+    "--exclude",
+    type=column_names,
+    metavar="A,B",
+    help="Columns to leave out.",
+)
+@click.option("--couplings", type=WholeNumber(min=1), help="Number of couplings.  [default: 8]")
 @click.option(
     "--hidden", type=layer_widths, metavar="N,N", help="Widths of hidden layers.  [default: 64,64]"
 )
@@ -70,10 +80,13 @@ _TRAINING = {
     help="σ and μ from one network or from two.  [default: joint]",
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), help="Default: depends on the number of rows."
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    help="Of the weights; float64 resolves small differences far from 0.  [default: float32]",
 )
+@click.option("--epochs", type=WholeNumber(min=1), help="Default: depends on the number of rows.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Default: depends on the number of rows."
+    "--batch-size", type=WholeNumber(min=1), help="Default: depends on the number of rows."
 )
 @click.option(
     "--lr",
@@ -87,11 +100,11 @@ _TRAINING = {
 )
 @click.option(
     "--patience",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     help="Stop after this many epochs without a better score.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of all randomness.  [default: 0]"
+    "--seed", type=WholeNumber(0, 2**64 - 1), help="Seed of all randomness.  [default: 0]"
 )
 @click.option(
     "--max-seconds",
@@ -99,7 +112,7 @@ _TRAINING = {
     help="Stop after the epoch during which this time has passed.",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads."
+    "--threads", type=WholeNumber(min=1), default=1, show_default=True, help="CPU threads."
 )
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Continue the training in this checkpoint."
@@ -112,6 +125,7 @@ def train(
     output: Path | None,
     columns: tuple[str, ...] | None,
     context: tuple[str, ...] | None,
+    exclude: tuple[str, ...] | None,
     threads: int,
     resume: Path | None,
     force: bool,
@@ -137,11 +151,12 @@ def train(
             raise click.UsageError("no output was given: add -o model.pt")
         output = resume
     if resume is not None:
-        if fixed := [name for name in (*_FLOW, "seed") if name in given]:
+        if fixed := [name for name in _FIXED if name in given]:
             raise click.UsageError(f"--{fixed[0]} cannot change when a training is resumed")
-        if columns or context:
+        if columns or context or exclude:
             raise click.UsageError("--resume takes its columns from the checkpoint")
-    _refuse_unwritable(output, force or output == resume)
+    inputs = [table] if resume in (None, output) else [table, resume]
+    check_output(output, "checkpoint", inputs=inputs, force=force or output == resume)
 
     import torch
 
@@ -149,69 +164,60 @@ def train(
     from rnvp_deploy.errors import TrainingError
     from rnvp_deploy.training import TrainingOptions, fit, recorded_options
     from rnvp_deploy.training.progress import EpochProgress
+    from rnvp_deploy.training.table import refuse_gaps
 
     # On networks of the default size one thread is as fast as two, and far faster on shared cores.
     torch.set_num_threads(threads)
     chosen = {_TRAINING[name]: given[name] for name in _TRAINING if name in given}
     if resume is None:
-        x, c, columns = _read(table, columns, context or ())
+        data = read_training_table(table, columns or (), context or (), exclude or ())
         record = None
         training_options = TrainingOptions(**chosen)
-        flow = _new_flow(columns, context or (), given, training_options.seed)
+        flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
     else:
         flow, record = load(resume), read_training(resume)
         try:
             earlier = recorded_options(record)
         except TrainingError as error:
             raise TrainingError(f"{resume}: {error}") from None
-        x, c, _ = _read(table, flow.columns, flow.context_columns)
+        data = read_training_table(table, flow.columns, flow.context_columns)
         training_options = replace(earlier, **chosen)
-    # The command prints its own message about an interrupt.
-    logging.getLogger("rnvp_deploy").addHandler(logging.NullHandler())
+    if data.left_out:
+        click.echo(f"Left out, text or empty: {', '.join(data.left_out)}", err=True)
+    refuse_gaps(data.x, str(table), data.columns)
+    if data.context is not None:
+        refuse_gaps(data.context, str(table), data.context_columns)
     progress = EpochProgress()
     try:
-        result = fit(flow, x, c, options=training_options, progress=progress, resume=record)
+        with _warnings_on_stderr():
+            result = fit(
+                flow,
+                data.x,
+                data.context,
+                options=training_options,
+                progress=progress,
+                resume=record,
+            )
     finally:
         progress.close()
-    save(flow, output, training=result.record)
+    save(flow, output, training=result.record, force=True)  # checked before training
     _report(flow, result, output, table, as_json)
     if result.stopped == "interrupt":
         raise click.exceptions.Exit(130)
 
 
-def _refuse_unwritable(output: Path, replaceable: bool) -> None:
-    folder = output.parent
-    if not folder.is_dir():
-        raise TableError(f"cannot write {output}: the folder {folder} does not exist")
-    if output.is_dir():
-        raise TableError(f"cannot write {output}: it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise TableError(f"cannot write {output}: no permission to write in {folder}")
-    if output.exists() and not replaceable:
-        raise TableError(f"{output} exists: pass --force to replace it, or name another")
-
-
-def _read(
-    table: Path, columns: tuple[str, ...] | None, context: tuple[str, ...]
-) -> tuple["NDArray[np.float64]", "NDArray[np.float64] | None", tuple[str, ...]]:
-    """Read x (n, d), the context (n, c) or None, and the column names of x."""
-    from rnvp_deploy.training.table import refuse_gaps
-    from rnvp_runtime.tables import read_columns
-
-    if shared := set(columns or ()) & set(context):
-        raise TableError(f"column {min(shared)!r} is in both --columns and --context")
-    numbers = read_columns(table, None if columns is None else (*columns, *context))
-    if columns is None and numbers.skipped:
-        skipped = ", ".join(name or "(no name)" for name in numbers.skipped)
-        click.echo(f"Not numbers, left out: {skipped}", err=True)
-    if missing := [name for name in context if name not in numbers.columns]:
-        read_columns(table, missing)  # raises: it is missing, or text
-    refuse_gaps(numbers.values, str(table), numbers.columns)
-    learnt = columns or tuple(name for name in numbers.columns if name not in context)
-    at = {name: i for i, name in enumerate(numbers.columns)}
-    x = numbers.values[:, [at[name] for name in learnt]]
-    c = numbers.values[:, [at[name] for name in context]] if context else None
-    return x, c, learnt
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what the library logs. The command has its own message about an interrupt."""
+    handler = logging.Handler()
+    handler.emit = lambda record: click.echo(f"Warning: {record.getMessage()}", err=True)  # type: ignore[method-assign]
+    handler.addFilter(lambda record: not record.getMessage().startswith("interrupted "))
+    logger = logging.getLogger("rnvp_deploy")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _new_flow(
@@ -229,10 +235,13 @@ def _new_flow(
     config = RNVPConfig(dim=len(columns), context_dim=len(context), seed=seed, **chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return RNVP(config, tuple(columns), tuple(context))
+        flow = RNVP(config, tuple(columns), tuple(context))
+    return flow.double() if given.get("dtype") == "float64" else flow
 
 
 def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json: bool) -> None:
+    from rnvp_deploy.training import suggested_options
+
     best = result.best
     if as_json:
         outcome = {
@@ -248,6 +257,8 @@ def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json
             "train_nats": best.train,
             "held_out_nats": best.held_out,
             "stopped": result.stopped,
+            "skipped_batches": sum(epoch.skipped for epoch in result.epochs),
+            "warnings": [asdict(warning) for warning in result.warnings],
             "seconds": round(result.seconds, 3),
         }
         click.echo(json.dumps(outcome))
@@ -258,7 +269,9 @@ def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json
         f"in {result.seconds:.1f} s",
         err=True,
     )
-    resumed = f"rnvp-train {table} --resume {output}"
+    if options := suggested_options(result.warnings):
+        click.echo(f"Suggested options: {options}", err=True)
+    resumed = f"rnvp-train {shlex.quote(str(table))} --resume {shlex.quote(str(output))}"
     click.echo(
         f"Next: {resumed if interrupted else f'rnvp-export {shlex.quote(str(output))}'}", err=True
     )
