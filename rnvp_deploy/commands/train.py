@@ -1,11 +1,11 @@
 """``rnvp-train``: train a flow on a table and write a checkpoint."""
 
+import hashlib
 import json
 import logging
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,15 @@ from rnvp_deploy.commands.option_types import (
     layer_widths,
     scale_function,
 )
+from rnvp_deploy.commands.training_output import print_result, result_as_json
 from rnvp_deploy.commands.training_table import read_training_table
 from rnvp_deploy.outputs import check_output
 from rnvp_runtime.one_line import OneLineCommand
 
 if TYPE_CHECKING:
     from rnvp_deploy.flow import RNVP
-    from rnvp_deploy.training import Training
 
 _FLOW = ("couplings", "hidden", "mixing", "actnorm", "scale", "activation", "residual", "joint")
-_FIXED = (*_FLOW, "dtype", "seed")  # cannot change when a training is resumed
 _TRAINING = {
     "epochs": "epochs",
     "batch_size": "batch_size",
@@ -35,6 +34,7 @@ _TRAINING = {
     "patience": "patience",
     "seed": "seed",
     "max_seconds": "max_seconds",
+    "keep_rows": "keep_rows",
 }
 
 
@@ -112,10 +112,20 @@ _TRAINING = {
     help="Stop after the epoch during which this time has passed.",
 )
 @click.option(
+    "--keep-rows",
+    type=WholeNumber(min=0),
+    help="Held-out rows to keep in the checkpoint for its report; 0: none.  [default: 500]",
+)
+@click.option(
     "--threads", type=WholeNumber(min=1), default=1, show_default=True, help="CPU threads."
 )
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Continue the training in this checkpoint."
+)
+@click.option(
+    "--warm-start",
+    type=click.Path(path_type=Path),
+    help="Train the flow in this checkpoint further on the rows of TABLE.",
 )
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
@@ -128,6 +138,7 @@ def train(
     exclude: tuple[str, ...] | None,
     threads: int,
     resume: Path | None,
+    warm_start: Path | None,
     force: bool,
     as_json: bool,
     **options: Any,
@@ -142,20 +153,19 @@ def train(
     and writes the same checkpoint as an uninterrupted training.
 
     \b
-    Example:
+    Examples:
       rnvp-train diamonds.csv -o model.pt --columns carat,price --context depth
+      rnvp-train new.csv --warm-start model.pt -o new.pt
     """
     given = {name: value for name, value in options.items() if value is not None}
     if output is None:
         if resume is None:
             raise click.UsageError("no output was given: add -o model.pt")
         output = resume
-    if resume is not None:
-        if fixed := [name for name in _FIXED if name in given]:
-            raise click.UsageError(f"--{fixed[0]} cannot change when a training is resumed")
-        if columns or context or exclude:
-            raise click.UsageError("--resume takes its columns from the checkpoint")
-    inputs = [table] if resume in (None, output) else [table, resume]
+    _refuse_fixed_options(given, columns or context or exclude, resume, warm_start)
+    inputs = [table, *([warm_start] if warm_start else [])]
+    if resume is not None and resume != output:  # in place is how a training is resumed
+        inputs.append(resume)
     check_output(output, "checkpoint", inputs=inputs, force=force or output == resume)
 
     import torch
@@ -163,47 +173,72 @@ def train(
     from rnvp_deploy.checkpoint import load, read_training, save
     from rnvp_deploy.errors import TrainingError
     from rnvp_deploy.training import TrainingOptions, fit, recorded_options
-    from rnvp_deploy.training.progress import EpochProgress
     from rnvp_deploy.training.table import refuse_gaps
 
     # On networks of the default size one thread is as fast as two, and far faster on shared cores.
     torch.set_num_threads(threads)
     chosen = {_TRAINING[name]: given[name] for name in _TRAINING if name in given}
-    if resume is None:
-        data = read_training_table(table, columns or (), context or (), exclude or ())
-        record = None
-        training_options = TrainingOptions(**chosen)
-        flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
-    else:
+    record = None
+    training_options = TrainingOptions(**chosen)
+    if resume is not None:
         flow, record = load(resume), read_training(resume)
         try:
-            earlier = recorded_options(record)
+            training_options = replace(recorded_options(record), **chosen)
         except TrainingError as error:
             raise TrainingError(f"{resume}: {error}") from None
+    elif warm_start is not None:
+        flow = load(warm_start)
+    if resume or warm_start:
         data = read_training_table(table, flow.columns, flow.context_columns)
-        training_options = replace(earlier, **chosen)
+    else:
+        data = read_training_table(table, columns or (), context or (), exclude or ())
+        flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
     if data.left_out:
         click.echo(f"Left out, text or empty: {', '.join(data.left_out)}", err=True)
     refuse_gaps(data.x, str(table), data.columns)
     if data.context is not None:
         refuse_gaps(data.context, str(table), data.context_columns)
-    progress = EpochProgress()
-    try:
-        with _warnings_on_stderr():
-            result = fit(
-                flow,
-                data.x,
-                data.context,
-                options=training_options,
-                progress=progress,
-                resume=record,
-            )
-    finally:
-        progress.close()
+    with _warnings_on_stderr():
+        result = fit(
+            flow,
+            data.x,
+            data.context,
+            options=training_options,
+            verbose=True,
+            resume=record,
+            warm_start=warm_start is not None,
+        )
+    result.record["summary"]["table"] = {"name": table.name, "sha256": _sha256(table)}
     save(flow, output, training=result.record, force=True)  # checked before training
-    _report(flow, result, output, table, as_json)
+    if as_json:
+        click.echo(json.dumps(result_as_json(flow, result, output, table)))
+    print_result(result, output, table)
     if result.stopped == "interrupt":
         raise click.exceptions.Exit(130)
+
+
+def _refuse_fixed_options(
+    given: dict[str, Any],
+    columns: tuple[str, ...] | None,
+    resume: Path | None,
+    warm_start: Path | None,
+) -> None:
+    """Refuse options that the checkpoint decides, when one is given."""
+    if resume and warm_start:
+        raise click.UsageError("--resume and --warm-start were both given; expected one of them")
+    if resume is None and warm_start is None:
+        return
+    option = "--resume" if resume else "--warm-start"
+    fixed = (*_FLOW, "dtype", *(("seed",) if resume else ()))
+    if chosen := [name for name in fixed if name in given]:
+        raise click.UsageError(f"--{chosen[0].replace('_', '-')} cannot change with {option}")
+    if columns:
+        raise click.UsageError(f"{option} takes its columns from the checkpoint")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -237,41 +272,3 @@ def _new_flow(
         torch.manual_seed(seed)
         flow = RNVP(config, tuple(columns), tuple(context))
     return flow.double() if given.get("dtype") == "float64" else flow
-
-
-def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json: bool) -> None:
-    from rnvp_deploy.training import suggested_options
-
-    best = result.best
-    if as_json:
-        outcome = {
-            "checkpoint": str(output),
-            "table": str(table),
-            "rows": result.rows,
-            "held_out_rows": result.held_out_rows,
-            "columns": flow.columns,
-            "context_columns": flow.context_columns,
-            "parameters": sum(p.numel() for p in flow.parameters()),
-            "epochs": len(result.epochs),
-            "best_epoch": best.number,
-            "train_nats": best.train,
-            "held_out_nats": best.held_out,
-            "stopped": result.stopped,
-            "skipped_batches": sum(epoch.skipped for epoch in result.epochs),
-            "warnings": [asdict(warning) for warning in result.warnings],
-            "seconds": round(result.seconds, 3),
-        }
-        click.echo(json.dumps(outcome))
-    interrupted = result.stopped == "interrupt"
-    click.echo(
-        f"{'Interrupted. ' if interrupted else ''}{output}: {best.held_out:.4f} nats a row on "
-        f"{result.held_out_rows:,} held-out rows (epoch {best.number} of {len(result.epochs)}), "
-        f"in {result.seconds:.1f} s",
-        err=True,
-    )
-    if options := suggested_options(result.warnings):
-        click.echo(f"Suggested options: {options}", err=True)
-    resumed = f"rnvp-train {shlex.quote(str(table))} --resume {shlex.quote(str(output))}"
-    click.echo(
-        f"Next: {resumed if interrupted else f'rnvp-export {shlex.quote(str(output))}'}", err=True
-    )

@@ -1,6 +1,7 @@
 """``rnvp-train`` on the command line: files, one-line errors, exit codes."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ import rnvp_deploy
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.commands.train import train
 from rnvp_deploy.scales import Tanh
+from rnvp_deploy.training import read_summary
 
 QUICK = ["--epochs", "2", "--couplings", "2", "--hidden", "8"]
 DRAW = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 20.0, 300.0] + [0.0, 60.0, 1000.0]
@@ -61,7 +63,8 @@ def test_a_table_becomes_a_checkpoint(table: Path, model: Path) -> None:
     assert rnvp_deploy.load(model).columns == COLUMNS
     assert "Left out, text or empty: cut" in result.output
     assert f"{model}: " in result.output
-    assert "nats a row on 20 held-out rows (epoch 2 of 2), in " in result.output
+    assert "nats a row on 20 held-out rows; a Gaussian: " in result.output
+    assert " (epoch 2 of 2), in " in result.output
     assert f"Next: rnvp-export {model}" in result.output
 
 
@@ -229,6 +232,41 @@ def test_resuming_gives_the_file_of_an_uninterrupted_training(table: Path, model
     assert model.read_bytes() == whole.read_bytes()
 
 
+def test_a_checkpoint_is_trained_further_on_new_rows(table: Path, model: Path) -> None:
+    """--warm-start keeps the columns, the architecture and the standardisation."""
+    run(table, "-o", model, "--columns", "price,carat", "--context", "depth", *QUICK)
+    new = write_csv(table.with_name("new.csv"), DRAW[::-1] + 0.5)
+    other = model.with_name("new.pt")
+    result = run(new, "--warm-start", model, "-o", other, "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    old, flow = rnvp_deploy.load(model), rnvp_deploy.load(other)
+    assert (flow.columns, flow.context_columns) == (("price", "carat"), ("depth",))
+    names = [name for name in old.state_dict() if name.endswith("loc")]
+    assert names
+    for name in names:
+        assert torch.equal(old.state_dict()[name], flow.state_dict()[name])
+
+
+def test_a_warm_start_never_replaces_its_checkpoint(table: Path, model: Path) -> None:
+    """It is an input."""
+    run(table, "-o", model, *QUICK)
+    before = model.read_bytes()
+    result = run(table, "--warm-start", model, "-o", model, "--force")
+    assert "is also an input" in result.output
+    assert model.read_bytes() == before
+
+
+def test_the_checkpoint_remembers_its_table(table: Path, model: Path) -> None:
+    """By name and hash, without the folder."""
+    run(table, "-o", model, "--keep-rows", "7", *QUICK)
+    summary = read_summary(read_training(model))
+    assert summary is not None
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert summary.table == {"name": "diamonds.csv", "sha256": digest}
+    assert [column.name for column in summary.columns] == list(COLUMNS)
+    assert summary.sample.shape == (7, 3)
+
+
 def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
     """Everything else is on standard error."""
     done = subprocess.run(
@@ -241,7 +279,9 @@ def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
     assert outcome["checkpoint"] == str(model)
     assert (outcome["rows"], outcome["held_out_rows"], outcome["epochs"]) == (180, 20, 2)
     assert outcome["columns"] == list(COLUMNS)
-    assert outcome["stopped"] == "epochs"
+    assert (outcome["stopped"], outcome["skipped_batches"]) == ("epochs", 0)
+    assert outcome["gaussian_nats"] == pytest.approx(outcome["held_out_nats"], abs=1.0)
+    assert outcome["warnings"] == []
     assert "held out" in done.stderr
 
 
@@ -344,6 +384,10 @@ def test_a_missing_table_is_one_line(model: Path) -> None:
         (["-o", "m.pt", "--held-out", "1"], "0<x<1"),
         (["-o", "m.pt", "--epochs", "0"], "x>=1"),
         (["--resume", "m.pt", "--couplings", "3"], "--couplings cannot change"),
+        (["--warm-start", "m.pt", "-o", "n.pt", "--hidden", "3"], "--hidden cannot change"),
+        (["--warm-start", "m.pt", "-o", "n.pt", "--context", "a"], "columns from the checkpoint"),
+        (["--warm-start", "m.pt", "--resume", "n.pt"], "expected one of them"),
+        (["--warm-start", "m.pt"], "-o model.pt"),
         (["--resume", "m.pt", "--columns", "a"], "columns from the checkpoint"),
         (["--resume", "m.pt", "--exclude", "a"], "columns from the checkpoint"),
         (["--resume", "m.pt", "--dtype", "float64"], "--dtype cannot change"),
