@@ -18,6 +18,7 @@ import torch
 from rnvp_deploy.checkpoint_versions import VERSION, upgrade
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
+from rnvp_deploy.outputs import check_output
 from rnvp_deploy.plain import from_plain, to_plain
 from rnvp_deploy.spec import FlowSpec
 from rnvp_runtime.publishing import publish_file
@@ -36,13 +37,22 @@ _PARTS = {
 
 
 def save(
-    flow: RNVP, path: str | os.PathLike[str], *, training: dict[str, Any] | None = None
+    flow: RNVP,
+    path: str | os.PathLike[str],
+    *,
+    training: dict[str, Any] | None = None,
+    force: bool = False,
 ) -> None:
     """Write ``flow`` to ``path``, atomically.
 
     ``training`` is a record of plain values (losses, options, an optimizer's state) that is kept
     beside the weights; ``read_training`` returns it.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is False, or it has the suffix of another kind
+            of file, or its folder cannot be written.
     """
+    check_output(path, "checkpoint", force=force, how="force=True")
     content = {
         "format": FORMAT,
         "version": VERSION,

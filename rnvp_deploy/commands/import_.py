@@ -1,14 +1,18 @@
 """``rnvp-import``: convert a flow of another library to a checkpoint."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
 from rnvp_deploy.commands.option_types import column_names
+from rnvp_deploy.outputs import check_output
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 __all__ = ["import_"]
+
+_WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
 @click.command(name="rnvp-import", cls=UserErrorCommand)
@@ -29,6 +33,7 @@ __all__ = ["import_"]
 @click.option(
     "--context-columns", type=column_names, metavar="A,B", help="Names of the context columns."
 )
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
 def import_(
@@ -37,6 +42,7 @@ def import_(
     output: Path,
     columns: tuple[str, ...] | None,
     context_columns: tuple[str, ...] | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Convert the flow that FACTORY returns and write it to OUTPUT.
@@ -50,13 +56,22 @@ def import_(
     Example:
       rnvp-import mymodule.py:make_flow --weights flow.pt -o model.pt
     """
+    if Path(factory).suffix in _WEIGHTS_SUFFIXES:
+        raise click.UsageError(
+            f"{factory} holds weights only; the code that makes the model is needed too: "
+            f"rnvp-import mymodule.py:make_flow --weights {shlex.quote(factory)} -o model.pt"
+        )
+    inputs = [Path(factory.rpartition(":")[0]), *([weights] if weights else [])]
+    check_output(
+        output, "checkpoint", inputs=[path for path in inputs if path.is_file()], force=force
+    )
     click.echo(f"Running {factory} (your code).", err=True)
 
     from rnvp_deploy.checkpoint import save
     from rnvp_deploy.conversion.factory import convert_factory
 
     flow = convert_factory(factory, weights, columns=columns, context_columns=context_columns)
-    save(flow, output)
+    save(flow, output, force=True)  # checked before the conversion
     summary = {
         "output": str(output),
         "dim": flow.dim,
@@ -75,3 +90,4 @@ def import_(
         f"{output}: {', '.join(flow.columns)}{conditions}; {summary['transforms']} transforms, "
         f"{summary['parameters']} parameters, {summary['dtype']}; checked against the source."
     )
+    click.echo(f"Next: rnvp-export {shlex.quote(str(output))}", err=True)

@@ -1,26 +1,29 @@
 """``rnvp-train``: train a flow on a table and write a checkpoint."""
 
+import hashlib
 import json
 import logging
-import os
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_deploy.commands.option_types import column_names, layer_widths, scale_function
-from rnvp_runtime.errors import TableError
+from rnvp_deploy.commands.option_types import (
+    WholeNumber,
+    column_names,
+    layer_widths,
+    scale_function,
+)
+from rnvp_deploy.commands.training_output import print_result, result_as_json
+from rnvp_deploy.commands.training_table import read_training_table
+from rnvp_deploy.outputs import check_output
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from rnvp_deploy.flow import RNVP
-    from rnvp_deploy.training import Training
 
 _FLOW = ("couplings", "hidden", "mixing", "actnorm", "scale", "activation", "residual", "joint")
 _TRAINING = {
@@ -31,6 +34,7 @@ _TRAINING = {
     "patience": "patience",
     "seed": "seed",
     "max_seconds": "max_seconds",
+    "keep_rows": "keep_rows",
 }
 
 
@@ -41,7 +45,7 @@ _TRAINING = {
     "--columns",
     type=column_names,
     metavar="A,B",
-    help="Columns to learn. Default: all numeric ones.",
+    help="Columns to learn, by name or pattern: 'a,mean *'. Default: all numeric ones.",
 )
 @click.option(
     "--context",
@@ -49,7 +53,13 @@ _TRAINING = {
     metavar="A,B",
     help="Columns to condition on: learn p(columns | context).",
 )
-@click.option("--couplings", type=click.IntRange(min=1), help="Number of couplings.  [default: 8]")
+@click.option(
+    "--exclude",
+    type=column_names,
+    metavar="A,B",
+    help="Columns to leave out.",
+)
+@click.option("--couplings", type=WholeNumber(min=1), help="Number of couplings.  [default: 8]")
 @click.option(
     "--hidden", type=layer_widths, metavar="N,N", help="Widths of hidden layers.  [default: 64,64]"
 )
@@ -70,10 +80,13 @@ _TRAINING = {
     help="σ and μ from one network or from two.  [default: joint]",
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), help="Default: depends on the number of rows."
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    help="Of the weights; float64 resolves small differences far from 0.  [default: float32]",
 )
+@click.option("--epochs", type=WholeNumber(min=1), help="Default: depends on the number of rows.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Default: depends on the number of rows."
+    "--batch-size", type=WholeNumber(min=1), help="Default: depends on the number of rows."
 )
 @click.option(
     "--lr",
@@ -87,11 +100,11 @@ _TRAINING = {
 )
 @click.option(
     "--patience",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     help="Stop after this many epochs without a better score.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of all randomness.  [default: 0]"
+    "--seed", type=WholeNumber(0, 2**64 - 1), help="Seed of all randomness.  [default: 0]"
 )
 @click.option(
     "--max-seconds",
@@ -99,10 +112,20 @@ _TRAINING = {
     help="Stop after the epoch during which this time has passed.",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads."
+    "--keep-rows",
+    type=WholeNumber(min=0),
+    help="Held-out rows to keep in the checkpoint for its report; 0: none.  [default: 500]",
+)
+@click.option(
+    "--threads", type=WholeNumber(min=1), default=1, show_default=True, help="CPU threads."
 )
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Continue the training in this checkpoint."
+)
+@click.option(
+    "--warm-start",
+    type=click.Path(path_type=Path),
+    help="Train the flow in this checkpoint further on the rows of TABLE.",
 )
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
@@ -112,8 +135,10 @@ def train(
     output: Path | None,
     columns: tuple[str, ...] | None,
     context: tuple[str, ...] | None,
+    exclude: tuple[str, ...] | None,
     threads: int,
     resume: Path | None,
+    warm_start: Path | None,
     force: bool,
     as_json: bool,
     **options: Any,
@@ -128,90 +153,106 @@ def train(
     and writes the same checkpoint as an uninterrupted training.
 
     \b
-    Example:
+    Examples:
       rnvp-train diamonds.csv -o model.pt --columns carat,price --context depth
+      rnvp-train new.csv --warm-start model.pt -o new.pt
     """
     given = {name: value for name, value in options.items() if value is not None}
     if output is None:
         if resume is None:
             raise click.UsageError("no output was given: add -o model.pt")
         output = resume
-    if resume is not None:
-        if fixed := [name for name in (*_FLOW, "seed") if name in given]:
-            raise click.UsageError(f"--{fixed[0]} cannot change when a training is resumed")
-        if columns or context:
-            raise click.UsageError("--resume takes its columns from the checkpoint")
-    _refuse_unwritable(output, force or output == resume)
+    _refuse_fixed_options(given, columns or context or exclude, resume, warm_start)
+    inputs = [table, *([warm_start] if warm_start else [])]
+    if resume is not None and resume != output:  # in place is how a training is resumed
+        inputs.append(resume)
+    check_output(output, "checkpoint", inputs=inputs, force=force or output == resume)
 
     import torch
 
     from rnvp_deploy.checkpoint import load, read_training, save
     from rnvp_deploy.errors import TrainingError
     from rnvp_deploy.training import TrainingOptions, fit, recorded_options
-    from rnvp_deploy.training.progress import EpochProgress
+    from rnvp_deploy.training.table import refuse_gaps
 
     # On networks of the default size one thread is as fast as two, and far faster on shared cores.
     torch.set_num_threads(threads)
     chosen = {_TRAINING[name]: given[name] for name in _TRAINING if name in given}
-    if resume is None:
-        x, c, columns = _read(table, columns, context or ())
-        record = None
-        training_options = TrainingOptions(**chosen)
-        flow = _new_flow(columns, context or (), given, training_options.seed)
-    else:
+    record = None
+    training_options = TrainingOptions(**chosen)
+    if resume is not None:
         flow, record = load(resume), read_training(resume)
         try:
-            earlier = recorded_options(record)
+            training_options = replace(recorded_options(record), **chosen)
         except TrainingError as error:
             raise TrainingError(f"{resume}: {error}") from None
-        x, c, _ = _read(table, flow.columns, flow.context_columns)
-        training_options = replace(earlier, **chosen)
-    # The command prints its own message about an interrupt.
-    logging.getLogger("rnvp_deploy").addHandler(logging.NullHandler())
-    progress = EpochProgress()
-    try:
-        result = fit(flow, x, c, options=training_options, progress=progress, resume=record)
-    finally:
-        progress.close()
-    save(flow, output, training=result.record)
-    _report(flow, result, output, table, as_json)
+    elif warm_start is not None:
+        flow = load(warm_start)
+    if resume or warm_start:
+        data = read_training_table(table, flow.columns, flow.context_columns)
+    else:
+        data = read_training_table(table, columns or (), context or (), exclude or ())
+        flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
+    if data.left_out:
+        click.echo(f"Left out, text or empty: {', '.join(data.left_out)}", err=True)
+    refuse_gaps(data.x, str(table), data.columns)
+    if data.context is not None:
+        refuse_gaps(data.context, str(table), data.context_columns)
+    with _warnings_on_stderr():
+        result = fit(
+            flow,
+            data.x,
+            data.context,
+            options=training_options,
+            verbose=True,
+            resume=record,
+            warm_start=warm_start is not None,
+        )
+    result.record["summary"]["table"] = {"name": table.name, "sha256": _sha256(table)}
+    save(flow, output, training=result.record, force=True)  # checked before training
+    if as_json:
+        click.echo(json.dumps(result_as_json(flow, result, output, table)))
+    print_result(result, output, table)
     if result.stopped == "interrupt":
         raise click.exceptions.Exit(130)
 
 
-def _refuse_unwritable(output: Path, replaceable: bool) -> None:
-    folder = output.parent
-    if not folder.is_dir():
-        raise TableError(f"cannot write {output}: the folder {folder} does not exist")
-    if output.is_dir():
-        raise TableError(f"cannot write {output}: it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise TableError(f"cannot write {output}: no permission to write in {folder}")
-    if output.exists() and not replaceable:
-        raise TableError(f"{output} exists: pass --force to replace it, or name another")
+def _refuse_fixed_options(
+    given: dict[str, Any],
+    columns: tuple[str, ...] | None,
+    resume: Path | None,
+    warm_start: Path | None,
+) -> None:
+    """Refuse options that the checkpoint decides, when one is given."""
+    if resume and warm_start:
+        raise click.UsageError("--resume and --warm-start were both given; expected one of them")
+    if resume is None and warm_start is None:
+        return
+    option = "--resume" if resume else "--warm-start"
+    fixed = (*_FLOW, "dtype", *(("seed",) if resume else ()))
+    if chosen := [name for name in fixed if name in given]:
+        raise click.UsageError(f"--{chosen[0].replace('_', '-')} cannot change with {option}")
+    if columns:
+        raise click.UsageError(f"{option} takes its columns from the checkpoint")
 
 
-def _read(
-    table: Path, columns: tuple[str, ...] | None, context: tuple[str, ...]
-) -> tuple["NDArray[np.float64]", "NDArray[np.float64] | None", tuple[str, ...]]:
-    """Read x (n, d), the context (n, c) or None, and the column names of x."""
-    from rnvp_deploy.training.table import refuse_gaps
-    from rnvp_runtime.tables import read_columns
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-    if shared := set(columns or ()) & set(context):
-        raise TableError(f"column {min(shared)!r} is in both --columns and --context")
-    numbers = read_columns(table, None if columns is None else (*columns, *context))
-    if columns is None and numbers.skipped:
-        skipped = ", ".join(name or "(no name)" for name in numbers.skipped)
-        click.echo(f"Not numbers, left out: {skipped}", err=True)
-    if missing := [name for name in context if name not in numbers.columns]:
-        read_columns(table, missing)  # raises: it is missing, or text
-    refuse_gaps(numbers.values, str(table), numbers.columns)
-    learnt = columns or tuple(name for name in numbers.columns if name not in context)
-    at = {name: i for i, name in enumerate(numbers.columns)}
-    x = numbers.values[:, [at[name] for name in learnt]]
-    c = numbers.values[:, [at[name] for name in context]] if context else None
-    return x, c, learnt
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what the library logs. The command has its own message about an interrupt."""
+    handler = logging.Handler()
+    handler.emit = lambda record: click.echo(f"Warning: {record.getMessage()}", err=True)  # type: ignore[method-assign]
+    handler.addFilter(lambda record: not record.getMessage().startswith("interrupted "))
+    logger = logging.getLogger("rnvp_deploy")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _new_flow(
@@ -229,36 +270,5 @@ def _new_flow(
     config = RNVPConfig(dim=len(columns), context_dim=len(context), seed=seed, **chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return RNVP(config, tuple(columns), tuple(context))
-
-
-def _report(flow: "RNVP", result: "Training", output: Path, table: Path, as_json: bool) -> None:
-    best = result.best
-    if as_json:
-        outcome = {
-            "checkpoint": str(output),
-            "table": str(table),
-            "rows": result.rows,
-            "held_out_rows": result.held_out_rows,
-            "columns": flow.columns,
-            "context_columns": flow.context_columns,
-            "parameters": sum(p.numel() for p in flow.parameters()),
-            "epochs": len(result.epochs),
-            "best_epoch": best.number,
-            "train_nats": best.train,
-            "held_out_nats": best.held_out,
-            "stopped": result.stopped,
-            "seconds": round(result.seconds, 3),
-        }
-        click.echo(json.dumps(outcome))
-    interrupted = result.stopped == "interrupt"
-    click.echo(
-        f"{'Interrupted. ' if interrupted else ''}{output}: {best.held_out:.4f} nats a row on "
-        f"{result.held_out_rows:,} held-out rows (epoch {best.number} of {len(result.epochs)}), "
-        f"in {result.seconds:.1f} s",
-        err=True,
-    )
-    resumed = f"rnvp-train {table} --resume {output}"
-    click.echo(
-        f"Next: {resumed if interrupted else f'rnvp-export {shlex.quote(str(output))}'}", err=True
-    )
+        flow = RNVP(config, tuple(columns), tuple(context))
+    return flow.double() if given.get("dtype") == "float64" else flow

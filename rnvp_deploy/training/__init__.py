@@ -16,13 +16,17 @@ from rnvp_deploy.training.fitting import fit
 from rnvp_deploy.training.options import TrainingOptions
 from rnvp_deploy.training.result import Training
 from rnvp_deploy.training.state import Epoch, recorded_options
+from rnvp_deploy.training.summary import ColumnSummary, TrainingSummary, read_summary
 
 __all__ = [
+    "ColumnSummary",
     "DataWarning",
     "Epoch",
     "Training",
     "TrainingOptions",
+    "TrainingSummary",
     "fit",
+    "read_summary",
     "recorded_options",
     "suggested_options",
 ]

@@ -2,20 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
+from rnvp_deploy.training.baseline import gaussian_log_prob
+from rnvp_deploy.training.data_warnings import DataWarning
 from rnvp_deploy.training.degenerate import find_degenerate
 from rnvp_deploy.training.loop import TrainingLoop
+from rnvp_deploy.training.notes import training_notes
 from rnvp_deploy.training.options import TrainingOptions
+from rnvp_deploy.training.progress import EpochProgress
 from rnvp_deploy.training.result import StopReason, Training
 from rnvp_deploy.training.rows import refuse_constants, rows_of_table
 from rnvp_deploy.training.state import Epoch, recorded_options
-from rnvp_deploy.training.table import read_table
+from rnvp_deploy.training.summary import held_out_sample, summarise, summarise_columns
+from rnvp_deploy.training.table import Table, read_table
 
 __all__ = ["fit"]
 
@@ -30,8 +36,10 @@ def fit(
     context: Any = None,
     *,
     options: TrainingOptions | None = None,
+    verbose: bool = False,
     progress: Callable[[Epoch], None] | None = None,
     resume: Mapping[str, Any] | None = None,
+    warm_start: bool = False,
 ) -> Training:
     """Train ``flow`` on ``x`` in place. Afterwards it holds the best weights, in eval mode.
 
@@ -44,9 +52,12 @@ def fit(
             column names (x0, x1, ...) takes the names of the data frame.
         context: (n, c), for a conditional flow. Default: its columns in the data frame ``x``.
         options: Default: the options of ``resume``, or ``TrainingOptions()``.
+        verbose: Show a progress line on standard error.
         progress: Called after each epoch.
         resume: The record of an earlier training, from ``read_training``. The same rows are
             needed. ``options`` may ask for more epochs, patience or seconds.
+        warm_start: Keep what the flow has learnt, its standardisation included, and train it
+            further on new rows. Otherwise the layers that are set from data are set from ``x``.
 
     Returns:
         The losses, the best epoch, and the record for the checkpoint.
@@ -62,16 +73,50 @@ def fit(
         options = recorded_options(resume) if resume is not None else TrainingOptions()
     if resume is not None:
         _refuse_changed_batches(options, resume)
+        if warm_start:
+            raise TrainingError("resume and warm_start were both given; expected one of them")
     table = read_table(flow, x, context)
     loop = TrainingLoop(flow, rows_of_table(flow, table), options)
     refuse_constants(loop.train_rows.x, table.columns)
     if loop.train_rows.context is not None:
         refuse_constants(loop.train_rows.context, table.context_columns)
     if resume is None:
-        loop.start()
+        loop.start(initialise=not warm_start)
     else:
         loop.restore(resume)
     flow.columns, flow.context_columns = table.columns, table.context_columns
+    warnings = _warn(flow, table)
+    columns = summarise_columns(table)
+    del table  # its float64 copy of the rows is not needed during training
+    start_loss = -float(loop.held_out_log_prob().mean()) if warm_start else None
+    with EpochProgress() if verbose else nullcontext() as line:
+        stopped = _run_epochs(loop, began, [call for call in (line, progress) if call is not None])
+    state = loop.state
+    flow.load_state_dict(state.best_weights)
+    flow.eval()
+    epochs = state.history(loop.planned_epochs, loop.batches)
+    _refuse_divergence(epochs, stopped)
+    log_prob = loop.held_out_log_prob()
+    baseline = gaussian_log_prob(loop.train_rows, loop.held_out_rows)
+    result = Training(
+        epochs=epochs,
+        best=epochs[state.best - 1],
+        stopped=stopped,
+        seconds=time.perf_counter() - began,
+        rows=len(loop.train_rows),
+        held_out_rows=len(loop.held_out_rows),
+        gaussian=None if baseline is None else -float(baseline.mean()),
+        warnings=warnings,
+        notes=training_notes(flow, epochs, log_prob, baseline, start_loss),
+        record=state.record(options, loop.fingerprint),
+    )
+    sample = held_out_sample(loop.held_out_rows, options.keep_rows)
+    result.record["summary"] = summarise(result, columns, log_prob, sample).plain()
+    return result
+
+
+def _warn(flow: RNVP, table: Table) -> tuple[DataWarning, ...]:
+    """Log a warning for each kind of degenerate column."""
     warnings = find_degenerate(
         table.x,
         table.columns,
@@ -81,27 +126,11 @@ def fit(
     )
     for warning in warnings:
         _log.warning("%s", warning.message)
-    del table  # its float64 copy of the rows is not needed during training
-    stopped = _run_epochs(loop, began, progress)
-    state = loop.state
-    flow.load_state_dict(state.best_weights)
-    flow.eval()
-    history = state.history(loop.planned_epochs, loop.batches)
-    _refuse_divergence(history, stopped)
-    return Training(
-        epochs=history,
-        best=history[state.best - 1],
-        stopped=stopped,
-        seconds=time.perf_counter() - began,
-        rows=len(loop.train_rows),
-        held_out_rows=len(loop.held_out_rows),
-        warnings=warnings,
-        record=state.record(options, loop.fingerprint),
-    )
+    return warnings
 
 
 def _run_epochs(
-    loop: TrainingLoop, began: float, progress: Callable[[Epoch], None] | None
+    loop: TrainingLoop, began: float, progress: Sequence[Callable[[Epoch], None]]
 ) -> StopReason:
     """Run epochs until there is a reason to stop."""
     limit = loop.options.max_seconds
@@ -109,8 +138,8 @@ def _run_epochs(
     try:
         while loop.state.completed < loop.planned_epochs:
             epoch = loop.run_epoch()
-            if progress is not None:
-                progress(epoch)
+            for call in progress:
+                call(epoch)
             diverged = diverged + 1 if epoch.diverged else 0
             if diverged == _DIVERGED_EPOCHS:
                 return "diverged"

@@ -45,9 +45,14 @@ class TrainingLoop:
         """Whether the last ``patience`` epochs brought no better held-out loss."""
         return self.state.completed - self.state.best >= self._patience
 
-    def start(self) -> None:
-        """Start from the flow's present weights; initialise the layers that are set from data."""
-        self.flow.initialise(self.train_rows.x, self.train_rows.context)
+    def start(self, *, initialise: bool) -> None:
+        """Start from the flow's present weights.
+
+        Args:
+            initialise: Set the layers that are set from data, such as the standardisation.
+        """
+        if initialise:
+            self.flow.initialise(self.train_rows.x, self.train_rows.context)
         self._averages = _clones(self._parameters)
         self.state = self._new_state((), (), 0, self._state_dict())
 
@@ -125,16 +130,22 @@ class TrainingLoop:
     @torch.no_grad()
     def _score_held_out(self) -> tuple[float, dict[str, Tensor]]:
         """The held-out loss of the averaged weights, and the state dict with those weights."""
-        self.flow.eval()
         trained = _clones(self._parameters)
         torch._foreach_copy_([p.data for p in self._parameters], self._averages)
-        total, count = 0.0, len(self.held_out_rows)
-        for start in range(0, count, _SCORED_ROWS):
-            part = self.held_out_rows.take(torch.arange(start, min(start + _SCORED_ROWS, count)))
-            total -= float(self.flow.log_prob(part.x, part.context).double().sum())
+        loss = -float(self.held_out_log_prob().mean())
         averaged = self._state_dict()
         torch._foreach_copy_([p.data for p in self._parameters], trained)
-        return total / count, averaged
+        return loss, averaged
+
+    @torch.no_grad()
+    def held_out_log_prob(self) -> Tensor:
+        """log_prob of the held-out rows under the present weights: (n,) float64, nats."""
+        self.flow.eval()
+        parts, count = [], len(self.held_out_rows)
+        for start in range(0, count, _SCORED_ROWS):
+            part = self.held_out_rows.take(torch.arange(start, min(start + _SCORED_ROWS, count)))
+            parts.append(self.flow.log_prob(part.x, part.context).double().cpu())
+        return torch.cat(parts)
 
     def _state_dict(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.flow.state_dict().items()}

@@ -29,6 +29,8 @@ class TrainingOptions:
         patience: Training stops after this many epochs without a better held-out score. Default:
             half of ``epochs``.
         max_seconds: Training stops at the end of the epoch during which this time has passed.
+        keep_rows: At most this many held-out rows are kept in the record, and so in the
+            checkpoint, for its report. 0 keeps none.
         seed: Seed of the held-out rows and of the order of the batches.
 
     Raises:
@@ -44,6 +46,7 @@ class TrainingOptions:
     held_out: float = 0.1
     patience: int | None = None
     max_seconds: float | None = None
+    keep_rows: int = 500
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -55,8 +58,9 @@ class TrainingOptions:
             raise TrainingError(f"held_out is {self.held_out}; expected a fraction between 0 and 1")
         if not 0 <= self.average < 1:
             raise TrainingError(f"average is {self.average}; expected at least 0 and less than 1")
-        if self.warmup < 0:
-            raise TrainingError(f"warmup is {self.warmup}; expected at least 0")
+        for name in ("warmup", "keep_rows"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"{name} is {getattr(self, name)}; expected at least 0")
 
     def batch_size_for(self, rows: int) -> int:
         """The batch size for this many training rows."""

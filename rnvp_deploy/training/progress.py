@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Self
 
 import click
 
@@ -14,6 +15,8 @@ _LINES = 25  # roughly the number of lines written where standard error is not a
 
 class EpochProgress:
     """Shows each epoch: one line that is rewritten or, without a terminal, some plain lines.
+
+    Use as a context manager, which ends the line.
 
     Example:
         epoch  57/229 ━━━━━──────────────  train 1.1521  held out 1.1493  best 1.1488  21 s left
@@ -35,7 +38,10 @@ class EpochProgress:
         elif epoch.number % max(epoch.epochs // _LINES, 1) == 0 or epoch.number == 1:
             click.echo(text, err=True)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End the line."""
         if self._terminal and self._shown:
             click.echo(err=True)

@@ -77,7 +77,7 @@ def test_noise_made_outside_gives_the_samples(float32_bundle: Bundle) -> None:
 def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
     """It runs without an error and gives other samples, many of them finite.
 
-    If this fails, OpenVINO computes uint64 now: change engines/openvino_engine.py, the model card and
+    If this fails, OpenVINO computes uint64 now: change the engine, the model card and
     docs/embedding.md.
     """
     feeds: dict[str, Any] = {

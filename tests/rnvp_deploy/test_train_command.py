@@ -1,6 +1,7 @@
 """``rnvp-train`` on the command line: files, one-line errors, exit codes."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ import rnvp_deploy
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.commands.train import train
 from rnvp_deploy.scales import Tanh
+from rnvp_deploy.training import read_summary
 
 QUICK = ["--epochs", "2", "--couplings", "2", "--hidden", "8"]
 DRAW = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 20.0, 300.0] + [0.0, 60.0, 1000.0]
@@ -59,9 +61,10 @@ def test_a_table_becomes_a_checkpoint(table: Path, model: Path) -> None:
     result = run(table, "-o", model, *QUICK)
     assert result.exit_code == 0
     assert rnvp_deploy.load(model).columns == COLUMNS
-    assert "Not numbers, left out: cut" in result.output
+    assert "Left out, text or empty: cut" in result.output
     assert f"{model}: " in result.output
-    assert "nats a row on 20 held-out rows (epoch 2 of 2), in " in result.output
+    assert "nats a row on 20 held-out rows; a Gaussian: " in result.output
+    assert " (epoch 2 of 2), in " in result.output
     assert f"Next: rnvp-export {model}" in result.output
 
 
@@ -107,6 +110,91 @@ def test_a_name_with_a_comma_is_quoted(table: Path, model: Path) -> None:
     assert rnvp_deploy.load(model).columns == ("carat, metric", "price")
 
 
+def test_columns_are_chosen_by_pattern(table: Path, model: Path) -> None:
+    """A pattern stands for the columns that match it, in the order of the table."""
+    run(table, "-o", model, "--columns", "p*,*a*", "--exclude", "cut,de[op]th", *QUICK)
+    assert rnvp_deploy.load(model).columns == ("price", "carat")
+
+
+def test_a_name_is_not_a_pattern(model: Path) -> None:
+    """A column whose name contains a star is found by its name."""
+    table = write_csv(model.with_name("stars.csv"), DRAW, ("a*", "ab", "c"))
+    run(table, "-o", model, "--columns", "a*,c", *QUICK)
+    assert rnvp_deploy.load(model).columns == ("a*", "c")
+
+
+def test_columns_are_excluded(table: Path, model: Path) -> None:
+    """A column of text that is excluded is not mentioned."""
+    result = run(table, "-o", model, "--exclude", "depth,cut", *QUICK)
+    assert rnvp_deploy.load(model).columns == ("carat", "price")
+    assert "Left out" not in result.output
+
+
+def test_many_cells_of_text_are_counted(table: Path, model: Path) -> None:
+    """The first five rows are named, over all batches of a long file."""
+    rows: list[list[object]] = np.repeat(DRAW, 400, axis=0).tolist()
+    for i in range(66_000, 80_000, 1000):
+        rows[i][2] = "abc"
+    result = run(write_csv(table, rows), "-o", model)
+    assert "'price': 14 of 80,000 cells are not numbers, rows 66001, 67001" in result.output
+    assert "and 9 more ('abc'): correct them, or leave the column out" in result.output
+
+
+@pytest.mark.parametrize("spelling", ["", "NA", "n/a", "NULL", "None", "nan", "-", "?", "#N/A"])
+def test_a_missing_value_has_many_spellings(spelling: str, model: Path) -> None:
+    """A column that is missing throughout is left out; text beside missing values is text."""
+    rows = [[*row, spelling, "Ideal" if i else spelling] for i, row in enumerate(DRAW.tolist())]
+    table = write_csv(model.with_name("table.csv"), rows, (*COLUMNS, "notes", "cut"))
+    result = run(table, "-o", model, *QUICK)
+    assert "Left out, text or empty: notes, cut" in result.output
+    assert rnvp_deploy.load(model).columns == COLUMNS
+
+
+@pytest.mark.parametrize(("asked", "what"), [("cut", "text ('Ideal')"), ("notes", "nothing")])
+def test_a_column_of_text_cannot_be_asked_for(asked: str, what: str, model: Path) -> None:
+    """As a column to learn or to condition on."""
+    rows = [[*row, "", "Ideal"] for row in DRAW.tolist()]
+    table = write_csv(model.with_name("table.csv"), rows, (*COLUMNS, "notes", "cut"))
+    for options in (["--columns", f"carat,{asked}"], ["--context", asked]):
+        result = run(table, "-o", model, *options)
+        assert result.exit_code == 1
+        assert f"column '{asked}' holds {what}, expected numbers" in result.output
+
+
+def test_integers_are_written_in_any_way(table: Path, model: Path) -> None:
+    """1e0 epochs and a batch size of 1_00."""
+    options = ["--epochs", "2e0", "--batch-size", "1_00", "--seed", "1e3", "--hidden", "8"]
+    assert run(table, "-o", model, *options).exit_code == 0
+    recorded = read_training(model)["options"]
+    assert (recorded["epochs"], recorded["batch_size"], recorded["seed"]) == (2, 100, 1000)
+
+
+def test_degenerate_columns_are_named_before_training(model: Path) -> None:
+    """With the options that help, in the words of this command."""
+    draw = np.random.default_rng(0)
+    rows = np.column_stack([draw.normal(9, 1, 300), draw.lognormal(8, 1, 300)])
+    rows = np.column_stack([rows, draw.poisson(3, 300), rows[:, 0]])
+    table = write_csv(model.with_name("table.csv"), rows, ("a", "price", "n_hits", "again"))
+    result = run(table, "-o", model, *QUICK)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    warnings = [line for line in lines if line.startswith("Warning: ")]
+    assert len(warnings) == 3
+    assert lines.index(warnings[-1]) < min(i for i, line in enumerate(lines) if "epoch" in line)
+    assert "Suggested options: --exclude again --integer n_hits --log price" in lines
+
+
+def test_a_float64_flow_resolves_what_float32_cannot(model: Path) -> None:
+    """The error of a float32 training says so."""
+    rows = DRAW + np.array([0.0, 0.0, 1e9])
+    table = write_csv(model.with_name("table.csv"), rows)
+    refused = run(table, "-o", model, *QUICK)
+    assert refused.exit_code == 1
+    assert "--dtype float64" in refused.output
+    assert run(table, "-o", model, "--dtype", "float64", *QUICK).exit_code == 0
+    assert rnvp_deploy.load(model).dtype == torch.float64
+
+
 def test_a_context_leaves_the_other_columns_to_learn(table: Path, model: Path) -> None:
     """With --context alone, all other numbers are learnt."""
     run(table, "-o", model, "--context", "depth", *QUICK)
@@ -145,6 +233,41 @@ def test_resuming_gives_the_file_of_an_uninterrupted_training(table: Path, model
     assert model.read_bytes() == whole.read_bytes()
 
 
+def test_a_checkpoint_is_trained_further_on_new_rows(table: Path, model: Path) -> None:
+    """--warm-start keeps the columns, the architecture and the standardisation."""
+    run(table, "-o", model, "--columns", "price,carat", "--context", "depth", *QUICK)
+    new = write_csv(table.with_name("new.csv"), DRAW[::-1] + 0.5)
+    other = model.with_name("new.pt")
+    result = run(new, "--warm-start", model, "-o", other, "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    old, flow = rnvp_deploy.load(model), rnvp_deploy.load(other)
+    assert (flow.columns, flow.context_columns) == (("price", "carat"), ("depth",))
+    names = [name for name in old.state_dict() if name.endswith("loc")]
+    assert names
+    for name in names:
+        assert torch.equal(old.state_dict()[name], flow.state_dict()[name])
+
+
+def test_a_warm_start_never_replaces_its_checkpoint(table: Path, model: Path) -> None:
+    """It is an input."""
+    run(table, "-o", model, *QUICK)
+    before = model.read_bytes()
+    result = run(table, "--warm-start", model, "-o", model, "--force")
+    assert "is also an input" in result.output
+    assert model.read_bytes() == before
+
+
+def test_the_checkpoint_remembers_its_table(table: Path, model: Path) -> None:
+    """By name and hash, without the folder."""
+    run(table, "-o", model, "--keep-rows", "7", *QUICK)
+    summary = read_summary(read_training(model))
+    assert summary is not None
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert summary.table == {"name": "diamonds.csv", "sha256": digest}
+    assert [column.name for column in summary.columns] == list(COLUMNS)
+    assert summary.sample.shape == (7, 3)
+
+
 def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
     """Everything else is on standard error."""
     done = subprocess.run(
@@ -157,7 +280,9 @@ def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
     assert outcome["checkpoint"] == str(model)
     assert (outcome["rows"], outcome["held_out_rows"], outcome["epochs"]) == (180, 20, 2)
     assert outcome["columns"] == list(COLUMNS)
-    assert outcome["stopped"] == "epochs"
+    assert (outcome["stopped"], outcome["skipped_batches"]) == ("epochs", 0)
+    assert outcome["gaussian_nats"] == pytest.approx(outcome["held_out_nats"], abs=1.0)
+    assert outcome["warnings"] == []
     assert "held out" in done.stderr
 
 
@@ -200,7 +325,14 @@ def with_cell(row: int, column: int, cell: object) -> list[list[object]]:
             ["--columns", "carat", "--context", "carat"],
             "'carat' is in both --columns and --context",
         ),
-        (with_cell(4, 1, "deep"), ["--columns", "depth,price"], "row 5: 'deep' is not a number"),
+        (with_cell(4, 1, "deep"), [], "'depth': 1 of 200 cells is not a number, row 5 ('deep')"),
+        (with_cell(4, 1, "1,5"), [], "row 5 ('1,5'): write decimals with a point"),
+        (with_cell(4, 1, "2020_01"), [], "1 of 200 cells is not a number, row 5"),
+        (with_cell(4, 1, "NA"), [], "1 row holds no finite number: 5 (in column 'depth')"),
+        (DRAW, ["--columns", "car*,pri?e,x*"], "has no column that matches 'x*'"),
+        (DRAW, ["--exclude", "dept"], "no column 'dept' (did you mean 'depth'?)"),
+        (DRAW, ["--exclude", "depth", "--context", "depth"], "in both --context and --exclude"),
+        (DRAW, ["--exclude", "*"], "has no column of numbers to learn"),
         (with_cell(4, 1, "nan"), [], "1 row holds no finite number: 5 (in column 'depth')"),
         (with_cell(4, 1, ""), [], "1 row holds no finite number: 5 (in column 'depth')"),
         (with_cell(4, 1, "inf"), [], "1 row holds no finite number: 5 (in column 'depth')"),
@@ -253,7 +385,15 @@ def test_a_missing_table_is_one_line(model: Path) -> None:
         (["-o", "m.pt", "--held-out", "1"], "0<x<1"),
         (["-o", "m.pt", "--epochs", "0"], "x>=1"),
         (["--resume", "m.pt", "--couplings", "3"], "--couplings cannot change"),
+        (["--warm-start", "m.pt", "-o", "n.pt", "--hidden", "3"], "--hidden cannot change"),
+        (["--warm-start", "m.pt", "-o", "n.pt", "--context", "a"], "columns from the checkpoint"),
+        (["--warm-start", "m.pt", "--resume", "n.pt"], "expected one of them"),
+        (["--warm-start", "m.pt"], "-o model.pt"),
         (["--resume", "m.pt", "--columns", "a"], "columns from the checkpoint"),
+        (["--resume", "m.pt", "--exclude", "a"], "columns from the checkpoint"),
+        (["--resume", "m.pt", "--dtype", "float64"], "--dtype cannot change"),
+        (["-o", "m.pt", "--epochs", "1.5"], "'1.5' is not a valid integer"),
+        (["-o", "m.pt", "--epochs", "1e999999999"], "is not a valid integer"),
     ],
 )
 def test_unusable_options_are_usage_errors(
@@ -274,6 +414,25 @@ def test_an_output_is_checked_before_training(table: Path, tmp_path: Path) -> No
         assert result.exit_code == 1
         assert message in result.output
         assert "epoch" not in result.output
+
+
+@pytest.mark.parametrize("name", ["diamonds.csv", "other.npy", "model.rnvp", "density.onnx"])
+def test_an_output_of_another_kind_is_refused(name: str, table: Path) -> None:
+    """The table itself, and names of other kinds of files, also with --force."""
+    before = table.read_bytes()
+    result = run(table, "-o", table.with_name(name), "--force", *QUICK)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert table.read_bytes() == before
+    assert os.listdir(table.parent) == [table.name]
+
+
+def test_a_link_to_the_table_is_the_table(table: Path, model: Path) -> None:
+    """An output that is an input under another name is refused too."""
+    before = table.read_bytes()
+    os.link(table, model)
+    result = run(table, "-o", model, "--force", *QUICK)
+    assert "is also an input" in result.output
+    assert table.read_bytes() == before
 
 
 def test_an_existing_output_needs_force(table: Path, model: Path) -> None:

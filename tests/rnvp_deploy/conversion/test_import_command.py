@@ -137,6 +137,39 @@ def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], compla
     assert not (place / "model.pt").exists()
 
 
+def test_nothing_of_the_users_is_replaced(place: Path) -> None:
+    """Not the weights that are read, not the module, and no other file without --force."""
+    weights(place)
+    (place / "model.pt").write_text("something else")
+    before = {path: path.read_bytes() for path in place.iterdir()}
+    for output, message in {
+        "flow.pt": "flow.pt is also an input",
+        "mymodule.py": "mymodule.py is also an input",
+        "beside.py": "has the suffix of a Python module",
+        "model.pt": "model.pt exists: pass --force",
+    }.items():
+        force = [] if output == "model.pt" else ["--force"]
+        result = run("mymodule.py:make_flow", "--weights", "flow.pt", "-o", output, *force)
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert "Running" not in result.stderr
+    assert {path: path.read_bytes() for path in place.iterdir()} == before
+    assert run("mymodule.py:make_flow", "-o", "model.pt", "--force").exit_code == 0
+
+
+def test_the_next_command_is_shown(place: Path) -> None:
+    """The converted flow is ready to be exported."""
+    result = run("mymodule.py:make_flow", "-o", "my model.pt")
+    assert result.stderr.splitlines()[-1] == "Next: rnvp-export 'my model.pt'"
+
+
+def test_weights_alone_are_not_enough(place: Path) -> None:
+    """Given a file of weights, the message is the command that was meant."""
+    result = run("nf.pt", "-o", "model.pt")
+    assert result.exit_code == 2
+    assert "rnvp-import mymodule.py:make_flow --weights nf.pt -o model.pt" in result.stderr
+
+
 def test_names_given_twice_are_no_list_of_names(place: Path) -> None:
     """Refused as a wrong option, before any code runs."""
     result = run("mymodule.py:make_flow", "--columns", "a,a,b", "-o", "model.pt")

@@ -1,0 +1,211 @@
+"""Read the table of ``rnvp-train``: choose its columns, and check that they hold numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnvp_runtime.column_names import explain_missing
+from rnvp_runtime.errors import TableError
+from rnvp_runtime.tables import Batch, open_table
+
+__all__ = ["TrainingTable", "read_training_table"]
+
+_MISSING = frozenset(
+    ("", "-", ".", "?", "n/a", "na", "nan", "-nan", "none", "null", "<na>", "#n/a", "#na")
+)
+"""Spellings of a missing value, in lower case."""
+
+_SHOWN = 5  # rows named in a message
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """The columns of a table that a flow is trained on.
+
+    Attributes:
+        columns: d names.
+        context_columns: c names.
+        x: (n, d), NaN where a cell is missing.
+        context: (n, c), NaN where a cell is missing; None without context columns.
+        left_out: Names of the columns that are text or empty; only if no columns were asked for.
+    """
+
+    columns: tuple[str, ...]
+    context_columns: tuple[str, ...]
+    x: NDArray[np.float64]
+    context: NDArray[np.float64] | None
+    left_out: tuple[str, ...]
+
+
+def read_training_table(
+    path: Path,
+    columns: Sequence[str] = (),
+    context: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> TrainingTable:
+    """Read the columns to learn and the columns to condition on.
+
+    A column that holds only text, or nothing, is left out unless it was asked for. Text among
+    numbers is an error.
+
+    Args:
+        path: A table of any format.
+        columns: Names or patterns (``mean *``) of the columns to learn. Default: all columns of
+            numbers that are in neither ``context`` nor ``exclude``.
+        context: Names or patterns of the columns to condition on.
+        exclude: Names or patterns of columns to leave out.
+
+    Raises:
+        TableError: The table cannot be read, a name or pattern matches no column, a column is in
+            two of the lists, or a column does not hold numbers.
+    """
+    table = open_table(path)
+    width = getattr(table, "width", 0)  # of a table without column names
+    present = tuple(f"x{i}" for i in range(width)) if table.columns is None else table.columns
+    excluded = set(_matching(exclude, present, path))
+    given = _matching(context, present, path)
+    if both := excluded.intersection(given):
+        raise TableError(f"column {min(both)!r} is in both --context and --exclude")
+    asked = [name for name in _matching(columns, present, path) if name not in excluded]
+    if both := set(asked).intersection(given):
+        raise TableError(f"column {min(both)!r} is in both --columns and --context")
+    if columns and not asked:
+        raise TableError("--exclude leaves out all of --columns")
+    others = [name for name in present if name and name not in excluded]
+    wanted = list(dict.fromkeys((*asked, *given) if columns else (*others, *given)))
+    found = {name: _Column(name) for name in wanted}
+    for batch in table:
+        if table.columns is None:
+            for name, numbers in zip(present, batch.numeric(present).T, strict=True):
+                if name in found:
+                    found[name].add_numbers(numbers)
+        else:
+            for column in found.values():
+                column.add(batch)
+    required = {*asked, *given}
+    kept = [c.name for c in found.values() if c.is_numeric(path, c.name in required)]
+    learnt = tuple(name for name in (asked if columns else kept) if name not in given)
+    if not learnt:
+        raise TableError(f"{path} has no column of numbers to learn; it has {', '.join(present)}")
+    unnamed = ("(no name)",) if "" in present and not columns else ()
+    left_out = tuple(name for name in wanted if name not in kept)
+    return TrainingTable(
+        learnt,
+        tuple(given),
+        np.stack([found[name].values() for name in learnt], axis=1),
+        np.stack([found[name].values() for name in given], axis=1) if given else None,
+        (*left_out, *unnamed),
+    )
+
+
+def _matching(wanted: Sequence[str], present: Sequence[str], path: Path) -> list[str]:
+    """The columns with these names, or that match these patterns; in the order of ``wanted``."""
+    names: list[str] = []
+    for name in wanted:
+        is_pattern = name not in present and any(mark in name for mark in "*?[")
+        matches = [n for n in present if n and fnmatchcase(n, name)] if is_pattern else [name]
+        if is_pattern and not matches:
+            raise TableError(f"{path} has no column that matches {name!r}")
+        names += [n for n in matches if n not in names]
+    if missing := explain_missing(names, present):
+        raise TableError(f"{path} has {missing}")
+    return names
+
+
+@dataclass
+class _Column:
+    """The cells of one column, as they are read."""
+
+    name: str
+    parts: list[NDArray[np.float64]] = field(default_factory=list)
+    cells: int = 0
+    numbers: int = 0
+    text_rows: list[int] = field(default_factory=list)  # the first ones
+    text: int = 0
+    example: str = ""
+    decimal_commas: int = 0
+
+    def add(self, batch: Batch) -> None:
+        """Read this column of ``batch``; text and missing values become NaN."""
+        try:
+            self.add_numbers(batch.numeric([self.name])[:, 0])
+        except TableError:
+            cells = batch.columns()[self.name]
+            if isinstance(cells, list):  # CSV: each cell may be of another kind
+                self._add_cells(cells, batch.first_row)
+            else:
+                self._add_text(len(batch), batch.first_row, str(cells[0]))
+
+    def add_numbers(self, numbers: NDArray[np.float64]) -> None:
+        """Add cells that are all numbers or missing."""
+        self.parts.append(numbers)
+        self.cells += len(numbers)
+        self.numbers += int(np.count_nonzero(~np.isnan(numbers)))
+
+    def _add_cells(self, cells: Sequence[str], first_row: int) -> None:
+        numbers = np.full(len(cells), np.nan)
+        for i, cell in enumerate(cells):
+            text = cell.strip()
+            if text.lower() in _MISSING:
+                continue
+            number = _number(text)
+            if number is not None:
+                numbers[i] = number
+                continue
+            self._add_text(1, first_row + i, cell)
+            self.cells -= 1  # counted by add_numbers
+            self.decimal_commas += _number(text.replace(",", ".")) is not None
+        self.add_numbers(numbers)
+
+    def _add_text(self, count: int, row: int, example: str) -> None:
+        if not self.text:
+            self.example = example if len(example) <= 40 else f"{example[:37]}..."
+        if len(self.text_rows) < _SHOWN:
+            self.text_rows.append(row)
+        self.text += count
+        self.cells += count
+
+    def is_numeric(self, path: Path, required: bool) -> bool:
+        """Whether all its cells are numbers or missing, and some are numbers.
+
+        Raises:
+            TableError: It holds text among numbers; or ``required``, and it is text or empty.
+        """
+        if not self.text and self.numbers:
+            return True
+        where = f"{path}: column {self.name!r}"
+        if self.text and (self.numbers or self.decimal_commas):
+            one = self.text == 1
+            rows = ", ".join(map(str, self.text_rows))
+            more = f" and {self.text - _SHOWN:,} more" if self.text > _SHOWN else ""
+            remedy = (
+                "write decimals with a point"
+                if self.decimal_commas
+                else f"correct {'it' if one else 'them'}, or leave the column out with --exclude"
+            )
+            raise TableError(
+                f"{where}: {self.text:,} of {self.cells:,} cells "
+                f"{'is not a number, row' if one else 'are not numbers, rows'} {rows}{more} "
+                f"({self.example!r}): {remedy}"
+            )
+        if required:
+            what = f"text ({self.example!r})" if self.text else "nothing"
+            raise TableError(f"{where} holds {what}, expected numbers")
+        return False
+
+    def values(self) -> NDArray[np.float64]:
+        """(n,)."""
+        return np.concatenate(self.parts)
+
+
+def _number(text: str) -> float | None:
+    if "_" in text:  # float() reads 2020_01 as 202001
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,94 @@
+"""No command and no function replaces a file that the user may want to keep."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import rnvp_deploy
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.outputs import OutputError, check_output
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".npy", ".npz", ".PT", ".onnx"])
+@pytest.mark.parametrize("force", [True, False])
+def test_a_suffix_belongs_to_one_kind(suffix: str, force: bool, tmp_path: Path) -> None:
+    """Only outputs of that kind may have it."""
+    kind = {".PT": "checkpoint", ".onnx": ""}.get(suffix, "table")
+    for wanted in ("checkpoint", "bundle", "table"):
+        output = tmp_path / f"file{suffix}"
+        if wanted == kind:
+            check_output(output, wanted, force=force)
+        else:
+            with pytest.raises(OutputError, match=f"but a {wanted} is written"):
+                check_output(output, wanted, force=force)
+
+
+@pytest.mark.parametrize("name", ["model", "model.v2", "model.bin"])
+def test_other_names_are_free(name: str, tmp_path: Path) -> None:
+    """A name without a suffix, or with an unknown one, suits every kind."""
+    check_output(tmp_path / name, "checkpoint")
+    check_output(tmp_path / name, "bundle")
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_an_input_is_never_replaced(link: object, tmp_path: Path) -> None:
+    """Under its own name, another spelling of it, or a link to it."""
+    source, alias = tmp_path / "a.pt", tmp_path / "b.pt"
+    source.write_text("weights")
+    link(source, alias)  # type: ignore[operator]
+    for output in (source, alias, tmp_path / "." / ".." / tmp_path.name / "a.pt"):
+        with pytest.raises(OutputError, match="is also an input"):
+            check_output(output, "checkpoint", inputs=[tmp_path / "absent", source], force=True)
+
+
+def test_a_folder_that_holds_an_input_is_never_replaced(tmp_path: Path) -> None:
+    """A bundle written there would replace the folder and the checkpoint in it."""
+    folder = tmp_path / "run.rnvp"
+    folder.mkdir()
+    (folder / "model.pt").write_text("weights")
+    with pytest.raises(OutputError, match="is also an input"):
+        check_output(folder, "bundle", inputs=[folder / "model.pt"], force=True)
+    with pytest.raises(OutputError, match="is also an input"):
+        check_output(folder / "samples.csv", "table", inputs=[folder])
+
+
+def test_an_existing_output_needs_force(tmp_path: Path) -> None:
+    """A file or, for a bundle, a folder."""
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "model.rnvp").mkdir()
+    for name, kind in (("model.pt", "checkpoint"), ("model.rnvp", "bundle")):
+        with pytest.raises(OutputError, match=f"{name} exists: pass --force"):
+            check_output(tmp_path / name, kind)  # type: ignore[arg-type]
+        check_output(tmp_path / name, kind, force=True)  # type: ignore[arg-type]
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    """Also with force."""
+    with pytest.raises(OutputError, match="it is a folder"):
+        check_output(tmp_path, "checkpoint", force=True)
+
+
+def test_the_folder_must_exist(tmp_path: Path) -> None:
+    """No folder is made, since a misspelt name would be one."""
+    with pytest.raises(OutputError, match="does not exist"):
+        check_output(tmp_path / "absent" / "model.pt", "checkpoint")
+
+
+@pytest.mark.parametrize("name", ["table.csv", "model.rnvp", "density.onnx", "notebook.ipynb"])
+def test_save_refuses_a_suffix_of_another_kind(name: str, tmp_path: Path) -> None:
+    """A checkpoint is never written over a table, also with force."""
+    with pytest.raises(OutputError, match="but a checkpoint is written"):
+        rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), tmp_path / name, force=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_save_replaces_an_existing_file_only_with_force(tmp_path: Path) -> None:
+    """The message says how."""
+    path = tmp_path / "model.pt"
+    path.write_text("something else")
+    with pytest.raises(OutputError, match=r"model\.pt exists: pass force=True"):
+        rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path)
+    assert path.read_text() == "something else"
+    rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path, force=True)
+    assert rnvp_deploy.load(path).dim == 2
