@@ -1,4 +1,4 @@
-"""``rnvp-sample``: rows drawn from a flow, into a table."""
+"""``rnvp-sample``: draw rows from a flow into a table."""
 
 import json
 import math
