@@ -10,8 +10,8 @@ import click
 
 HEAD = """# Commands
 
-What each says for `--help`. All take the same nouns in the same order, tell errors in one line, and
-exit with 1 for what you can mend, 2 for wrong options, 130 after Ctrl-C. Progress goes to standard
+What each says for `--help`. All take the same nouns in the same order and report an error in one line.
+Exit codes: 1 for an error in data or files, 2 for a usage error, 130 after Ctrl-C. Progress goes to standard
 error and only to a terminal; `--json` prints one object for a script.
 
 Tab completion, for bash (zsh and fish likewise), for each command:

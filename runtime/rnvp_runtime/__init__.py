@@ -27,6 +27,8 @@ from rnvp_runtime.errors import (
 if TYPE_CHECKING:
     from rnvp_runtime.bundle.manifest import Manifest
     from rnvp_runtime.flow import Flow, load
+    from rnvp_runtime.sampling import SampledRows, sample_table
+    from rnvp_runtime.scoring import ScoredRows, score_table
 
 __all__ = [
     "BundleError",
@@ -37,14 +39,22 @@ __all__ = [
     "MissingExtraError",
     "OutputError",
     "RnvpError",
+    "SampledRows",
+    "ScoredRows",
     "TableError",
     "load",
+    "sample_table",
+    "score_table",
 ]
 
 _MODULES = {
     "Flow": "rnvp_runtime.flow",
     "load": "rnvp_runtime.flow",
     "Manifest": "rnvp_runtime.bundle.manifest",
+    "SampledRows": "rnvp_runtime.sampling",
+    "sample_table": "rnvp_runtime.sampling",
+    "ScoredRows": "rnvp_runtime.scoring",
+    "score_table": "rnvp_runtime.scoring",
 }
 
 

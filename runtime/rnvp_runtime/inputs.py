@@ -1,7 +1,7 @@
 """What a caller may pass as rows: arrays of any kind, lists, and data frames by column name.
 
-Nothing is converted whole. `rows_of` checks what it was given and returns a view that hands out
-blocks of rows in the flow's dtype, so that a large float64 array costs no second copy.
+`rows_of` checks its argument and returns a view, which converts a block of rows at a time to the
+flow's dtype. A large float64 array is therefore never copied as a whole.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class _Matrix:
         part = self._matrix[low:high]
         if part.dtype == self._dtype:
             return np.ascontiguousarray(part)
-        with np.errstate(over="ignore"):  # past float32's range is infinity, as in any cast
+        with np.errstate(over="ignore"):  # beyond float32's range is infinity, as in any cast
             return part.astype(self._dtype, order="C")
 
 
@@ -62,26 +62,23 @@ class _Columns:
 
 def is_frame(values: Any) -> bool:
     """Whether ``values`` is a table with named columns (pandas, polars, pyarrow)."""
-    kind = type(values)  # not the value: polars warns when a lazy frame's columns are looked at
+    kind = type(values)  # not the value: polars warns if a lazy frame's columns are read
     return hasattr(kind, "columns") and hasattr(kind, "__getitem__")
 
 
 def rows_of(values: Any, name: str, columns: Sequence[str], dtype: DTypeLike) -> Rows:
     """Rows of ``len(columns)`` numbers out of ``values``.
 
-    Parameters
-    ----------
-    values : (n, len(columns)) array-like of float, integer or bool, or a data frame
-        Of a frame, the named columns are taken, in whatever order they stand.
-    name : str
-        What the caller calls it, for errors.
-    columns : sequence of str
-    dtype : float32 or float64
+    Args:
+        values: (n, len(columns)) array-like of float, integer or bool, or a data frame, whose
+            columns are found by name.
+        name: what the caller calls it, for errors.
+        columns: names.
+        dtype: float32 or float64.
 
-    Raises
-    ------
-    InputError
-        Another rank or width, a dtype that is not of numbers, or a column missing.
+    Raises:
+        InputError: the rank or width is another, the dtype is not numeric, or a column is
+            missing.
     """
     return (
         _frame_rows(values, name, columns, dtype)

@@ -1,8 +1,8 @@
-"""The one stream of samples, in numpy.
+"""The standard normals that samples are made from, in numpy.
 
-Sample i of seed s is a fixed point, the same from every language, batch size and thread count.
-Its normals come from Philox4x32-10, a counter-based generator: no state, so any row can be
-computed on its own.
+Sample *i* of a given seed is always the same row, in every language and with any batch size and
+number of threads. Its normals come from Philox4x32-10, a counter-based generator: it has no state,
+so that any row can be computed on its own.
 
     key     = (seed low, seed high)                  32 bits each
     counter = (row low, row high, block, 0)          32 bits each
@@ -10,13 +10,11 @@ computed on its own.
     u       = float32(word) * 2**-32 + 2**-33        in float32, 0 < u <= 1
     z0, z1  = sqrt(-2 ln u0) * (cos, sin)(2 pi u1)   Box-Muller, on (w0, w1) then (w2, w3)
 
-``sampler.onnx`` holds the same stream as a graph. This one serves engines that cannot run it:
-draw `normals` here and give them to ``inverse.onnx``.
+``sampler.onnx`` computes the same numbers. This module is for engines that cannot run it: draw
+`normals` here and pass them to ``inverse.onnx``.
 
-References
-----------
-J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3.
-SC '11.
+Reference: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as
+1, 2, 3. SC '11.
 """
 
 import os
@@ -39,14 +37,12 @@ _CHUNK = 8192  # counters at a time: the working set stays in the L2 cache
 def philox4x32(counter: NDArray[np.uint32], key: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Philox4x32-10: four random words for each counter.
 
-    Parameters
-    ----------
-    counter : (..., 4) uint32
-    key : (2,) uint32
+    Args:
+        counter: (..., 4) uint32.
+        key: (2,) uint32.
 
-    Returns
-    -------
-    (..., 4) uint32
+    Returns:
+        (..., 4) uint32.
     """
     counter = np.asarray(counter, dtype=np.uint32)
     c = [counter[..., i].astype(np.uint64) for i in range(4)]
@@ -66,23 +62,17 @@ def philox4x32(counter: NDArray[np.uint32], key: NDArray[np.uint32]) -> NDArray[
 def words(seed: int, start: int, count: int, dim: int) -> NDArray[np.uint32]:
     """The random words of rows ``start`` ... ``start + count - 1``.
 
-    Parameters
-    ----------
-    seed : int
-        -2**63 ... 2**64 - 1; negative ones by two's complement.
-    start, count : int
-        Not negative, ``start + count`` at most 2**63 - 1.
-    dim : int
-        Normals a row.
+    Args:
+        seed: -2**63 ... 2**64 - 1; negative ones by two's complement.
+        start: number of the first row, at least 0.
+        count: number of rows, at least 0; ``start + count`` is at most 2**63 - 1.
+        dim: normals in a row.
 
-    Returns
-    -------
-    (count, ceil(dim / 4), 4) uint32
+    Returns:
+        (count, ceil(dim / 4), 4) uint32.
 
-    Raises
-    ------
-    InputError
-        A number is out of range.
+    Raises:
+        InputError: a number is out of range.
     """
     _check_rows(start, count)
     blocks = -(-dim // 4)
@@ -105,16 +95,16 @@ def normals(
 ) -> NDArray[np.floating]:
     """Standard normals of rows ``start`` ... ``start + count - 1``.
 
-    Parameters
-    ----------
-    seed, start, count, dim : int
-        As for `words`.
-    dtype : float32 or float64
-        In which Box-Muller is evaluated; the uniforms are float32 numbers in either case.
+    Args:
+        seed, start, count, dim: as for `words`.
+        dtype: float32 or float64, in which Box-Muller is evaluated. The uniforms are float32
+            numbers in either case.
 
-    Returns
-    -------
-    (count, dim) of ``dtype``
+    Returns:
+        (count, dim) of ``dtype``.
+
+    Raises:
+        InputError: a number is out of range.
     """
     _check_rows(start, count)
     out = np.empty((count, dim), dtype=dtype)
@@ -134,10 +124,8 @@ def normals(
 def signed_seed(seed: int) -> int:
     """``seed`` as the int64 with the same 64 bits.
 
-    Raises
-    ------
-    InputError
-        It is not within -2**63 ... 2**64 - 1.
+    Raises:
+        InputError: it is not within -2**63 ... 2**64 - 1.
     """
     if not -(2**63) <= seed < 2**64:
         raise InputError(f"seed {seed} does not fit 64 bits: give one from -2**63 to 2**64 - 1")

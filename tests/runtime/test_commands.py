@@ -24,12 +24,12 @@ from rnvp_runtime.commands.sample import sample
 from rnvp_runtime.commands.score import score
 from rnvp_runtime.commands.verify import verify
 
-Run = Callable[..., Result]
+Invoke = Callable[..., Result]
 COMMANDS = {"sample": sample, "score": score, "verify": verify, "inspect": inspect}
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Runs a command in an empty folder: ``run("sample", bundle, "-n", 5)``."""
     monkeypatch.chdir(tmp_path)
 
@@ -54,13 +54,13 @@ X = [[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_gives_an_example(run: Run, name: str) -> None:
+def test_help_gives_an_example(run: Invoke, name: str) -> None:
     """--help shows a line to copy."""
     assert f"  rnvp-{name} model.rnvp" in run(name, "--help").stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_no_bundle_is_one_line(run: Run, name: str) -> None:
+def test_a_path_that_is_not_a_bundle_is_one_line(run: Invoke, name: str) -> None:
     """Exit code 1, one line on stderr, nothing on stdout."""
     args = {"sample": ["-n", 1], "score": ["table.csv"]}.get(name, [])
     result = run(name, "none.rnvp", *args)
@@ -68,7 +68,7 @@ def test_what_is_no_bundle_is_one_line(run: Run, name: str) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
 
 
-def test_sample_prints_csv(run: Run, bundle: Path) -> None:
+def test_sample_prints_csv(run: Invoke, bundle: Path) -> None:
     """Rows go to stdout, the seed and the rate to stderr."""
     result = run("sample", bundle, "-n", 3, "--seed", 7)
     expected = rnvp_runtime.load(bundle).sample(3, seed=7)
@@ -81,7 +81,7 @@ def test_sample_prints_csv(run: Run, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
-def test_sample_writes_the_rows_of_its_seed(run: Run, bundle: Path, suffix: str) -> None:
+def test_sample_writes_the_rows_of_its_seed(run: Invoke, bundle: Path, suffix: str) -> None:
     """All formats hold the same rows, over batches too."""
     run("sample", bundle, "-n", 70_000, "--seed", 7, "--start", 5, "-o", f"s{suffix}")
     read = {".npy": np.load, ".csv": pd.read_csv, ".parquet": pd.read_parquet}[suffix]
@@ -89,7 +89,7 @@ def test_sample_writes_the_rows_of_its_seed(run: Run, bundle: Path, suffix: str)
     np.testing.assert_array_equal(np.asarray(read(f"s{suffix}"), dtype=np.float32), expected)
 
 
-def test_sample_draws_and_tells_a_seed(run: Run, bundle: Path) -> None:
+def test_sample_draws_and_tells_a_seed(run: Invoke, bundle: Path) -> None:
     """Without --seed the one that was used is told, and gives the same rows again."""
     told = json.loads(run("sample", bundle, "-n", 9, "-o", "a.npy", "--json").stdout)
     run("sample", bundle, "-n", 9, "-o", "b.npy", "--seed", told["seed"])
@@ -97,7 +97,7 @@ def test_sample_draws_and_tells_a_seed(run: Run, bundle: Path) -> None:
     np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
 
 
-def test_sample_adds_log_prob(run: Run, bundle: Path) -> None:
+def test_sample_adds_log_prob(run: Invoke, bundle: Path) -> None:
     """--log-prob is a last column."""
     run("sample", bundle, "-n", 9, "--seed", 7, "--log-prob", "-o", "s.npy")
     found = np.load("s.npy")
@@ -105,7 +105,7 @@ def test_sample_adds_log_prob(run: Run, bundle: Path) -> None:
     np.testing.assert_allclose(found[:, 2], expected, rtol=1e-5)
 
 
-def test_sample_takes_context(run: Run, conditional_bundle: Path, table: Path) -> None:
+def test_sample_takes_context(run: Invoke, conditional_bundle: Path, table: Path) -> None:
     """One for all rows, or one from each row of a table."""
     flow = rnvp_runtime.load(conditional_bundle)
     run("sample", conditional_bundle, "-n", 4, "--seed", 7, "--context", "2.5", "-o", "a.npy")
@@ -128,7 +128,7 @@ def test_sample_takes_context(run: Run, conditional_bundle: Path, table: Path) -
     ],
 )
 def test_sample_refuses_what_does_not_fit(
-    run: Run, bundle: Path, args: Any, code: int, said: str
+    run: Invoke, bundle: Path, args: Any, code: int, said: str
 ) -> None:
     """One clear line, and no file."""
     result = run("sample", bundle, *args)
@@ -148,14 +148,14 @@ def awkward_bundle(make_bundle: Any, reseal: Any) -> Path:
 LEARNT = "Error: the flow itself learnt a column called log_prob: "
 
 
-def test_sample_never_overwrites_a_column_by_log_prob(run: Run, awkward_bundle: Path) -> None:
+def test_sample_never_overwrites_a_column_by_log_prob(run: Invoke, awkward_bundle: Path) -> None:
     """--log-prob of a flow with such a column is one line, and no file."""
     result = run("sample", awkward_bundle, "-n", 3, "--log-prob", "-o", "s.csv")
-    assert (result.exit_code, result.stderr) == (1, f"{LEARNT}leave out --log-prob\n")
+    assert (result.exit_code, result.stderr) == (1, f"{LEARNT}sample without log_prob\n")
     assert not Path("s.csv").exists()
 
 
-def test_score_says_that_the_flow_learnt_log_prob(run: Run, awkward_bundle: Path) -> None:
+def test_score_says_that_the_flow_learnt_log_prob(run: Invoke, awkward_bundle: Path) -> None:
     """Renaming it would not help: a .npy can be written, nothing else."""
     Path("t.csv").write_text("x0,log_prob\n1,2\n")
     result = run("score", awkward_bundle, "t.csv", "-o", "s.csv")
@@ -163,11 +163,11 @@ def test_score_says_that_the_flow_learnt_log_prob(run: Run, awkward_bundle: Path
     assert run("score", awkward_bundle, "t.csv", "-o", "s.npy").exit_code == 0
 
 
-def test_sample_refuses_context_that_is_no_number(run: Run, conditional_bundle: Path) -> None:
+def test_sample_refuses_context_that_is_no_number(run: Invoke, conditional_bundle: Path) -> None:
     """NaN and infinity as context are refused, with their rows where it is a table's."""
     Path("t.csv").write_text("c0,k\n1,a\n,b\ninf,c\n")
     result = run("sample", conditional_bundle, "--context-from", "t.csv")
-    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: mend them\n"
+    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: correct them\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
     for text in ("nan", "-inf"):
         result = run("sample", conditional_bundle, "-n", 2, f"--context={text}")
@@ -175,7 +175,7 @@ def test_sample_refuses_context_that_is_no_number(run: Run, conditional_bundle: 
         assert f"'{text}' holds no finite number" in result.stderr
 
 
-def test_score_keeps_the_table_and_adds_log_prob(run: Run, bundle: Path, table: Path) -> None:
+def test_score_keeps_the_table_and_adds_log_prob(run: Invoke, bundle: Path, table: Path) -> None:
     """Every column stays as it stood; the summary is on stderr."""
     result = run("score", bundle, table)
     found = [line.rsplit(",", 1) for line in result.stdout.splitlines()]
@@ -187,7 +187,7 @@ def test_score_keeps_the_table_and_adds_log_prob(run: Run, bundle: Path, table: 
 
 
 def test_score_reads_context_from_the_table(
-    run: Run, conditional_bundle: Path, table: Path
+    run: Invoke, conditional_bundle: Path, table: Path
 ) -> None:
     """Context columns are found by name, like the others."""
     run("score", conditional_bundle, table, "-o", "s.npy")
@@ -195,7 +195,7 @@ def test_score_reads_context_from_the_table(
     np.testing.assert_array_equal(np.load("s.npy"), expected)
 
 
-def test_score_of_npy_is_npy(run: Run, bundle: Path) -> None:
+def test_score_of_npy_is_npy(run: Invoke, bundle: Path) -> None:
     """(n, d) in, (n,) out."""
     np.save("x.npy", X)
     summary = json.loads(run("score", bundle, "x.npy", "-o", "s.npy", "--json").stdout)
@@ -205,13 +205,13 @@ def test_score_of_npy_is_npy(run: Run, bundle: Path) -> None:
     assert summary["mean_log_prob"] == pytest.approx(found.mean())
 
 
-def test_score_of_npy_as_csv_names_the_columns(run: Run, bundle: Path) -> None:
+def test_score_of_npy_as_csv_names_the_columns(run: Invoke, bundle: Path) -> None:
     """A matrix gets the flow's column names."""
     np.save("x.npy", X)
     assert run("score", bundle, "x.npy").stdout.startswith("x0,x1,log_prob\n0.5,-1.0,")
 
 
-def test_score_of_csv_as_parquet(run: Run, bundle: Path, table: Path) -> None:
+def test_score_of_csv_as_parquet(run: Invoke, bundle: Path, table: Path) -> None:
     """The flow's columns become numbers, the others stay text."""
     run("score", bundle, table, "-o", "s.parquet")
     found = pq.read_table("s.parquet")
@@ -225,7 +225,7 @@ def test_score_of_csv_as_parquet(run: Run, bundle: Path, table: Path) -> None:
     }
 
 
-def test_score_may_write_onto_its_input(run: Run, bundle: Path, table: Path) -> None:
+def test_score_may_write_onto_its_input(run: Invoke, bundle: Path, table: Path) -> None:
     """The table gains a column in place; once more is refused."""
     assert run("score", bundle, table, "-o", table).exit_code == 0
     scored = table.read_text()
@@ -237,16 +237,16 @@ def test_score_may_write_onto_its_input(run: Run, bundle: Path, table: Path) -> 
 
 
 @pytest.mark.parametrize("output", [[], ["-o", "s.csv"]], ids=["stdout", "file"])
-def test_score_refuses_nan_rows(run: Run, bundle: Path, output: list[str]) -> None:
+def test_score_refuses_nan_rows(run: Invoke, bundle: Path, output: list[str]) -> None:
     """The rows are named, and nothing is written or printed."""
     Path("t.csv").write_text("x0,x1\n1,2\n,3\n4,nan\n")
     result = run("score", bundle, "t.csv", *output)
-    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: mend them, or pass --nan keep\n"
+    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: correct them, or pass --nan keep\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
     assert [path.name for path in Path().iterdir()] == ["t.csv"]
 
 
-def test_score_can_keep_nan_rows(run: Run, bundle: Path) -> None:
+def test_score_can_keep_nan_rows(run: Invoke, bundle: Path) -> None:
     """Their log_prob is NaN and the mean leaves them out."""
     Path("t.csv").write_text("x0,x1\n1,2\n,3\n")
     result = run("score", bundle, "t.csv", "--nan", "keep", "-o", "s.npy", "--json")
@@ -264,7 +264,7 @@ def test_score_can_keep_nan_rows(run: Run, bundle: Path) -> None:
     ],
 )
 def test_score_refuses_tables_that_do_not_fit(
-    run: Run, bundle: Path, content: str, said: str
+    run: Invoke, bundle: Path, content: str, said: str
 ) -> None:
     """One line, exit code 1, and the output that was there stays."""
     Path("t.csv").write_text(content)
@@ -276,7 +276,7 @@ def test_score_refuses_tables_that_do_not_fit(
     assert Path("s.csv").read_text() == "before"
 
 
-def test_verify_passes_a_sound_bundle(run: Run, bundle: Path) -> None:
+def test_verify_passes_a_sound_bundle(run: Invoke, bundle: Path) -> None:
     """One line a check, all ticked."""
     result = run("verify", bundle)
     assert result.exit_code == 0
@@ -285,7 +285,7 @@ def test_verify_passes_a_sound_bundle(run: Run, bundle: Path) -> None:
     assert json.loads(run("verify", bundle, "--json").stdout)["passed"]
 
 
-def test_verify_names_what_failed(run: Run, make_bundle: Any) -> None:
+def test_verify_names_what_failed(run: Invoke, make_bundle: Any) -> None:
     """An altered file is crossed, and the exit code is 1."""
     path = make_bundle()
     (path / "README.md").write_text("Another map.\n")
@@ -295,7 +295,7 @@ def test_verify_names_what_failed(run: Run, make_bundle: Any) -> None:
     assert "2 of 2 checks failed: README.md is altered" in result.stderr
 
 
-def test_inspect_shows_a_card(run: Run, conditional_bundle: Path) -> None:
+def test_inspect_shows_a_card(run: Invoke, conditional_bundle: Path) -> None:
     """What it is, its graphs, its parity, and what to run next."""
     said = run("inspect", conditional_bundle).stdout
     parts = "one affine map", "x0, x1", "c0", "float32", "x(n, 2) context(n, 1)", "nats"
@@ -337,7 +337,7 @@ def test_a_closed_pipe_is_quiet(bundle: Path) -> None:
     process.wait(timeout=20)
 
 
-def test_score_refuses_infinities_as_it_does_nan(run: Run, bundle: Path) -> None:
+def test_score_refuses_infinities_as_it_does_nan(run: Invoke, bundle: Path) -> None:
     """A density of infinity is no number either; kept, the mean leaves it out."""
     Path("t.csv").write_text("x0,x1\n1,2\ninf,3\n")
     result = run("score", bundle, "t.csv", "-o", "s.csv")
@@ -349,7 +349,7 @@ def test_score_refuses_infinities_as_it_does_nan(run: Run, bundle: Path) -> None
     assert np.isfinite(summary["mean_log_prob"])
 
 
-def test_score_says_of_a_list_column_that_text_cannot_hold_it(run: Run, bundle: Path) -> None:
+def test_score_says_of_a_list_column_that_text_cannot_hold_it(run: Invoke, bundle: Path) -> None:
     """Parquet can; the command says so."""
     pd.DataFrame({"x0": [1.0], "x1": [2.0], "tags": [["a", "b"]]}).to_parquet("t.parquet")
     result = run("score", bundle, "t.parquet", "-o", "s.csv")

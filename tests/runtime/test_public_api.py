@@ -9,7 +9,8 @@ def test_the_public_names() -> None:
     """Adding or removing one is a decision."""
     assert set(rnvp_runtime.__all__) == {
         "BundleError", "EngineError", "Flow", "InputError", "Manifest", "MissingExtraError",
-        "OutputError", "RnvpError", "TableError", "load",
+        "OutputError", "RnvpError", "SampledRows", "ScoredRows", "TableError", "load",
+        "sample_table", "score_table",
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnvp_runtime import RnvpError, TableError
-from rnvp_runtime.tables import open_table, open_writer, read_columns, rows_with_gaps, say_rows
+from rnvp_runtime.tables import describe_gaps, open_table, open_writer, read_columns, rows_with_gaps
 
 CSV = "id,a,b,colour\n1,0.5,-1,red\n2,,2e3,green\n3,4,nan,\n"
 VALUES = [[0.5, -1.0], [np.nan, 2000.0], [4.0, np.nan]]
@@ -59,9 +59,9 @@ def test_a_table_may_be_read_twice(write: Any) -> None:
 def test_blank_lines_and_quotes_in_csv(write: Any) -> None:
     """Blank lines are skipped; a quoted cell may hold separators and line ends."""
     path = write('a,"b, c"\r\n1,"x\ny"\r\n\r\n2,z\r\n')
-    assert [batch.columns() for batch in open_table(path)] == [
-        {"a": ["1", "2"], "b, c": ["x\ny", "z"]}
-    ]
+    [batch] = open_table(path)
+    cells = {name: list(column) for name, column in batch.columns().items()}
+    assert cells == {"a": ["1", "2"], "b, c": ["x\ny", "z"]}
 
 
 def test_parquet_columns_are_numbers_by_name(tmp_path: Path) -> None:
@@ -228,10 +228,10 @@ def test_rows_without_numbers_are_named() -> None:
     """From 1; the first ten of many."""
     values = np.array([[0, 1], [np.nan, 1], [np.inf, 1]])
     assert rows_with_gaps(values) == [2, 3]
-    assert say_rows([2]) == "1 row holds no finite number: 2"
-    many = say_rows(range(1, 13))
+    assert describe_gaps([2]) == "1 row holds no finite number: 2"
+    many = describe_gaps(range(1, 13))
     assert many == "12 rows hold no finite number: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
-    assert say_rows([1, 2], 4000) == "4,000 rows hold no finite number: 1, 2 and 3,998 more"
+    assert describe_gaps([1, 2], 4000) == "4,000 rows hold no finite number: 1, 2 and 3,998 more"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])

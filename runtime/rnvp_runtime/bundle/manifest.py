@@ -1,12 +1,11 @@
-"""``manifest.json``: what a bundle says about itself, and the one definition of its format.
+"""``manifest.json``: the description of a bundle, and the one definition of the bundle format.
 
-A bundle is a folder. Its manifest names every other file with size and hash, gives the shape
-of each graph, and carries the parity that was measured when it was exported. The exporter builds
-a `Manifest` and writes ``to_json()``; the runtime reads it back with `Manifest.read`. Reading
-is strict about what version 1 must hold, and ignores keys that it does not know, so that a later
-writer may add some without breaking today's readers.
+A bundle is a folder. Its manifest lists every other file with size and hash, the inputs and outputs
+of each graph, and the parity measured at export. The exporter builds a `Manifest` and writes
+``to_json()``; the runtime reads it with `Manifest.read`. Reading requires every key of version 1
+and ignores keys that it does not know, so that a later writer may add some.
 
-Nothing here needs numpy: a bundle can be inspected anywhere.
+This module needs no numpy, so that a bundle can be inspected anywhere.
 """
 
 import json
@@ -67,7 +66,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far one output of one exported graph strayed from eager float64, beside eager itself."""
+    """The error of one output of one exported graph against eager float64, beside eager's own."""
 
     graph: str  # "density", "inverse", "sampler"
     output: str  # "log_prob", "z", "x"
@@ -77,13 +76,13 @@ class Parity:
     eager: Spread  # the eager flow's own error in the bundle's dtype
     exported: Spread  # the exported graph's error
     ratio: Spread  # exported / eager
-    tolerance: float  # element (i, j) may stray from a test vector by tolerance * scale[j]
+    tolerance: float  # permitted error of element (i, j) of a test vector, divided by scale[j]
     passed: bool
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a file of the bundle must be."""
+    """Size and hash of a file of the bundle."""
 
     sha256: str  # 64 lower-case hexadecimal digits
     bytes: int
@@ -131,10 +130,8 @@ class Manifest:
     def __post_init__(self) -> None:
         """Refuse values that contradict each other.
 
-        Raises
-        ------
-        BundleError
-            Names the field that cannot be right.
+        Raises:
+            BundleError: the text names the field that is wrong.
         """
         _require(re.fullmatch(r"[0-9a-f]{16}", self.id), "id should be 16 hexadecimal digits")
         _require(self.dim >= 1, "dim should be at least 1")
@@ -164,11 +161,10 @@ class Manifest:
     def read(cls, folder: str | PathLike[str]) -> Self:
         """Read ``manifest.json`` of the bundle at ``folder``.
 
-        Raises
-        ------
-        BundleError
-            There is no such folder, no manifest in it, or the manifest is not JSON, of another
-            format, of a newer version, or lacks or mistypes a key (which the text names).
+        Raises:
+            BundleError: there is no such folder, or no manifest in it. Or the manifest is not
+                JSON, has another format or a newer version, or a key is missing or has the wrong
+                type (the text names it).
         """
         path = Path(folder) / "manifest.json"
         if not Path(folder).is_dir():
@@ -185,7 +181,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The manifest that ``text`` spells; raises as `read` does."""
+        """The manifest in the JSON ``text``; raises as `read` does."""
         try:
             found = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
@@ -206,7 +202,8 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``manifest.json``; `from_json` gives this manifest back.
 
-        Raises ValueError for NaN and infinity, which JSON cannot hold.
+        Raises:
+            ValueError: a number is NaN or infinite, which JSON cannot hold.
         """
         record = asdict(self)
         head = {"format": record.pop("format"), "version": record.pop("version")}

@@ -1,4 +1,4 @@
-"""Protobuf messages as their fields, without protobuf: what ONNX files are written in.
+"""Protobuf, the encoding of ONNX files: messages as lists of fields, without protobuf.
 
 Reference: the protobuf encoding guide.
 """
@@ -11,9 +11,10 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) in the order of the message: an int for a varint, bytes for all else.
+    """(field number, value) in the order of the message: an int for a varint, else bytes.
 
-    Raises ValueError where the message breaks off or cannot be one.
+    Raises:
+        ValueError: the message is cut short, or is not one.
     """
     at = 0
     while at < len(message):
@@ -36,7 +37,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def encoded(field: int, value: int | bytes) -> bytes:
-    """One field: an int as a varint, bytes with their length before them."""
+    """One field: an int as a varint, bytes after their length."""
     if isinstance(value, int):
         return _varint(field << 3 | _VARINT) + _varint(value)
     return _varint(field << 3 | _BYTES) + _varint(len(value)) + value
@@ -54,7 +55,7 @@ def varints(value: int | bytes) -> Iterator[int]:
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:
-    """(value, position behind it) of the varint at ``at``: 7 bits a byte, lowest first."""
+    """(value, position after it) of the varint at ``at``: 7 bits a byte, lowest first."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(message):

@@ -1,8 +1,8 @@
-"""The part of a graph that some of its outputs need.
+"""The part of an ONNX graph that some of its outputs need.
 
-onnxruntime runs every node of a graph, whichever outputs a call asks for: asking an inverse for x
-alone still sums its log-determinants, an eighth of a one-row call. So those nodes are taken out of
-the file's bytes before it is opened. Of onnx.proto3 this takes
+onnxruntime runs every node of a graph, whichever outputs a call asks for. An inverse that is asked
+for x alone still sums its log-determinants, which is an eighth of a one-row call. Those nodes are
+therefore removed from the file's bytes before it is opened. Of onnx.proto3 this uses
 
     ModelProto  7 graph        GraphProto  1 node, 12 output
     NodeProto   1 input, 2 output          ValueInfoProto  1 name
@@ -21,8 +21,11 @@ _NODE_INPUT, _NODE_OUTPUT, _NAME = 1, 2, 1
 def pruned(model: bytes, outputs: Sequence[str]) -> bytes:
     """``model``, a serialized ``ModelProto``, with ``outputs`` alone and the nodes they need.
 
-    Weights and inputs stay, used or not. Graphs inside nodes (``If``, ``Loop``) are not looked
-    into; a bundle's have none. Raises ValueError if it is no model.
+    Weights and inputs stay, used or not. Graphs inside nodes (``If``, ``Loop``) are ignored; a
+    bundle's graphs have none.
+
+    Raises:
+        ValueError: ``model`` is not a model.
     """
     names = {name.encode() for name in outputs}
     return b"".join(
@@ -33,7 +36,7 @@ def pruned(model: bytes, outputs: Sequence[str]) -> bytes:
 
 def _graph(graph: int | bytes, outputs: set[bytes]) -> bytes:
     needed, kept = set(outputs), []
-    # Nodes stand in the order in which they can run, so backwards each comes after its readers.
+    # Nodes are in the order in which they can run: backwards, each comes after its readers.
     for field, value in reversed(list(fields(_message(graph)))):
         if field == _NODE:
             if needed.isdisjoint(_strings(value, _NODE_OUTPUT)):
@@ -51,5 +54,5 @@ def _strings(message: int | bytes, field: int) -> list[bytes]:
 
 def _message(value: int | bytes) -> bytes:
     if isinstance(value, int):
-        raise ValueError("a number stands where a message should")
+        raise ValueError("found a number, expected a message")
     return value

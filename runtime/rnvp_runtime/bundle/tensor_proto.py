@@ -1,7 +1,7 @@
 """ONNX's ``TensorProto`` files, read and written without onnx.
 
-A bundle's test vectors are stored as ONNX's own backend tests are: one serialized ``TensorProto``
-a file. Of its fields these matter here:
+A bundle's test vectors are stored like ONNX's own backend tests: one serialized ``TensorProto`` in
+each file. These of its fields are used:
 
     1  dims         repeated int64          5  int32_data    7  int64_data
     2  data_type    int32                   9  raw_data, little-endian
@@ -36,10 +36,8 @@ _VARINTS = (5, 7, 11)  # fields of varints: int32_data, int64_data, uint64_data
 def read(path: str | PathLike[str]) -> NDArray[Any]:
     """The array in the file at ``path``.
 
-    Raises
-    ------
-    BundleError
-        It is missing, or is not a tensor of numbers.
+    Raises:
+        BundleError: it is missing, or is not a tensor of numbers.
     """
     try:
         return parse(Path(path).read_bytes())
@@ -52,7 +50,8 @@ def read(path: str | PathLike[str]) -> NDArray[Any]:
 def parse(message: bytes) -> NDArray[Any]:
     """The array that a serialized ``TensorProto`` holds, in the machine's byte order.
 
-    Raises ValueError for anything else.
+    Raises:
+        ValueError: the message is not a tensor of numbers.
     """
     dims: list[int] = []
     kind = 0
@@ -70,11 +69,11 @@ def parse(message: bytes) -> NDArray[Any]:
         elif field in _VARINTS:
             typed += map(_signed if field != 11 else int, varints(value))
     if kind not in _DTYPES:
-        raise ValueError(f"data type {kind} is not of numbers")
+        raise ValueError(f"data type {kind} is not numeric")
     dtype = np.dtype(_DTYPES[kind])
     if raw is not None:
         flat = np.frombuffer(raw, dtype)
-    elif dtype.itemsize == 2 and dtype.kind == "f":  # float16 travels as its bits
+    elif dtype.itemsize == 2 and dtype.kind == "f":  # float16 is stored as its bits
         flat = np.array(typed, np.uint16).view(dtype)
     else:
         flat = np.array(typed, dtype)
@@ -86,7 +85,8 @@ def parse(message: bytes) -> NDArray[Any]:
 def serialize(array: NDArray[Any], name: str = "") -> bytes:
     """``array`` as a ``TensorProto`` with ``raw_data``.
 
-    Raises ValueError for a dtype that ONNX does not have.
+    Raises:
+        ValueError: ONNX has no such dtype.
     """
     array = np.asarray(array)
     little = array.dtype.newbyteorder("<")

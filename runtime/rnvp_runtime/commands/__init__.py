@@ -1,5 +1,5 @@
 """The commands that run a bundle: ``rnvp-sample``, ``-score``, ``-verify`` and ``-inspect``.
 
-Each imports numpy and onnxruntime only once it has work for them, so that ``--help`` and shell
-completion answer at once.
+A command imports numpy and onnxruntime when it first needs them, so that ``--help`` and shell
+completion are fast.
 """

@@ -1,4 +1,4 @@
-"""``rnvp-inspect``: what is in a bundle, without running it."""
+"""``rnvp-inspect``: what is in a bundle. Nothing of it is run."""
 
 import json
 from collections.abc import Sequence

@@ -1,21 +1,13 @@
-"""``rnvp-sample``: rows drawn from a flow, into a table."""
+"""``rnvp-sample``: draw rows from a flow into a table."""
 
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnvp_runtime.errors import InputError
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
-
-if TYPE_CHECKING:
-    from rnvp_runtime.flow import Flow
-
-_BATCH = 65536  # rows in memory at once
 
 
 @click.command(cls=UserErrorCommand)
@@ -51,8 +43,8 @@ def sample(
 ) -> None:
     """Draw rows from the flow in BUNDLE.
 
-    Row i of a seed is always the same, so that a long job can be cut with --start and resumed
-    anywhere. OUTPUT is .csv, .tsv, .parquet or .npy, and appears only when complete.
+    Row i of a given seed is always the same row, so that --start can divide a long job or resume
+    it. OUTPUT is .csv, .tsv, .parquet or .npy, and is written atomically.
 
     \b
     Example:
@@ -66,37 +58,33 @@ def sample(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
     from rnvp_runtime.flow import load
-    from rnvp_runtime.stream import fresh_seed, signed_seed
-    from rnvp_runtime.tables import open_table, open_writer, refuse_gaps
+    from rnvp_runtime.sampling import sample_table
+    from rnvp_runtime.stream import fresh_seed
+    from rnvp_runtime.tables import open_table, open_writer
     from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
-    if log_prob and "log_prob" in flow.columns:
-        raise InputError("the flow itself learnt a column called log_prob: leave out --log-prob")
     seed = fresh_seed() if seed is None else seed
-    signed_seed(seed)
     table = None if context_from is None else open_table(context_from)
-    if table is not None:
-        refuse_gaps(table, flow.context_columns, "mend them")
-    runs = _runs(flow, rows or 0, context, table)
+    batches = sample_table(
+        flow,
+        rows,
+        seed=seed,
+        start=start,
+        temperature=temperature,
+        context=None if context is None else _context(context),
+        context_from=table,
+        log_prob=log_prob,
+    )
     began, done = time.perf_counter(), 0
-    names = (*flow.columns, *(("log_prob",) if log_prob else ()))
     with (
         open_writer(output) as writer,
         progress_bar(table.rows if table else rows, "Sampling") as advance,
     ):
-        for count, given in runs:
-            x, lp = flow.sample(
-                count,
-                seed=seed,
-                start=start + done,
-                temperature=temperature,
-                context=given,
-                return_log_prob=True,
-            )
-            writer.write(dict(zip(names, (*x.T, lp), strict=False)))
-            done += count
-            advance(count)
+        for drawn in batches:
+            writer.write(drawn.columns)
+            done += len(drawn)
+            advance(len(drawn))
     seconds = time.perf_counter() - began
     if as_json:
         summary = {
@@ -112,17 +100,6 @@ def sample(
     else:
         rate = f"{done / seconds:,.0f} rows/s"
         click.echo(f"{done:,} rows from {start:,}, seed {seed}, {rate}", err=True)
-
-
-def _runs(flow: "Flow", rows: int, context: str | None, table: Any) -> Iterator[tuple[int, Any]]:
-    """(number of rows, their context) of each run that is drawn at once."""
-    if table is not None:
-        for batch in table:
-            yield len(batch), batch.numeric(flow.context_columns)
-        return
-    given = None if context is None else _context(context)
-    for low in range(0, max(rows, 1), _BATCH):
-        yield min(_BATCH, rows - low), given
 
 
 def _context(text: str) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""``rnvp-verify``: whether a bundle is whole, and right on this machine."""
+"""``rnvp-verify``: whether a bundle is complete and gives the right numbers on this machine."""
 
 import json
 import sys
@@ -59,7 +59,7 @@ def verify(bundle: Path, engine: str, as_json: bool) -> None:
 
 
 def _mark(passed: bool) -> str:
-    """A tick or a cross; words where the terminal has neither."""
+    """A tick or a cross; a word if the terminal's encoding has neither."""
     mark, word = ("✓", "ok  ") if passed else ("✗", "FAIL")
     try:
         mark.encode(sys.stdout.encoding or "ascii")

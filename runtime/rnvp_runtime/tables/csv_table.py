@@ -1,23 +1,27 @@
 """CSV: UTF-8, separated by comma, semicolon or tab, with a first line of column names.
 
-Cells are kept as the text that they are, so that a table written from this one keeps every column
-as it stood. Only the columns that are asked for are read as numbers.
+Cells are kept as text, so that a table written from this one keeps every column as it was. Only
+the columns that are asked for are read as numbers. Rows stay as the csv module gives them: a column
+is a view of them, and a table that is written with the same columns writes the rows themselves.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnvp_runtime.column_names import explain_missing, repeated
+from rnvp_runtime.column_names import explain_missing, repeated_names
 from rnvp_runtime.errors import TableError
+from rnvp_runtime.tables.table import Column, TableFormat, WriteOptions
 
-__all__ = ["CsvTable"]
+__all__ = ["CSV", "TSV", "CsvTable", "TextColumn"]
 
 
 class CsvTable:
@@ -32,6 +36,7 @@ class CsvTable:
             file.seek(0)
             lines = csv.reader(file, delimiter=self.delimiter)
             self.columns: tuple[str, ...] = tuple(_header(path, next(lines, [])))
+            self.width = len(self.columns)
             if not any(lines):
                 raise TableError(f"{path} has column names but no rows")
 
@@ -47,11 +52,10 @@ class CsvTable:
                 first_row += len(rows)
 
     def _check_widths(self, rows: list[list[str]], first_row: int) -> None:
-        width = len(self.columns)
         for number, row in enumerate(rows, first_row):
-            if len(row) != width:
+            if len(row) != self.width:
                 raise TableError(
-                    f"{self.path}: row {number} has {len(row)} cells, the header {width}"
+                    f"{self.path}: row {number} has {len(row)} cells, the header {self.width}"
                 )
 
 
@@ -81,9 +85,30 @@ class CsvBatch:
                 ]
         return out
 
-    def columns(self) -> dict[str, list[str]]:
-        cells = zip(*self._rows, strict=True)
-        return dict(zip(self._table.columns, map(list, cells), strict=True))
+    def columns(self) -> dict[str, "TextColumn"]:
+        return {name: TextColumn(self._rows, i) for i, name in enumerate(self._table.columns)}
+
+
+class TextColumn(Sequence[str]):
+    """One column of a batch of rows of text: a view, nothing is copied."""
+
+    def __init__(self, rows: list[list[str]], position: int) -> None:
+        self.rows, self.position = rows, position
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [row[self.position] for row in self.rows[at]]
+        return self.rows[at][self.position]
+
+    def __iter__(self) -> Iterator[str]:
+        return (row[self.position] for row in self.rows)
 
 
 @contextmanager
@@ -98,7 +123,7 @@ def _reading(path: Path) -> Iterator[TextIO]:
 
 
 def _delimiter(line: str) -> str:
-    """The separator that cuts the first line into most cells; a comma if none does."""
+    """The separator that splits the first line into most cells; a comma if none does."""
     return max(",;\t", key=lambda mark: len(next(csv.reader([line], delimiter=mark), [])))
 
 
@@ -109,13 +134,13 @@ def _header(path: Path, cells: list[str]) -> list[str]:
         raise TableError(
             f"{path}: the first line looks like data, not column names: add a line of names"
         )
-    if again := repeated(cells):
+    if again := repeated_names(cells):
         raise TableError(f"{path} has more than one column {again[0]!r}: rename one")
     return cells
 
 
 def _numbers(cells: list[str]) -> NDArray[np.float64]:
-    """All cells at once, where none needs a second look."""
+    """All cells at once. Raises ValueError if one of them needs `_number`."""
     if "_" in "".join(cells):  # float() reads 2020_01 as 202001
         raise ValueError
     return np.fromiter(map(float, cells), np.float64, len(cells))
@@ -138,3 +163,70 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
+
+
+class CsvWriter:
+    """CSV in UTF-8. Text is written unchanged, a number in the fewest digits that identify it."""
+
+    def __init__(self, stream: TextIO, delimiter: str) -> None:
+        self._out = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        self._started = False
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        if not self._started:
+            self._out.writerow(columns)
+            self._started = True
+        values = list(columns.values())
+        rows, count = _whole_rows(values)
+        if not count:
+            self._out.writerows(zip(*map(_as_text, values), strict=True))
+            return
+        added = zip(*map(_as_text, values[count:]), strict=True)
+        if count == len(values):
+            self._out.writerows(rows)
+        else:
+            self._out.writerows([*row, *more] for row, more in zip(rows, added, strict=True))
+
+
+def _whole_rows(columns: Sequence[Column]) -> tuple[list[list[str]], int]:
+    """The rows that the first ``count`` columns are all the cells of, and ``count``, or 0."""
+    first = columns[0] if columns else None
+    if not isinstance(first, TextColumn) or not first.rows:
+        return [], 0
+    width = len(first.rows[0])
+    leading = columns[:width]
+    whole = len(leading) == width and all(
+        isinstance(column, TextColumn) and column.rows is first.rows and column.position == i
+        for i, column in enumerate(leading)
+    )
+    return (first.rows, width) if whole else ([], 0)
+
+
+def _as_text(column: Column) -> Iterator[Any]:
+    if isinstance(column, np.ndarray):
+        return map(str, column)
+    if hasattr(column, "to_pylist"):  # pyarrow's; its null is None, which is written as nothing
+        try:
+            cells: list[Any] = column.cast("string").to_pylist()
+        except (NotImplementedError, ValueError):  # what pyarrow raises for a list or a struct
+            raise TableError(
+                f"a column of type {column.type} has no text: write a .parquet"
+            ) from None
+        return iter(cells)
+    return (cell for cell in column)
+
+
+@contextmanager
+def _writing(
+    file: BinaryIO, options: WriteOptions, delimiter: str | None = None
+) -> Iterator[CsvWriter]:
+    stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    try:
+        yield CsvWriter(stream, delimiter or options.delimiter)
+        stream.flush()
+    finally:
+        stream.detach()
+
+
+CSV = TableFormat(CsvTable, _writing, has_types=False, has_names=True)
+TSV = TableFormat(CsvTable, partial(_writing, delimiter="\t"), has_types=False, has_names=True)

@@ -1,4 +1,4 @@
-"""The rows of a table that hold NaN or infinity where a number is needed."""
+"""Gaps: rows of a table that hold NaN or infinity where a number is needed."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,36 +9,36 @@ from numpy.typing import NDArray
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.table import Table
 
-__all__ = ["Gaps", "refuse_gaps", "rows_with_gaps", "say_rows"]
+__all__ = ["Gaps", "describe_gaps", "refuse_gaps", "rows_with_gaps"]
 
 _SHOWN = 10
 
 
 class Gaps:
-    """Such rows, as a table is read: their count, and the numbers of the first of them."""
+    """Counts the rows with gaps while a table is read, and keeps the numbers of the first."""
 
     def __init__(self) -> None:
         self._first: list[int] = []
         self._count = 0
 
-    def note(self, numbers: NDArray[np.floating], first_row: int) -> None:
-        """Add those of ``numbers``, (n, k), whose first row is the table's ``first_row``."""
+    def add(self, numbers: NDArray[np.floating], first_row: int) -> None:
+        """Look through ``numbers``, (n, k), whose first row is row ``first_row`` of the table."""
         rows = rows_with_gaps(numbers, first_row)
         self._first += rows[: _SHOWN - len(self._first)]
         self._count += len(rows)
 
-    def refuse(self, path: Path, advice: str) -> None:
-        """Raise TableError if there are any."""
+    def raise_if_any(self, path: Path, advice: str) -> None:
+        """Raise TableError if rows with gaps were found; ``advice`` says what to do."""
         if self._count:
-            raise TableError(f"{path}: {say_rows(self._first, self._count)}: {advice}")
+            raise TableError(f"{path}: {describe_gaps(self._first, self._count)}: {advice}")
 
 
 def refuse_gaps(table: Table, names: Sequence[str], advice: str) -> None:
-    """Read the columns ``names`` of all of ``table``; raise TableError if rows have gaps there."""
+    """Read the columns ``names`` of the whole table; raise TableError if rows have gaps there."""
     gaps = Gaps()
     for batch in table:
-        gaps.note(batch.numeric(names), batch.first_row)
-    gaps.refuse(table.path, advice)
+        gaps.add(batch.numeric(names), batch.first_row)
+    gaps.raise_if_any(table.path, advice)
 
 
 def rows_with_gaps(values: NDArray[np.floating], first_row: int = 1) -> list[int]:
@@ -47,10 +47,12 @@ def rows_with_gaps(values: NDArray[np.floating], first_row: int = 1) -> list[int
     return rows
 
 
-def say_rows(rows: Iterable[int], count: int | None = None, *, shown: int = _SHOWN) -> str:
-    """``3 rows hold no finite number: 17, 204, 991``; the first ten are named.
+def describe_gaps(rows: Iterable[int], count: int | None = None, *, shown: int = _SHOWN) -> str:
+    """For example ``3 rows hold no finite number: 17, 204, 991``; the first ten are named.
 
-    ``count`` is how many there are, where ``rows`` are only the first of them.
+    Args:
+        rows: the numbers of the rows.
+        count: how many there are, if ``rows`` are only the first of them.
     """
     listed = list(rows)
     total = len(listed) if count is None else count

@@ -3,24 +3,26 @@
 import mmap
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
+from rnvp_runtime.tables.table import Column, TableFormat, WriteOptions, common_float
 
-__all__ = ["ArraysTable", "MatrixTable", "open_npy", "open_npz"]
+__all__ = ["NPY", "NPZ", "ArraysTable", "MatrixTable", "open_npy", "open_npz"]
 
 
 def open_npy(path: Path, batch_rows: int) -> "MatrixTable":
     """The matrix in a ``.npy`` file, read from disk as it is used."""
     try:
         matrix = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, SyntaxError) as error:  # of a header that is none
+    except (ValueError, EOFError, SyntaxError) as error:  # the header is damaged
         raise _unreadable(path, error) from None
     return MatrixTable(path, matrix, batch_rows)
 
@@ -64,13 +66,13 @@ class MatrixTable:
     def __iter__(self) -> Iterator["MatrixBatch"]:
         for low in range(0, len(self._matrix), self._batch_rows):
             yield MatrixBatch(self.path, low + 1, self._matrix[low : low + self._batch_rows])
-            _let_go(self._matrix)
+            _release_pages(self._matrix)
 
 
-def _let_go(matrix: NDArray[Any]) -> None:
-    """Give back the pages read so far, where there is a way to: a process else grows by its file.
+def _release_pages(matrix: NDArray[Any]) -> None:
+    """Release the memory of the pages read so far, where the system can.
 
-    What is read again comes from the file again.
+    Otherwise the process grows by the size of the file. A page that is used again is read again.
     """
     mapping = matrix.base
     if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
@@ -86,13 +88,13 @@ class MatrixBatch:
     def __len__(self) -> int:
         return len(self._matrix)
 
-    def numeric(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
         if self._matrix.shape[1] != len(names):
             raise TableError(
                 f"{self._path} has {self._matrix.shape[1]} columns, expected {len(names)}: "
                 f"{', '.join(names)}"
             )
-        return np.asarray(self._matrix, dtype=np.float64)
+        return np.asarray(self._matrix, dtype=common_float([self._matrix.dtype]))
 
     def columns(self) -> dict[str, Any]:
         return {}
@@ -111,6 +113,7 @@ class ArraysTable:
             )
         self.path, self._arrays, self._batch_rows = path, arrays, batch_rows
         self.columns: tuple[str, ...] | None = tuple(arrays)
+        self.width = len(arrays)
         self.rows: int | None = next(iter(shapes))[0]
         if not self.rows:
             raise TableError(f"{path} has no rows")
@@ -130,10 +133,11 @@ class ArraysBatch:
     def __len__(self) -> int:
         return len(next(iter(self._arrays.values())))
 
-    def numeric(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
         if missing := explain_missing(names, list(self._arrays)):
             raise TableError(f"{self._path} has {missing}")
-        out = np.empty((len(self), len(names)))
+        dtype = common_float([self._arrays[name].dtype for name in names])
+        out = np.empty((len(self), len(names)), dtype)
         for i, name in enumerate(names):
             array = self._arrays[name]
             if array.dtype.kind not in "fiub":
@@ -146,3 +150,44 @@ class ArraysBatch:
 
     def columns(self) -> dict[str, Any]:
         return dict(self._arrays)
+
+
+class NpyWriter:
+    """One matrix, (n, columns). Its header is written again when n is known."""
+
+    def __init__(self, file: BinaryIO, vector: bool) -> None:
+        self._file, self._vector = file, vector
+        self._rows, self._width = 0, 0
+        self._dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        matrix = np.stack([np.asarray(column) for column in columns.values()], axis=1)
+        if not self._width:
+            self._width, self._dtype = matrix.shape[1], matrix.dtype
+            self._header()
+        self._rows += len(matrix)
+        self._file.write(np.ascontiguousarray(matrix, dtype=self._dtype).data)
+
+    def finish(self) -> None:
+        """Put the number of rows into the header."""
+        self._file.seek(0)
+        self._header()
+
+    def _header(self) -> None:
+        # numpy pads a header so that the first axis can grow in place (GROWTH_AXIS_MAX_DIGITS).
+        shape = (self._rows,) if self._vector and self._width == 1 else (self._rows, self._width)
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {"descr": self._dtype.str, "fortran_order": False, "shape": shape},
+        )
+
+
+@contextmanager
+def _writing(file: BinaryIO, options: WriteOptions) -> Iterator[NpyWriter]:
+    writer = NpyWriter(file, options.vector)
+    yield writer
+    writer.finish()
+
+
+NPY = TableFormat(open_npy, _writing, has_types=True, has_names=False)
+NPZ = TableFormat(open_npz, None, has_types=True, has_names=True)

@@ -1,20 +1,30 @@
-"""What every table on disk looks like from here: batches of rows, numbers by column name."""
+"""What every table on disk looks like to its users, and what a table format consists of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Batch", "Column", "Table"]
+__all__ = [
+    "Batch",
+    "Column",
+    "Table",
+    "TableFormat",
+    "WriteOptions",
+    "Writer",
+    "common_float",
+]
 
 Column = Any
-"""One column of a batch: list of str (CSV), 1-d numpy array, or pyarrow array (Parquet)."""
+"""One column of a batch: a sequence of str (CSV), 1-d numpy array, or pyarrow array (Parquet)."""
 
 
 class Batch(Protocol):
-    """Some consecutive rows of a table."""
+    """Consecutive rows of a table."""
 
     @property
     def first_row(self) -> int:
@@ -23,24 +33,25 @@ class Batch(Protocol):
     def __len__(self) -> int:
         """The number of rows."""
 
-    def numeric(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """The columns ``names`` as numbers: (rows, len(names)) float64, NaN where a cell is empty.
+    def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
+        """The columns ``names`` as numbers, NaN where a cell is empty.
 
         A table without column names gives all its columns, which must be as many as ``names``.
 
-        Raises
-        ------
-        TableError
-            A column is missing (the text guesses at what was meant), or holds something that is
-            not a number (the text names column, row and value).
+        Returns:
+            (rows, len(names)): float32 if all are stored in float32 or less, else float64.
+
+        Raises:
+            TableError: a column is missing (the text suggests a name), or holds something that
+                is not a number (the text names column, row and value).
         """
 
-    def columns(self) -> dict[str, Column]:
-        """Every column as it stands in the file; empty for a table without column names."""
+    def columns(self) -> Mapping[str, Column]:
+        """Every column as it is in the file; empty for a table without column names."""
 
 
 class Table(Protocol):
-    """A table on disk. Iterating reads it from the start, a batch at a time."""
+    """A table on disk. Each iteration reads it from the start, a batch at a time."""
 
     @property
     def path(self) -> Path:
@@ -51,14 +62,49 @@ class Table(Protocol):
         """Column names in order; None where the format has none (``.npy``)."""
 
     @property
+    def width(self) -> int:
+        """The number of columns."""
+
+    @property
     def rows(self) -> int | None:
-        """Rows in all; None where only reading would tell (CSV)."""
+        """The number of rows; None if only reading would tell (CSV)."""
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches in order; none is empty.
 
-        Raises
-        ------
-        TableError
-            The file is damaged; names the row where it can.
+        Raises:
+            TableError: the file is damaged. The text names the row if it can.
         """
+
+
+class Writer(Protocol):
+    """A table being written."""
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        """Append rows: equally long columns, with the same names and kinds every time."""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """Choices that only some formats have."""
+
+    delimiter: str = ","  # between the cells of a CSV file
+    vector: bool = False  # a ``.npy`` of one column has shape (n,) and not (n, 1)
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """A format of tables: one entry of `rnvp_runtime.tables.FORMATS`."""
+
+    read: Callable[[Path, int], Table]  # (path, most rows a batch) -> the table
+    write: Callable[[BinaryIO, WriteOptions], AbstractContextManager[Writer]] | None
+    has_types: bool  # numbers and text are told apart in the file
+    has_names: bool  # columns have names
+    package: str | None = None  # a package of an extra, without which it cannot be written
+
+
+def common_float(dtypes: Sequence[DTypeLike]) -> np.dtype[Any]:
+    """float32 if it holds all numbers of ``dtypes`` exactly, else float64."""
+    kinds = {np.dtype(dtype) for dtype in dtypes}
+    single = all(kind.kind == "f" and kind.itemsize <= 4 for kind in kinds)
+    return np.dtype(np.float32 if single and kinds else np.float64)

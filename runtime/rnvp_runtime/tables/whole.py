@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.formats import open_table
-from rnvp_runtime.tables.numpy_table import MatrixTable
+from rnvp_runtime.tables.table import Table
 
 __all__ = ["Numbers", "read_columns"]
 
@@ -27,26 +27,23 @@ class Numbers:
 def read_columns(path: str | PathLike[str], columns: Sequence[str] | None = None) -> Numbers:
     """Read ``columns`` of the table at ``path``, or all that hold only numbers.
 
-    Parameters
-    ----------
-    path : .csv, .tsv, .parquet, .npy or .npz
-    columns : sequence of str, optional
-        In the order wanted. Left out: every column whose every cell is a number or empty.
+    Args:
+        path: a file with a suffix in `rnvp_runtime.tables.FORMATS`.
+        columns: names, in the order wanted. By default every column all of whose cells are
+            numbers or empty.
 
-    Raises
-    ------
-    TableError
-        The table cannot be read, a wanted column is missing or holds text, or, with ``columns``
-        left out, none is numeric.
+    Raises:
+        TableError: the table cannot be read, a wanted column is missing or holds text, or, by
+            default, no column is numeric.
     """
     table = open_table(path)
-    if isinstance(table, MatrixTable):
-        return _of_matrix(table, columns)
-    present = table.columns or ()
+    if table.columns is None:
+        return _by_position(table, columns)
+    present = table.columns
     if columns is not None:
         parts = [batch.numeric(columns) for batch in table]
-        return Numbers(tuple(columns), np.concatenate(parts), ())
-    kept: dict[str, list[NDArray[np.float64]]] = {name: [] for name in present if name}
+        return Numbers(tuple(columns), _joined(parts), ())
+    kept: dict[str, list[NDArray[np.floating]]] = {name: [] for name in present if name}
     for batch in table:
         for name in list(kept):
             try:
@@ -55,14 +52,18 @@ def read_columns(path: str | PathLike[str], columns: Sequence[str] | None = None
                 del kept[name]
     if not kept:
         raise TableError(f"{path} has no numeric column; there are {', '.join(present)}")
-    values = np.concatenate([np.concatenate(parts) for parts in kept.values()], axis=1)
+    values = np.concatenate([_joined(parts) for parts in kept.values()], axis=1)
     return Numbers(tuple(kept), values, tuple(n for n in present if n not in kept))
 
 
-def _of_matrix(table: MatrixTable, columns: Sequence[str] | None) -> Numbers:
+def _by_position(table: Table, columns: Sequence[str] | None) -> Numbers:
     names = tuple(f"x{i}" for i in range(table.width))
     wanted = names if columns is None else tuple(columns)
     if missing := explain_missing(wanted, names):
         raise TableError(f"{table.path} has {missing}")
-    values = np.concatenate([batch.numeric(names) for batch in table])
+    values = _joined([batch.numeric(names) for batch in table])
     return Numbers(wanted, values[:, [names.index(name) for name in wanted]], ())
+
+
+def _joined(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    return np.concatenate(parts, dtype=np.float64)

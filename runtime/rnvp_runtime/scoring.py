@@ -1,0 +1,113 @@
+"""Log-densities of the rows of a table, a batch at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnvp_runtime.errors import InputError, TableError
+from rnvp_runtime.flow import Flow
+from rnvp_runtime.tables import FORMATS, Batch, Column, Gaps, Table, TableFormat, open_table
+
+__all__ = ["ScoredRows", "score_table"]
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Consecutive rows of a table with their log-densities."""
+
+    first_row: int  # of the table; its first row of data is row 1
+    columns: Mapping[str, Column]  # to write: the table's own, then log_prob
+    log_prob: NDArray[Any]  # (n,), nats, in the flow's dtype
+    finite: int  # rows whose log_prob is neither NaN nor infinite
+    finite_sum: float  # sum of their log_prob
+
+    def __len__(self) -> int:
+        return len(self.log_prob)
+
+
+def score_table(
+    flow: Flow,
+    table: Table | str | PathLike[str],
+    *,
+    into: TableFormat = FORMATS[".csv"],
+    nan: Literal["error", "keep"] = "error",
+    advice: str = "correct them, or pass nan='keep'",
+) -> Iterator[ScoredRows]:
+    """Score every row of ``table``, in constant memory.
+
+    Columns are found by name, those of the context too. A table without names holds the flow's
+    columns in order, then the context's.
+
+    Args:
+        flow: the density.
+        table: a path, or what `rnvp_runtime.tables.open_table` returns.
+        into: the format that the columns are meant for. If it has no names, log_prob is the only
+            column. If it has types and the table has none, the columns that the flow reads are
+            numbers and the others stay text.
+        nan: with ``"error"``, a TableError that names the rows with NaN, infinity or empty cells
+            is raised after the last batch. With ``"keep"`` they are scored like any other row.
+        advice: what that error tells the user to do.
+
+    Yields:
+        The rows in order, some thousands at a time.
+
+    Raises:
+        InputError: the flow has a column called log_prob, which could not be told from its own.
+        TableError: the table cannot be read, does not fit the flow, or has a column log_prob.
+
+    Example:
+        >>> for rows in rnvp_runtime.score_table(flow, "data.csv"):   # doctest: +SKIP
+        ...     print(rows.log_prob.mean())
+    """
+    source = open_table(table) if isinstance(table, str | PathLike) else table
+    names = flow.columns + flow.context_columns
+    if into.has_names and "log_prob" in names:
+        raise InputError(
+            "the flow itself learnt a column called log_prob: write a .npy, which holds only "
+            "densities, or train without that column"
+        )
+    if into.has_names and "log_prob" in (source.columns or ()):
+        raise TableError(
+            f"{source.path} has a column 'log_prob' already: rename it, or write a .npy"
+        )
+    return _scored(flow, source, names, into, advice if nan == "error" else None)
+
+
+def _scored(
+    flow: Flow, table: Table, names: Sequence[str], into: TableFormat, advice: str | None
+) -> Iterator[ScoredRows]:
+    gaps = Gaps()
+    for batch in table:
+        numbers = batch.numeric(names)
+        if advice is not None:
+            gaps.add(numbers, batch.first_row)
+        context = numbers[:, flow.dim :] if flow.context_dim else None
+        log_prob = flow.log_prob(numbers[:, : flow.dim], context)
+        finite = log_prob[np.isfinite(log_prob)]
+        yield ScoredRows(
+            batch.first_row,
+            {**_columns_to_keep(batch, names, numbers, into), "log_prob": log_prob},
+            log_prob,
+            len(finite),
+            float(finite.sum(dtype=np.float64)),
+        )
+    if advice is not None:
+        gaps.raise_if_any(table.path, advice)
+
+
+def _columns_to_keep(
+    batch: Batch, names: Sequence[str], numbers: NDArray[np.floating], into: TableFormat
+) -> Mapping[str, Column]:
+    """The columns of ``batch`` to write beside log_prob; see `score_table`."""
+    if not into.has_names:
+        return {}
+    columns = batch.columns()
+    as_numbers = dict(zip(names, numbers.T, strict=True))
+    if not columns:
+        return as_numbers
+    text = any(not hasattr(c, "dtype") and not hasattr(c, "type") for c in columns.values())
+    return {**columns, **as_numbers} if into.has_types and text else columns
