@@ -10,9 +10,11 @@ from rnvp_deploy import RNVP, RNVPConfig
 __all__ = ["export"]
 
 
-def export(path: Path, dim: int, context_dim: int = 0, dtype: str = "float32") -> None:
+def export(
+    path: Path, dim: int, context_dim: int = 0, dtype: str = "float32", seed: int | None = None
+) -> None:
     """The bundle of a flow of default size whose weights are lively."""
-    generator = torch.Generator().manual_seed(dim)
+    generator = torch.Generator().manual_seed(dim if seed is None else seed)
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator)
