@@ -1,21 +1,43 @@
 """A static host on this machine."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-__all__ = ["serving"]
+__all__ = ["Habits", "serving"]
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a host answers.
+
+    Attributes:
+        rate: Bytes a second of each file, at most.
+        headers: Sent with every file.
+        types: MIME types by suffix, which replace the usual ones.
+        seen: Gathers what was asked for: a path with its query, and the request's headers.
+        permitted: Whether a request is answered; others get 403.
+    """
+
+    rate: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    seen: list[tuple[str, Message]] | None = None
+    permitted: Callable[[str, Message], bool] = lambda path, headers: True
 
 
 @contextmanager
-def serving(root: Path, rate: float | None = None) -> Iterator[str]:
-    """The URL of a host that serves ``root``, each file at ``rate`` bytes a second at most."""
-    with Server(("127.0.0.1", 0), partial(Handler, rate, directory=str(root))) as server:
+def serving(root: Path, rate: float | None = None, **habits: Any) -> Iterator[str]:
+    """The URL of a host that serves ``root``; ``habits`` as `Habits` names them."""
+    handler = partial(Handler, Habits(rate, **habits), directory=str(root))
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -28,15 +50,29 @@ def serving(root: Path, rate: float | None = None) -> Iterator[str]:
 class Handler(SimpleHTTPRequestHandler):
     """Knows what scripts and wasm are, whatever this machine's table of types says."""
 
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+    USUAL = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",
     }
 
-    def __init__(self, rate: float | None, *args: Any, **options: Any) -> None:
-        self.rate = rate
+    def __init__(self, habits: Habits, *args: Any, **options: Any) -> None:
+        self.habits, self.rate = habits, habits.rate
+        self.extensions_map = self.USUAL | dict(habits.types)
         super().__init__(*args, **options)
+
+    def do_GET(self) -> None:
+        if self.habits.seen is not None:
+            self.habits.seen.append((self.path, self.headers))
+        if self.habits.permitted(self.path, self.headers):
+            super().do_GET()
+        else:
+            self.send_error(403)
+
+    def end_headers(self) -> None:
+        for name, value in self.habits.headers.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         if self.rate is None:
@@ -56,4 +92,4 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """A browser that goes away in the middle of an answer is no fault of ours."""
+        """Say nothing of a browser that goes away in the middle of an answer."""

@@ -1,0 +1,138 @@
+"""The outputs of a graph are checked on every run: a graph that breaks its contract is refused."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+from driving import JavaScriptError
+from onnx import TensorProto, helper
+
+SCORE = """
+const flow = await load(args.source);
+return flow.logProb([[0, 0], [1, 1], [2, 2]]);
+"""
+FAULTS = {
+    "the first row only": ("log_prob", "first_row", "float32 (1,), expected float32 (3,)"),
+    "a column": ("log_prob", "column", "float32 (3, 1), expected float32 (3,)"),
+    "whole numbers": ("log_prob", "int64", "int64 (3,), expected float32 (3,)"),
+    "doubles": ("log_prob", "double", "float64 (3,), expected float32 (3,)"),
+    "one number": ("log_prob", "scalar", "float32 (), expected float32 (3,)"),
+    "rows too few": ("z", "first_row", "float32 (1, 2), expected float32 (3, 2)"),
+    "rows too many": ("z", "twice", "float32 (6, 2), expected float32 (3, 2)"),
+    "another width": ("z", "wide", "float32 (3, 4), expected float32 (3, 2)"),
+    "turned": ("z", "transposed", "float32 (2, 3), expected float32 (3, 2)"),
+}
+
+
+@pytest.fixture
+def own(site, root):
+    target = root / "contract"
+    shutil.copytree(site("unconditional"), target)
+    yield target
+    shutil.rmtree(target)
+
+
+@pytest.mark.parametrize(("output", "change", "told"), FAULTS.values(), ids=FAULTS)
+def test_an_output_of_another_dtype_or_shape_is_refused(place, own, output, change, told) -> None:
+    """The hashes are correct, so only the check of the outputs can notice it."""
+    rewrite(own / "model.rnvp", output, change)
+    with pytest.raises(JavaScriptError) as caught:
+        place.run(SCORE, own)
+    assert caught.value.name == "BundleError"
+    assert f"density.onnx returns {output} as {told}" in caught.value.message
+
+
+def test_every_run_is_checked_not_only_the_first(driver, own) -> None:
+    """A graph may be right for one row and wrong for many."""
+    rewrite(own / "model.rnvp", "log_prob", "first_row")
+    found = driver.run(
+        """
+        const flow = await load(args.source);
+        const one = await flow.logProb([[0, 0]]);
+        const two = await flow.logProb([[0, 0], [1, 1]]).catch((error) => error.name);
+        return [one.length, two];
+        """,
+        source=str(own / "model.rnvp"),
+    )
+    assert found == [1, "BundleError"]
+
+
+def test_a_graph_without_the_output_is_refused(driver, own) -> None:
+    path = own / "model.rnvp" / "density.onnx"
+    model = onnx.load(path)
+    del model.graph.output[[o.name for o in model.graph.output].index("z")]
+    save(model, own / "model.rnvp")
+    with pytest.raises(JavaScriptError, match=r"BundleError: density\.onnx has no output z"):
+        driver.run(SCORE, source=str(own / "model.rnvp"))
+
+
+@pytest.mark.parametrize("size", [-1, 1])
+def test_a_graph_of_another_size_is_refused(place, own, size: int) -> None:
+    path = own / "model.rnvp" / "density.onnx"
+    content = path.read_bytes()
+    path.write_bytes(content[:size] if size < 0 else content + b"\0" * size)
+    with pytest.raises(JavaScriptError) as caught:
+        place.run(SCORE, own)
+    assert caught.value.name == "BundleError"
+    assert "density.onnx is not the file that was exported (" in caught.value.message
+    assert " bytes" in caught.value.message
+
+
+def rewrite(bundle: Path, output: str, change: str) -> None:
+    """Change one output of the density graph, and make the manifest's hash fit."""
+    model = onnx.load(bundle / "density.onnx")
+    names = [o.name for o in model.graph.output]
+    inner = f"{output}_before"
+    for node in model.graph.node:
+        for i, name in enumerate(node.output):
+            if name == output:
+                node.output[i] = inner
+        for i, name in enumerate(node.input):
+            if name == output:
+                node.input[i] = inner
+    nodes, constants, dtype = changed(change, inner, output)
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(constants)
+    value = helper.make_tensor_value_info(output, dtype, None)
+    model.graph.output[names.index(output)].CopyFrom(value)
+    save(model, bundle)
+
+
+def changed(change: str, inner: str, output: str):
+    """The nodes and constants that make ``output`` of ``inner``, and its dtype."""
+
+    def int64(name: str, *values: int):
+        return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+
+    def node(kind: str, *inputs: str, **attributes):
+        return helper.make_node(kind, [inner, *inputs], [output], **attributes)
+
+    if change == "first_row":
+        constants = [int64("low", 0), int64("high", 1), int64("axis", 0)]
+        return [node("Slice", "low", "high", "axis")], constants, TensorProto.FLOAT
+    if change == "column":
+        return [node("Unsqueeze", "axis")], [int64("axis", 1)], TensorProto.FLOAT
+    if change == "int64":
+        return [node("Cast", to=TensorProto.INT64)], [], TensorProto.INT64
+    if change == "double":
+        return [node("Cast", to=TensorProto.DOUBLE)], [], TensorProto.DOUBLE
+    if change == "scalar":
+        return [node("ReduceSum", keepdims=0)], [], TensorProto.FLOAT
+    if change == "twice":
+        return [node("Concat", inner, axis=0)], [], TensorProto.FLOAT
+    if change == "wide":
+        return [node("Concat", inner, axis=1)], [], TensorProto.FLOAT
+    assert change == "transposed"
+    return [node("Transpose")], [], TensorProto.FLOAT
+
+
+def save(model: onnx.ModelProto, bundle: Path) -> None:
+    content = model.SerializeToString()
+    (bundle / "density.onnx").write_bytes(content)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest["files"]["density.onnx"] = entry
+    (bundle / "manifest.json").write_text(json.dumps(manifest))

@@ -1,0 +1,202 @@
+"""A bundle that is replaced: by a redeploy behind a cache, or under a flow that is loaded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import export
+from driving import JavaScriptError
+from hosting import serving
+
+import rnvp_runtime
+
+SAMPLE = "return (await flow.sample(5, { seed: 1 })).x.data;"
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory) -> dict[str, Path]:
+    """Two exports with the same columns, and one with others."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name, dim, seed in (("old", 2, 1), ("new", 2, 2), ("wider", 3, 3)):
+        export(folder / name, dim=dim, seed=seed)
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def own(site, root, exports):
+    """A page of its own whose bundle is the old export."""
+    target = root / "replaced"
+    shutil.copytree(site("unconditional"), target)
+    put(target, exports["old"])
+    yield target
+    shutil.rmtree(target)
+
+
+def put(page: Path, export: Path, *names: str) -> None:
+    """Replace the bundle of ``page``, or only the files called ``names``."""
+    bundle = page / "model.rnvp"
+    if not names:
+        shutil.rmtree(bundle)
+        shutil.copytree(export, bundle)
+    for name in names:
+        shutil.copyfile(export / name, bundle / name)
+
+
+def sampled(bundle: Path):
+    return rnvp_runtime.load(bundle).sample(5, seed=1).ravel()
+
+
+CACHED = """
+const page = await newPage();
+try {
+  const run = async (replaced) => {
+    await page.goto(args.url + "icon.svg");
+    return page.evaluate(async ({ source, script, ort, bodies }) => {
+      const { load } = await import(script);
+      const found = [];
+      for (const body of bodies) {
+        const code = new (async () => {}).constructor("load", "source", "ort", body);
+        found.push(packed(await code(load, source, ort)));
+      }
+      return found;
+    }, {
+      source: args.url + "model.rnvp", script: args.url + "rnvp-runtime/src/index.js",
+      ort: args.url + "onnxruntime-web/dist/ort.wasm.min.js", bodies: args.bodies,
+    });
+  };
+  const before = await run();
+  const { rename } = await import("node:fs/promises");
+  await rename(args.path, args.path + ".old");
+  await rename(args.next, args.path);
+  return [before, await run()];
+} finally { await page.context().close(); }
+"""
+
+
+def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, exports) -> None:
+    """The host lets browsers keep every file for an hour. After the redeploy the sampler is in the
+    browser's cache and the density is not."""
+    shutil.copytree(exports["new"], own / "next.rnvp")
+    draw = "const flow = await load(source, { ort }); return (await flow.sample(5, { seed: 1 })).x.data;"
+    score = "const flow = await load(source, { ort }); return flow.logProb([[0, 0]]);"
+    with serving(root, headers={"Cache-Control": "max-age=3600"}) as url:
+        before, after = driver.run(
+            CACHED,
+            url=f"{url}/{own.name}/",
+            path=str(own / "model.rnvp"),
+            next=str(own / "next.rnvp"),
+            bodies=[draw],
+        )
+    np.testing.assert_allclose(before[0], sampled(exports["old"]), atol=1e-4)
+    np.testing.assert_allclose(after[0], sampled(exports["new"]), atol=1e-4)
+    del score
+
+
+def test_a_stale_manifest_and_a_new_graph(driver, root, own, exports) -> None:
+    """A proxy between them answers with the old manifest until it is asked past its cache."""
+    put(own, exports["new"])
+    shutil.copyfile(exports["old"] / "manifest.json", own / "stale.json")
+    code = """
+        const stale = (url, init) => /manifest/.test(url) && init.cache !== "reload"
+          ? fetch(new URL("../stale.json", url)) : fetch(url, init);
+        const flow = await load(args.source, { fetch: stale });
+        const before = flow.manifest.id;
+        const { x } = await flow.sample(5, { seed: 1 });
+        return [x.data, before, flow.manifest.id, await flow.logProb(x)];
+    """
+    with serving(root) as url:
+        x, before, after, _ = driver.run(code, source=f"{url}/{own.name}/model.rnvp")
+    np.testing.assert_allclose(x, sampled(exports["new"]), atol=1e-4)
+    ids = [json.loads((exports[n] / "manifest.json").read_text())["id"] for n in ("old", "new")]
+    assert [before, after] == ids
+
+
+def test_a_new_manifest_and_a_stale_graph(driver, root, own, exports) -> None:
+    put(own, exports["new"])
+    shutil.copyfile(exports["old"] / "sampler.onnx", own / "stale.onnx")
+    code = """
+        const stale = (url, init) => /sampler/.test(url) && init.cache !== "reload"
+          ? fetch(new URL("../stale.onnx", url)) : fetch(url, init);
+        const flow = await load(args.source, { fetch: stale });
+        return (await flow.sample(5, { seed: 1 })).x.data;
+    """
+    with serving(root) as url:
+        x = driver.run(code, source=f"{url}/{own.name}/model.rnvp")
+    np.testing.assert_allclose(x, sampled(exports["new"]), atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["path", "url"])
+def test_replaced_before_first_use_the_new_bundle_is_used(driver, root, own, exports, how) -> None:
+    code = REPLACED.format(before="", after=SAMPLE)
+    x = replacing(driver, root, own, exports["new"], code, how)
+    np.testing.assert_allclose(x, sampled(exports["new"]), atol=1e-4)
+
+
+def test_replaced_before_first_use_two_graphs_opened_together_are_of_one_export(
+    driver, root, own, exports
+) -> None:
+    code = REPLACED.format(
+        before="",
+        after="""
+        const [{ x }, z] = await Promise.all(
+          [flow.sample(5, { seed: 1 }), flow.forward([[0, 0], [1, 1]])]);
+        return [x.data, z.logProb];
+        """,
+    )
+    x, log_prob = replacing(driver, root, own, exports["new"], code, "url")
+    np.testing.assert_allclose(x, sampled(exports["new"]), atol=1e-4)
+    expected = rnvp_runtime.load(exports["new"]).log_prob([[0, 0], [1, 1]])
+    np.testing.assert_allclose(log_prob, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["path", "url"])
+def test_replaced_after_first_use_it_says_so(driver, root, own, exports, how) -> None:
+    """Graphs of two exports are never mixed."""
+    code = REPLACED.format(before="await flow.sample(5);", after="return flow.logProb([[0, 0]]);")
+    with pytest.raises(JavaScriptError, match="was replaced since it was loaded: load it again"):
+        replacing(driver, root, own, exports["new"], code, how)
+
+
+def test_replaced_after_first_use_open_graphs_go_on(driver, root, own, exports) -> None:
+    code = REPLACED.format(before="await flow.sample(1);", after=SAMPLE)
+    x = replacing(driver, root, own, exports["new"], code, "path")
+    np.testing.assert_allclose(x, sampled(exports["old"]), atol=1e-4)
+
+
+def test_replaced_by_a_bundle_with_other_columns_it_says_so(driver, root, own, exports) -> None:
+    code = REPLACED.format(before="", after=SAMPLE)
+    with pytest.raises(JavaScriptError, match="was replaced since it was loaded: load it again"):
+        replacing(driver, root, own, exports["wider"], code, "url")
+
+
+def test_a_bundle_that_is_gone_says_what_is_missing(driver, root, own) -> None:
+    code = """
+        const { rm } = await import("node:fs/promises");
+        const flow = await load(args.source);
+        await rm(args.source, { recursive: true });
+        return flow.sample(5);
+    """
+    with pytest.raises(JavaScriptError, match=r"has no sampler\.onnx: copy the whole folder again"):
+        driver.run(code, source=str(own / "model.rnvp"))
+
+
+REPLACED = """
+const {{ rename }} = await import("node:fs/promises");
+const flow = await load(args.source);
+{before}
+await rename(args.path, args.path + ".old");
+await rename(args.next, args.path);
+{after}
+"""
+
+
+def replacing(driver, root, own, export, code, how):
+    shutil.copytree(export, own / "next.rnvp")
+    path = str(own / "model.rnvp")
+    args = {"path": path, "next": str(own / "next.rnvp")}
+    if how == "path":
+        return driver.run(code, source=path, **args)
+    with serving(root) as url:
+        return driver.run(code, source=f"{url}/{own.name}/model.rnvp", **args)
