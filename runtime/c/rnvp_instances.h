@@ -9,14 +9,28 @@
  * RNVP_FMA, RNVP_SQRT   what the compiler's vector types have no operator for
  */
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#define RNVP_PANEL 4 /* vectors of outputs whose weights lie together */
+#define RNVP_FEW (LANES / 2) /* so few rows are run one by one: measured, docs/native.md */
+
+#define RNVP_STRING_(word) #word
+#define RNVP_STRING(word) RNVP_STRING_(word)
+#ifdef __clang__
+#define RNVP_UNROLL _Pragma("unroll")
+#else
+#define RNVP_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* Names at file scope that each instance has of its own: vec becomes vec_32_avx2, and so on. */
 #define RNVP_PASTE_(name, bits, target) name##_##bits##_##target
 #define RNVP_PASTE(name, bits, target) RNVP_PASTE_(name, bits, target)
 #define RNVP_NAME(name) RNVP_PASTE(name, RNVP_BITS, RNVP_TARGET)
 
-#define vec RNVP_NAME(vec)
-#define ivec RNVP_NAME(ivec)
-#define uvec RNVP_NAME(uvec)
 #define load RNVP_NAME(load)
 #define store RNVP_NAME(store)
 #define splat RNVP_NAME(splat)
@@ -33,12 +47,6 @@
 #define power_of_2 RNVP_NAME(power_of_2)
 #define polynomial RNVP_NAME(polynomial)
 #define exp_terms RNVP_NAME(exp_terms)
-#define log_terms RNVP_NAME(log_terms)
-#define sin_terms RNVP_NAME(sin_terms)
-#define cos_terms RNVP_NAME(cos_terms)
-#define atan_terms RNVP_NAME(atan_terms)
-#define erf_terms RNVP_NAME(erf_terms)
-#define erfc_terms RNVP_NAME(erfc_terms)
 #define reduced_exp RNVP_NAME(reduced_exp)
 #define exp_ RNVP_NAME(exp_)
 #define expm1_ RNVP_NAME(expm1_)
@@ -56,15 +64,88 @@
 #define sin_cos_turns RNVP_NAME(sin_cos_turns)
 #define atan_ RNVP_NAME(atan_)
 #define erf_ RNVP_NAME(erf_)
+#define log_terms RNVP_NAME(log_terms)
+#define sin_terms RNVP_NAME(sin_terms)
+#define cos_terms RNVP_NAME(cos_terms)
+#define atan_terms RNVP_NAME(atan_terms)
+#define erf_terms RNVP_NAME(erf_terms)
+#define erfc_terms RNVP_NAME(erfc_terms)
+#define vec RNVP_NAME(vec)
+#define ivec RNVP_NAME(ivec)
+#define uvec RNVP_NAME(uvec)
+#define stride RNVP_NAME(stride)
+#define vectors RNVP_NAME(vectors)
+#define take RNVP_NAME(take)
+#define copy RNVP_NAME(copy)
+#define of_column RNVP_NAME(of_column)
+#define total RNVP_NAME(total)
+#define last_vector RNVP_NAME(last_vector)
+#define row_sum RNVP_NAME(row_sum)
+#define row_of RNVP_NAME(row_of)
+#define few_outputs RNVP_NAME(few_outputs)
+#define packed_size RNVP_NAME(packed_size)
+#define pack_weights RNVP_NAME(pack_weights)
+#define panel_of_row RNVP_NAME(panel_of_row)
+#define dense_row RNVP_NAME(dense_row)
+#define tile RNVP_NAME(tile)
+#define tiles RNVP_NAME(tiles)
+#define dense RNVP_NAME(dense)
+#define relu_ RNVP_NAME(relu_)
+#define elu_ RNVP_NAME(elu_)
+#define unit_clip RNVP_NAME(unit_clip)
+#define selu_scale RNVP_NAME(selu_scale)
+#define gelu_inner RNVP_NAME(gelu_inner)
+#define root_half RNVP_NAME(root_half)
+#define gelu_argument RNVP_NAME(gelu_argument)
+#define activate RNVP_NAME(activate)
+#define where RNVP_NAME(where)
+#define gelu_tanh_derivative RNVP_NAME(gelu_tanh_derivative)
+#define gelu_derivative RNVP_NAME(gelu_derivative)
+#define mish_derivative RNVP_NAME(mish_derivative)
+#define square RNVP_NAME(square)
+#define activate_back RNVP_NAME(activate_back)
+#define scale_function RNVP_NAME(scale_function)
+#define scale_function_back RNVP_NAME(scale_function_back)
+#define centre RNVP_NAME(centre)
+#define norm RNVP_NAME(norm)
+#define norm_back RNVP_NAME(norm_back)
+#define leave RNVP_NAME(leave)
+#define is_relu RNVP_NAME(is_relu)
+#define network RNVP_NAME(network)
+#define add RNVP_NAME(add)
+#define network_back RNVP_NAME(network_back)
+#define gather RNVP_NAME(gather)
+#define scatter RNVP_NAME(scatter)
+#define coupling RNVP_NAME(coupling)
+#define coupling_back RNVP_NAME(coupling_back)
+#define affine RNVP_NAME(affine)
+#define affine_back RNVP_NAME(affine_back)
+#define linear RNVP_NAME(linear)
+#define all_steps RNVP_NAME(all_steps)
+#define all_steps_back RNVP_NAME(all_steps_back)
+#define rows_in RNVP_NAME(rows_in)
+#define rows_out RNVP_NAME(rows_out)
+#define log_prob_out RNVP_NAME(log_prob_out)
+#define sum_of_squares RNVP_NAME(sum_of_squares)
+#define next_block RNVP_NAME(next_block)
+#define context_in RNVP_NAME(context_in)
+#define forward_rows RNVP_NAME(forward_rows)
+#define inverse_block RNVP_NAME(inverse_block)
+#define inverse_rows RNVP_NAME(inverse_rows)
+#define noise RNVP_NAME(noise)
+#define sample_rows RNVP_NAME(sample_rows)
+#define gradient_rows RNVP_NAME(gradient_rows)
+#define kernel_table RNVP_NAME(kernel_table)
 #define elementary RNVP_NAME(elementary)
-#define kernels RNVP_NAME(kernels)
+#define run RNVP_NAME(run)
+#define selu_alpha RNVP_NAME(selu_alpha)
+#define gelu_cubic RNVP_NAME(gelu_cubic)
 
 /* ---- The baseline: what every machine of the family has ---- */
 
 #define RNVP_TARGET baseline
 #define RNVP_BYTES 16
 #if defined(__aarch64__)
-#include <arm_neon.h>
 #define RNVP_BLOCK 3
 #define RNVP_COLUMNS 8
 #define RNVP_FMA_32(a, b, c) vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b))
@@ -77,7 +158,6 @@
 #define RNVP_FMA_32(a, b, c) ((a) * (b) + (c))
 #define RNVP_FMA_64(a, b, c) ((a) * (b) + (c))
 #if defined(__SSE2__)
-#include <immintrin.h>
 #define RNVP_SQRT_32(a) _mm_sqrt_ps((__m128)(a))
 #define RNVP_SQRT_64(a) _mm_sqrt_pd((__m128d)(a))
 #else
