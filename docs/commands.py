@@ -1,7 +1,4 @@
-"""Writes docs/commands.md from what each command prints for --help.
-
-python docs/commands.py
-"""
+"""Write docs/commands.md from the --help of each command: python docs/commands.py"""
 
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -10,11 +7,12 @@ import click
 
 HEAD = """# Commands
 
-What each says for `--help`. All take the same nouns in the same order and report an error in one line.
-Exit codes: 1 for an error in data or files, 2 for a usage error, 130 after Ctrl-C. Progress goes to standard
-error and only to a terminal; `--json` prints one object for a script.
+This page contains the `--help` text of each command. Errors are one line on standard error. The
+exit code is 1 for an error in data or files, 2 for a usage error, and 130 after Ctrl-C. Progress
+is written to standard error, and only if that is a terminal. `rnvp-train` is an exception: without
+a terminal it writes about 25 plain lines. `--json` prints one JSON object for scripts.
 
-Tab completion, for bash (zsh and fish likewise), for each command:
+Set up tab completion separately for each command. In bash (zsh and fish have the same mechanism):
 
 ```sh
 eval "$(_RNVP_SAMPLE_COMPLETE=bash_source rnvp-sample)"

@@ -132,7 +132,7 @@ class _Column:
     def add(self, batch: Batch) -> None:
         """Read this column of ``batch``; text and missing values become NaN."""
         try:
-            self.add_numbers(batch.numeric([self.name])[:, 0])
+            self.add_numbers(batch.numeric([self.name])[:, 0].astype(np.float64))
         except TableError:
             cells = batch.columns()[self.name]
             if isinstance(cells, list):  # CSV: each cell may be of another kind

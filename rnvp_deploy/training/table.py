@@ -12,7 +12,7 @@ from rnvp_deploy.flow import RNVP
 from rnvp_deploy.training.data_warnings import say_columns
 from rnvp_runtime.errors import InputError
 from rnvp_runtime.inputs import is_frame, rows_of
-from rnvp_runtime.tables import rows_with_gaps, say_rows
+from rnvp_runtime.tables import describe_gaps, rows_with_gaps
 
 __all__ = ["Table", "read_table", "refuse_gaps"]
 
@@ -90,7 +90,7 @@ def refuse_gaps(values: NDArray[np.floating], where: str, columns: Sequence[str]
         finite = np.isfinite(values).all(axis=0)
         names = [name for name, good in zip(columns, finite, strict=True) if not good]
         raise TrainingError(
-            f"{where}: {say_rows(rows)} (in {say_columns(names)}): correct or remove them"
+            f"{where}: {describe_gaps(rows)} (in {say_columns(names)}): correct or remove them"
         )
 
 
