@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the --help of each command: python docs/commands.py"""
+"""Write docs/commands.md from the output of --help: python docs/commands.py."""
 
 from importlib.metadata import entry_points
 from pathlib import Path
