@@ -98,7 +98,7 @@ def _tensor(flow: RNVP, values: NDArray[np.float64], name: str, columns: Sequenc
 
 def _refuse_units(values: NDArray[np.float64], columns: Sequence[str], dtype: torch.dtype) -> None:
     """Refuse a column whose standard deviation, or its inverse, is outside the dtype's range."""
-    low, high = _DEVIATIONS[dtype]
+    low, high = _DEVIATIONS.get(dtype, (0.0, math.inf))
     for name, column in zip(columns, values.T, strict=True):
         largest = float(np.abs(column).max(initial=0.0))
         if largest and not low <= (deviation := float((column / largest).std()) * largest) <= high:

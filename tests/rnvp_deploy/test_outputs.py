@@ -1,6 +1,7 @@
 """No command and no function replaces a file that the user may want to keep."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,11 @@ def test_other_names_are_free(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_an_input_is_never_replaced(link: object, tmp_path: Path) -> None:
+def test_an_input_is_never_replaced(link: Callable[[Path, Path], None], tmp_path: Path) -> None:
     """Under its own name, another spelling of it, or a link to it."""
     source, alias = tmp_path / "a.pt", tmp_path / "b.pt"
     source.write_text("weights")
-    link(source, alias)  # type: ignore[operator]
+    link(source, alias)
     for output in (source, alias, tmp_path / "." / ".." / tmp_path.name / "a.pt"):
         with pytest.raises(OutputError, match="is also an input"):
             check_output(output, "checkpoint", inputs=[tmp_path / "absent", source], force=True)

@@ -35,7 +35,7 @@ def healthy(columns: int = 3) -> Array:
     return draws(1).normal(5.0, 1.0, size=(ROWS, columns))
 
 
-def found(**columns: Array) -> tuple[DataWarning, ...]:
+def found(**columns: NDArray[Any]) -> tuple[DataWarning, ...]:
     """The warnings about two good columns, a and b, and these."""
     a, b = healthy(2).T
     table = {"a": a, "b": b, **columns}
@@ -101,6 +101,20 @@ def test_a_column_twice_is_a_copy() -> None:
     assert (warning.kind, warning.columns) == ("copy", ("a", "again"))
     assert "'again' is a copy of 'a'" in warning.message
     assert suggested_options([warning]) == "--exclude again"
+
+
+def test_many_functions_of_other_columns_are_one_warning() -> None:
+    """Twelve copies are listed in one line, and so are twelve linear functions."""
+    x = healthy(3)
+    copies = {f"again_{i}": x[:, 0] for i in range(12)}
+    sums = {f"sum_{i}": x[:, 0] + (i + 2) * x[:, 1] for i in range(12)}
+    table = {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], **copies, **sums}
+    warnings = find_degenerate(np.stack(list(table.values()), axis=1), tuple(table))
+    assert [warning.kind for warning in warnings] == ["copy", "linear"]
+    assert "'again_7' (of 'a') and 4 more are copies" in warnings[0].message
+    assert "'sum_7' and 4 more are linear functions of other columns" in warnings[1].message
+    excluded = suggested_options(warnings).removeprefix("--exclude ").split(",")
+    assert excluded == [*copies, *sums]
 
 
 def test_one_hot_columns_are_a_group() -> None:
