@@ -135,7 +135,7 @@ class _Column:
             self.add_numbers(batch.numeric([self.name])[:, 0].astype(np.float64))
         except TableError:
             cells = batch.columns()[self.name]
-            if isinstance(cells, list):  # CSV: each cell may be of another kind
+            if isinstance(cells, Sequence):  # CSV: each cell may be of another kind
                 self._add_cells(cells, batch.first_row)
             else:
                 self._add_text(len(batch), batch.first_row, str(cells[0]))

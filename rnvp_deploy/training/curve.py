@@ -22,7 +22,7 @@ def learning_curve(train: Sequence[float], held_out: Sequence[float], best: int)
     """
     first = int(_SHOWN_FROM * len(held_out))
     values = [v for curve in (train, held_out) for v in curve[first:] if math.isfinite(v)]
-    low, high = min(values), max(values)
+    low, high = min(*values, held_out[best - 1]), max(values)
     span = (high - low) or 1.0
 
     def point(epoch: int, value: float) -> tuple[float, float]:

@@ -79,50 +79,66 @@ def _relations(
 ) -> tuple[list[DataWarning], frozenset[str]]:
     """Warnings about columns that are functions of others, and the names of copies and groups."""
     varying = [i for i in range(table.shape[1]) if table[:, i].min() < table[:, i].max()]
-    warnings, duplicated = [], set()
-    for copy, original in copies(table):
-        if copy in varying and copy >= c:
-            duplicated.add(copy)
-            warnings.append(
-                DataWarning(
-                    "copy",
-                    (names[original], names[copy]),
-                    f"column {names[copy]!r} is a copy of {names[original]!r}: the density is "
-                    f"infinite; leave one out",
-                    "--exclude",
-                    (names[copy],),
-                )
-            )
-    distinct = [i for i in varying if i not in duplicated]
+    pairs = [(i, original) for i, original in copies(table) if i in varying and i >= c]
+    distinct = [i for i in varying if i not in dict(pairs)]
     groups = one_hot_groups(table, [i for i in distinct if i >= c])
-    for group in groups:
-        members = tuple(names[i] for i in group)
-        warnings.append(
-            DataWarning(
-                "one-hot",
-                members,
-                f"{say_columns(members)} are a one-hot group (in each row exactly one is 1): the "
-                "density is infinite; condition on them (--context) or leave them out",
-                "--exclude",
-                members,
-            )
-        )
-    grouped = {i for group in groups for i in group}
     last = {group[-1] for group in groups}  # 1 − the others of its group: reported already
-    for column, terms in linear_functions(table, [i for i in distinct if i not in last]):
-        if column >= c:
-            others = tuple(names[i] for i in terms)
-            warnings.append(
-                DataWarning(
-                    "linear",
-                    (*others, names[column]),
-                    f"column {names[column]!r} is a linear function of {say_columns(others)}: the "
-                    "density is infinite; leave one of them out",
-                    "--exclude",
-                    (names[column],),
-                )
-            )
-    return warnings, frozenset(names[i] for i in (*duplicated, *grouped))
+    functions = linear_functions(table, [i for i in distinct if i not in last])
+    warnings = [
+        *_copy([(names[i], names[original]) for i, original in pairs]),
+        *(_one_hot(tuple(names[i] for i in group)) for group in groups),
+        *_linear([(names[i], tuple(names[j] for j in of)) for i, of in functions if i >= c]),
+    ]
+    return warnings, frozenset(names[i] for i in (*dict(pairs), *(i for g in groups for i in g)))
+
+
+def _copy(pairs: Sequence[tuple[str, str]]) -> Iterator[DataWarning]:
+    """A warning about pairs (copy, original)."""
+    if not pairs:
+        return
+    names = tuple(copy for copy, _ in pairs)
+    if len(pairs) == 1:
+        found = f"column {names[0]!r} is a copy of {pairs[0][1]!r}"
+    else:
+        found = f"{say_columns(names, [f'of {of!r}' for _, of in pairs])} are copies"
+    originals = dict.fromkeys(original for _, original in pairs)
+    yield DataWarning(
+        "copy",
+        (*originals, *names),
+        f"{found}: the density is infinite; leave out",
+        "--exclude",
+        names,
+    )
+
+
+def _one_hot(members: tuple[str, ...]) -> DataWarning:
+    return DataWarning(
+        "one-hot",
+        members,
+        f"{say_columns(members)} are a one-hot group (in each row exactly one is 1): the density "
+        "is infinite; condition on them (--context), or leave out",
+        "--exclude",
+        members,
+    )
+
+
+def _linear(functions: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[DataWarning]:
+    """A warning about pairs (column, the columns that it is a linear function of)."""
+    if not functions:
+        return
+    names = tuple(name for name, _ in functions)
+    if len(functions) == 1:
+        found = f"column {names[0]!r} is a linear function of {say_columns(functions[0][1])}"
+    else:
+        found = f"{say_columns(names)} are linear functions of other columns"
+    others = dict.fromkeys(other for _, of in functions for other in of)
+    yield DataWarning(
+        "linear",
+        (*others, *names),
+        f"{found}: the density is infinite; leave out",
+        "--exclude",
+        names,
+    )
 
 
 def _kinds(columns: Sequence[tuple[str, Array]]) -> Iterator[DataWarning]:

@@ -1,5 +1,6 @@
 """Progress of a training on standard error."""
 
+import shutil
 import sys
 import time
 from typing import Self
@@ -8,8 +9,10 @@ import click
 
 from rnvp_deploy.training.state import Epoch
 
-__all__ = ["EpochProgress"]
+__all__ = ["EpochProgress", "progress_line"]
 
+_BAR = 20  # characters
+_PLAIN_WIDTH = 80  # too narrow for the bar, which is of no use in a log
 _LINES = 25  # roughly the number of lines written where standard error is not a terminal
 
 
@@ -32,7 +35,8 @@ class EpochProgress:
         """Show ``epoch``, which has just ended."""
         self._shown += 1
         self._best = epoch.held_out if epoch.best else min(self._best, epoch.held_out)
-        text = self._line(epoch)
+        width = shutil.get_terminal_size().columns if self._terminal else _PLAIN_WIDTH
+        text = progress_line(epoch, self._best, self._seconds_left(epoch), width)
         if self._terminal:
             click.echo(f"\r\x1b[K{text}", err=True, nl=False)
         elif epoch.number % max(epoch.epochs // _LINES, 1) == 0 or epoch.number == 1:
@@ -46,21 +50,43 @@ class EpochProgress:
         if self._terminal and self._shown:
             click.echo(err=True)
 
-    def _line(self, epoch: Epoch) -> str:
-        width = len(str(epoch.epochs))
-        losses = (
-            f"train {epoch.train:.4f}  held out {epoch.held_out:.4f}  best {self._best:.4f}  "
-            f"{self._time_left(epoch)}"
-        )
-        bar = ""
-        if self._terminal:
-            filled = 20 * epoch.number // epoch.epochs
-            bar = "━" * filled + "─" * (20 - filled) + "  "
-        return f"epoch {epoch.number:{width}d}/{epoch.epochs}  {bar}{losses}"
-
-    def _time_left(self, epoch: Epoch) -> str:
+    def _seconds_left(self, epoch: Epoch) -> float:
         seconds_each = (time.perf_counter() - self._began) / self._shown
-        seconds = round(seconds_each * (epoch.epochs - epoch.number))
-        if seconds < 60:
-            return f"{seconds} s left"
-        return f"{seconds // 60} min {seconds % 60:02d} s left"
+        return seconds_each * (epoch.epochs - epoch.number)
+
+
+def progress_line(epoch: Epoch, best: float, seconds_left: float, width: int) -> str:
+    """The longest description of ``epoch`` that fits into ``width`` characters.
+
+    Args:
+        epoch: The last completed epoch.
+        best: The lowest held-out loss so far, nats a row.
+        seconds_left: Until the last planned epoch.
+        width: Of the terminal.
+
+    Returns:
+        One line. A line that is longer than the terminal would be wrapped, and could not be
+        overwritten by the next one.
+    """
+    digits = len(str(epoch.epochs))
+    filled = _BAR * epoch.number // epoch.epochs
+    number = f"epoch {epoch.number:{digits}d}/{epoch.epochs}"
+    bar = "━" * filled + "─" * (_BAR - filled)
+    train, held_out = f"train {epoch.train:.4f}", f"held out {epoch.held_out:.4f}"
+    score, left = f"best {best:.4f}", _say_time(seconds_left)
+    for parts in (
+        (number, bar, train, held_out, score, left),
+        (number, train, held_out, score, left),
+        (number, held_out, score, left),
+        (number, score, left),
+        (number, score),
+    ):
+        line = "  ".join(parts)
+        if len(line) < width:
+            return line
+    return number[: max(width - 1, 0)]
+
+
+def _say_time(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s left" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s left"

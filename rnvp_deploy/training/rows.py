@@ -18,6 +18,7 @@ from rnvp_deploy.training.table import Table, refuse_gaps
 
 __all__ = ["Rows", "refuse_constants", "rows_of_table", "split_rows"]
 
+_DEVIATIONS = {torch.float32: (1e-37, 1e37), torch.float64: (1e-150, 1e150)}
 _FLOAT32_STEPS = 64  # a column's standard deviation must be at least this many float32 steps
 
 
@@ -89,9 +90,24 @@ def _tensor(flow: RNVP, values: NDArray[np.float64], name: str, columns: Sequenc
     tensor = torch.tensor(values, dtype=flow.dtype)
     # A number beyond float32's range becomes infinite in the cast.
     refuse_gaps(tensor.numpy(), f"{name} in {str(flow.dtype).removeprefix('torch.')}", columns)
+    _refuse_units(values, columns, flow.dtype)
     if flow.dtype == torch.float32:
         _refuse_lost_precision(values, columns)
     return tensor.to(next(flow.parameters()).device)
+
+
+def _refuse_units(values: NDArray[np.float64], columns: Sequence[str], dtype: torch.dtype) -> None:
+    """Refuse a column whose standard deviation, or its inverse, is outside the dtype's range."""
+    low, high = _DEVIATIONS.get(dtype, (0.0, math.inf))
+    for name, column in zip(columns, values.T, strict=True):
+        largest = float(np.abs(column).max(initial=0.0))
+        if largest and not low <= (deviation := float((column / largest).std()) * largest) <= high:
+            if deviation == 0:
+                continue  # a constant is refused with a message of its own
+            raise TrainingError(
+                f"column {name!r} has standard deviation {deviation:.3g}, expected {low:g} to "
+                f"{high:g} for a {str(dtype).removeprefix('torch.')} flow: change its unit"
+            )
 
 
 def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """No command and no function replaces a file that the user may want to keep."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_other_names_are_free(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_an_input_is_never_replaced(link: Any, tmp_path: Path) -> None:
+def test_an_input_is_never_replaced(link: Callable[[Path, Path], None], tmp_path: Path) -> None:
     """Under its own name, another spelling of it, or a link to it."""
     source, alias = tmp_path / "a.pt", tmp_path / "b.pt"
     source.write_text("weights")

@@ -442,6 +442,18 @@ def test_float32_flows_train_in_any_unit(unit: float) -> None:
     assert scaled.best.held_out == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("unit", "dtype"),
+    [(1e-42, "float32"), (2e37, "float32"), (1e-320, "float64"), (1e160, "float64")],
+)
+def test_units_outside_the_dtypes_range_are_refused(unit: float, dtype: str) -> None:
+    """Standardisation would divide by a number that the dtype does not have."""
+    flow = new_flow() if dtype == "float32" else new_flow().double()
+    x = np.random.default_rng(0).normal(size=(100, 2)) * [1.0, unit]
+    with pytest.raises(TrainingError, match=f"'x1' has standard deviation .* for a {dtype} flow"):
+        fit(flow, x)
+
+
 def test_the_default_length_follows_the_rows() -> None:
     """Small tables get small batches and many epochs; large ones at least 20 epochs."""
     options = TrainingOptions()

@@ -103,6 +103,20 @@ def test_a_column_twice_is_a_copy() -> None:
     assert suggested_options([warning]) == "--exclude again"
 
 
+def test_many_functions_of_other_columns_are_one_warning() -> None:
+    """Twelve copies are listed in one line, and so are twelve linear functions."""
+    x = healthy(3)
+    copies = {f"again_{i}": x[:, 0] for i in range(12)}
+    sums = {f"sum_{i}": x[:, 0] + (i + 2) * x[:, 1] for i in range(12)}
+    table = {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], **copies, **sums}
+    warnings = find_degenerate(np.stack(list(table.values()), axis=1), tuple(table))
+    assert [warning.kind for warning in warnings] == ["copy", "linear"]
+    assert "'again_7' (of 'a') and 4 more are copies" in warnings[0].message
+    assert "'sum_7' and 4 more are linear functions of other columns" in warnings[1].message
+    excluded = suggested_options(warnings).removeprefix("--exclude ").split(",")
+    assert excluded == [*copies, *sums]
+
+
 def test_one_hot_columns_are_a_group() -> None:
     """Two encoded categories are two groups, and neither is reported as integers."""
     colour, size = draws().integers(0, 3, ROWS), draws(1).integers(0, 4, ROWS)

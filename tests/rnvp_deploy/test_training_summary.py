@@ -20,6 +20,7 @@ from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.training import Epoch, Training, TrainingSummary, read_summary
 from rnvp_deploy.training.baseline import gaussian_log_prob
 from rnvp_deploy.training.notes import training_notes
+from rnvp_deploy.training.progress import progress_line
 from rnvp_deploy.training.rows import Rows
 from rnvp_deploy.training.summary import COLUMN_LEVELS, LOG_PROB_LEVELS
 
@@ -315,3 +316,14 @@ def test_verbose_shows_the_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
     fit(new_flow(), rows(), options=SHORT, verbose=True)
     assert "epoch 1/3  train " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [200, 90, 80, 60, 40, 30, 20, 5, 0])
+def test_the_progress_line_fits_its_terminal(width: int) -> None:
+    """What does not fit is left out, the least important part first; the line never wraps."""
+    epoch = Epoch(57, 229, 1.1521, 1.1493, True, 10, 0)
+    line = progress_line(epoch, 1.1488, 61.0, width)
+    assert len(line) < max(width, 1)
+    assert "1 min 01 s left" in line or width < 60
+    assert "best 1.1488" in line or width < 40
+    assert ("━━━━━─" in line) == (width >= 90)
