@@ -7,9 +7,10 @@ import click
 
 HEAD = """# Commands
 
-What each says for `--help`. All take the same nouns in the same order and report an error in one line.
-Exit codes: 1 for an error in data or files, 2 for a usage error, 130 after Ctrl-C. Progress goes to standard
-error and only to a terminal; `--json` prints one object for a script.
+The output of `--help` of each command. All take the same nouns in the same order and report an
+error in one line. Exit codes: 1 for an error in data or files, 2 for a usage error, 130 after
+Ctrl-C. Progress goes to standard error and only to a terminal; `--json` prints one object for a
+script.
 
 Tab completion, for bash (zsh and fish likewise), for each command:
 
