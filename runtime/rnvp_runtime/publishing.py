@@ -159,7 +159,7 @@ def _put_in_place(temporary: Path, target: Path) -> bool:
 
 
 def _replace(temporary: Path, target: Path, is_ours: Callable[[Path], bool]) -> bool:
-    """Put the folder in the place of a target of ours; False if the target changed meanwhile."""
+    """Replace a target that may be replaced; False if the target changed meanwhile."""
     try:
         if exchange(temporary, target):
             if is_ours(temporary):

@@ -56,7 +56,7 @@ def score_table(
         The rows in order, some thousands at a time.
 
     Raises:
-        InputError: the flow has a column called log_prob, which could not be told from its own.
+        InputError: the flow has a column called log_prob, beside which it cannot be written.
         TableError: the table cannot be read, does not fit the flow, or has a column log_prob.
 
     Example:

@@ -97,9 +97,9 @@ def import_onnxruntime() -> ModuleType:
     except (ImportError, AttributeError) as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        reason = " ".join(str(error).split())
+        said = str(error).strip() or printed.getvalue().strip() or type(error).__name__
         raise EngineError(
-            f"onnxruntime cannot be imported ({reason}): "
+            f"onnxruntime cannot be imported ({said.splitlines()[0]}): "
             f'pip install --upgrade "onnxruntime>={MIN_ONNXRUNTIME}"'
         ) from None
     sys.stderr.write(printed.getvalue())

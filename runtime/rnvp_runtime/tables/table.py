@@ -98,7 +98,7 @@ class TableFormat:
 
     read: Callable[[Path, int], Table]  # (path, most rows a batch) -> the table
     write: Callable[[BinaryIO, WriteOptions], AbstractContextManager[Writer]] | None
-    has_types: bool  # numbers and text are told apart in the file
+    has_types: bool  # the file says which columns are numbers and which are text
     has_names: bool  # columns have names
     package: str | None = None  # a package of an extra, without which it cannot be written
 
