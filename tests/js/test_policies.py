@@ -1,0 +1,90 @@
+"""A page under a Content-Security-Policy: what it needs, and the error that names what to set."""
+
+import pytest
+from driving import JavaScriptError, Place
+from hosting import serving
+
+STRICT = "default-src 'none'; script-src 'self' 'unsafe-eval'; connect-src 'self'"
+# 'unsafe-eval' is for the test's own code, which is evaluated; it permits WebAssembly too.
+EVAL_FREE = "default-src 'none'; script-src 'self'{wasm}; connect-src 'self'{more}"
+
+# A page whose only script is a file of its own, as a strict policy demands.
+HTML = '<!doctype html><script type="module" src="strict.js"></script>'
+SCRIPT = """
+import { load } from "./rnvp-runtime/src/index.js";
+const ort = "onnxruntime-web/dist/ort.wasm.min.js";
+const told = (promise) => Promise.race([
+  promise.then(({ x }) => x.shape.join(), ({ name, message }) => `${name}: ${message}`),
+  new Promise((resolve) => setTimeout(resolve, 20000, "waits")),
+]);
+async function main() {
+  const flow = await load("model.rnvp", { ort, ...window.options });
+  const first = await told(flow.sample(5));
+  return [first, await told(flow.sample(5))];
+}
+window.run = (options) => { window.options = options; return main(); };
+"""
+VISIT = """
+const page = await newPage();
+try {
+  await page.goto(args.url);
+  await page.waitForFunction(() => window.run);
+  return await page.evaluate((options) => window.run(options), args.options);
+} finally { await page.context().close(); }
+"""
+
+
+@pytest.fixture
+def visit(driver, root, site):
+    """What two samples come to in a page under a policy."""
+    page = site("unconditional")
+    (page / "strict.html").write_text(HTML)
+    (page / "strict.js").write_text(SCRIPT)
+
+    def run(policy: str, **options):
+        with serving(root, headers={"Content-Security-Policy": policy}) as url:
+            return driver.run(VISIT, url=f"{url}/{page.name}/strict.html", options=options)
+
+    yield run
+    (page / "strict.html").unlink()
+    (page / "strict.js").unlink()
+
+
+def test_the_documented_policy_is_enough(visit) -> None:
+    """It is the one that docs/javascript.md recommends."""
+    policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'self'")
+    assert visit(policy) == ["5,2", "5,2"]
+    assert visit(policy, worker=False) == ["5,2", "5,2"]
+
+
+def test_without_workers_every_call_is_rejected(visit) -> None:
+    policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'none'")
+    one, other = visit(policy)
+    assert one == other
+    assert one == (
+        "EngineError: the page's Content-Security-Policy forbids the worker: add worker-src 'self' "
+        "to it, or pass {worker: false} to run on this thread"
+    )
+
+
+def test_without_workers_it_runs_on_the_pages_thread(visit) -> None:
+    policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'none'")
+    assert visit(policy, worker=False) == ["5,2", "5,2"]
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_without_wasm_the_error_names_the_policy(visit, worker: bool) -> None:
+    one, other = visit(EVAL_FREE.format(wasm="", more="; worker-src 'self'"), worker=worker)
+    assert one == other
+    assert one.startswith("EngineError: WebAssembly is forbidden here (")
+    assert "add 'wasm-unsafe-eval' to script-src of the Content-Security-Policy" in one
+
+
+def test_without_connections_the_error_names_the_policy(driver, root, site) -> None:
+    page = site("unconditional")
+    policy = STRICT.replace("connect-src 'self'", "connect-src 'none'")
+    with (
+        serving(root, headers={"Content-Security-Policy": policy}) as url,
+        pytest.raises(JavaScriptError, match=r"BundleError: .* cannot be fetched: .*connect-src"),
+    ):
+        Place(driver, url, "chromium").run("return load(args.source);", page)
