@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnvp_exporters.bundle.export import export
-    from rnvp_exporters.errors import ExportError, ParityError
+    from rnvp_exporters.errors import ExportError, ParityError, PrecisionError
 
-__all__ = ["ExportError", "ParityError", "export"]
+__all__ = ["ExportError", "ParityError", "PrecisionError", "export"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
         from rnvp_exporters.bundle.export import export
 
         return export
-    if name in ("ExportError", "ParityError"):
+    if name in ("ExportError", "ParityError", "PrecisionError"):
         from rnvp_exporters import errors
 
         return getattr(errors, name)

@@ -2,7 +2,7 @@
 
 from rnvp_runtime.errors import RnvpError
 
-__all__ = ["ExportError", "ParityError"]
+__all__ = ["ExportError", "ParityError", "PrecisionError"]
 
 
 class ExportError(RnvpError):
@@ -11,3 +11,7 @@ class ExportError(RnvpError):
 
 class ParityError(ExportError):
     """An exported graph is not the same function as the eager flow; nothing was published."""
+
+
+class PrecisionError(ExportError):
+    """The flow is not usable in the bundle's dtype, or overflows; nothing was published."""

@@ -10,25 +10,28 @@ from rnvp_deploy import RNVP
 from rnvp_deploy.transforms import Coupling
 from rnvp_exporters.errors import ParityError
 from rnvp_exporters.graphs import graph_definitions
+from rnvp_exporters.proof.eager import Arrays, RoundedFunctions, eager
 from rnvp_exporters.proof.parity import ALLOWED, BATCHES, check
-from rnvp_exporters.proof.probes import DATA_ROWS, Arrays, OtherFunctions, Probe, eager, probe
+from rnvp_exporters.proof.probes import DATA_ROWS, probe
+from rnvp_exporters.proof.vectors import Vectors, choose_vectors
 from tests.flows import CONFIGS, lively
 
 NAMES = ["two coordinates", "given"]
 
 
-def drawn(flow: RNVP, graph: int, dtype: torch.dtype = torch.float32) -> Probe:
-    """The probe of one graph of a flow: 0 density, 1 inverse, 2 sampler."""
-    return probe(flow, graph_definitions(flow.dim, flow.context_dim)[graph], dtype, exact=True)
+def drawn(flow: RNVP, graph: int, dtype: torch.dtype = torch.float32) -> Vectors:
+    """The probe and vectors of one graph of a flow: 0 density, 1 inverse, 2 sampler."""
+    definition = graph_definitions(flow.dim, flow.context_dim)[graph]
+    return choose_vectors(flow, probe(flow, definition, dtype, exact=True))
 
 
-def runs_eager(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]
+def runs_eager(flow: RNVP, subject: Vectors):  # type: ignore[no-untyped-def]
     """A "graph" that is the eager flow in float32."""
     single = flow.float()
 
     def run(feeds: Arrays) -> Arrays:
         with torch.no_grad():
-            return eager(single, subject.graph, feeds)
+            return eager(single, subject.probe.graph, feeds)
 
     return run
 
@@ -53,9 +56,10 @@ def test_one_weight_in_a_thousand_off_is_caught(graph: int) -> None:
     subject = drawn(flow, graph)
     coupling = flow.transforms[3]
     assert isinstance(coupling, Coupling)
-    assert coupling.joint_net is not None
+    network = coupling.network("joint")
+    assert network is not None
     with torch.no_grad():
-        coupling.joint_net.layers[0].weight[0, 0] *= 1.001
+        network.layers[0].weight[0, 0] *= 1.001
     with pytest.raises(ParityError, match="times eager's"):
         check(subject, runs_eager(flow, subject), "onnx")
 
@@ -63,13 +67,13 @@ def test_one_weight_in_a_thousand_off_is_caught(graph: int) -> None:
 def spoiled(factor: float, rows: slice, output: str = "log_prob", at: int | None = None):  # type: ignore[no-untyped-def]
     """A run that is off by ``factor`` times eager's p99 on some rows, at one batch size or all."""
 
-    def of(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]
+    def of(flow: RNVP, subject: Vectors):  # type: ignore[no-untyped-def]
         run = runs_eager(flow, subject)
 
         def spoil(feeds: Arrays) -> Arrays:
             outputs = run(feeds)
             if at is None or len(outputs[output]) == at:
-                outputs[output][rows] += factor * subject.eager[output].p99
+                outputs[output][rows] += factor * subject.probe.eager[output].p99
             return outputs
 
         return spoil
@@ -102,7 +106,7 @@ def test_a_single_wild_row_is_caught_by_the_worst() -> None:
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     size = DATA_ROWS + 1024
-    factor = 20 * subject.eager["log_prob"].worst / subject.eager["log_prob"].p99
+    factor = 20 * subject.probe.eager["log_prob"].worst / subject.probe.eager["log_prob"].p99
     run = spoiled(factor, slice(2000, 2001), at=size)(flow, subject)
     with pytest.raises(ParityError, match="its worst error"):
         check(subject, run, "onnx")
@@ -134,7 +138,7 @@ def test_a_graph_that_hides_a_nan_is_caught() -> None:
     def hiding(feeds: Arrays) -> Arrays:
         return {name: np.nan_to_num(value) for name, value in run(feeds).items()}
 
-    with pytest.raises(ParityError, match=r"of an input row with .*nan.*, eager makes"):
+    with pytest.raises(ParityError, match=r"for an input row .*nan.*, eager gives"):
         check(subject, hiding, "onnx")
 
 
@@ -149,14 +153,14 @@ def test_a_float64_graph_is_held_to_float64() -> None:
 def test_probes_are_numbers_that_float32_holds() -> None:
     """So that no error seen is the input's own rounding."""
     for graph in (0, 1):
-        for value in drawn(lively(CONFIGS["given"]), graph).inputs.values():
+        for value in drawn(lively(CONFIGS["given"]), graph).probe.inputs.values():
             assert np.array_equal(value, value.astype(np.float32))
 
 
 def test_probing_is_the_same_every_time() -> None:
     """The same flow, the same probes, the same verdict."""
     flow = lively(CONFIGS["given"])
-    first, second = drawn(flow, 0), drawn(flow, 0)
+    first, second = drawn(flow, 0).probe, drawn(flow, 0).probe
     assert all(np.array_equal(first.inputs[name], second.inputs[name]) for name in first.inputs)
     assert first.eager == second.eager
 
@@ -173,7 +177,7 @@ def test_an_engine_whose_functions_round_otherwise_is_let_pass() -> None:
     run = runs_eager(flow, subject)
 
     def elsewhere(feeds: Arrays) -> Arrays:
-        with OtherFunctions(seed=2026):
+        with RoundedFunctions(seed=2026):
             return run(feeds)
 
     for record in check(subject, elsewhere, "onnx"):

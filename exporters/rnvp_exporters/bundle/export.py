@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,9 +28,10 @@ from rnvp_exporters.graphs import (
     graph_definitions,
     trace,
 )
-from rnvp_exporters.lowering import lower
+from rnvp_exporters.lowering import Lowered, lower
 from rnvp_exporters.proof import parity, probes, vectors
-from rnvp_exporters.proof.running import engine
+from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
+from rnvp_exporters.proof.running import GraphFunction, engine
 from rnvp_runtime.bundle import manifest as bundle
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.publishing import check_folder_target, publish_folder
@@ -50,37 +51,49 @@ def export(
     target: str | os.PathLike[str],
     *,
     formats: Sequence[Format] = ("onnx", "torchscript"),
-    dtype: str = "float32",
+    dtype: str | None = None,
     opset: int = 18,
+    accept_loss: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the bundle ``target`` of a flow, or of the checkpoint at a path.
 
     Args:
-        formats: ``onnx`` (always written: it is what the runtime runs), ``torchscript``, ``pt2``.
-        dtype: of the graphs, ``float32`` or ``float64``.
+        source: the flow, or the path of its checkpoint.
+        target: the path of the bundle, such as ``model.rnvp``.
+        formats: ``onnx`` (always written, since the runtime runs it), ``torchscript``, ``pt2``.
+        dtype: of the graphs, ``float32`` or ``float64``; by default that of the flow.
         opset: 18 … 23. 18 runs everywhere.
-        force: replace a bundle that is there already.
-        progress: told in a few words what is being done.
+        accept_loss: export a flow whose errors in ``dtype`` exceed the limits. The manifest records
+            them.
+        force: replace an existing bundle.
+        progress: called with a few words about each step.
 
     Returns:
         The manifest, with the parity of every output.
 
     Raises:
-        CheckpointError: the path holds no checkpoint of ours.
+        CheckpointError: the file at the path is not an rnvp-deploy checkpoint.
         ParityError: a graph is not the same function as the flow. Nothing is published.
-        ExportError: the target is there already, or an option has no such value.
+        PrecisionError: the flow is not usable in ``dtype``, or overflows. Nothing is published.
+        ExportError: the target exists, or an option has an unknown value.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
-    _check_options(target, formats, dtype, opset, force)
+    check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
     checkpoint_sha = None
     if not isinstance(source, RNVP):
         flow = rnvp_deploy.load(source)
         checkpoint_sha = _sha256(Path(source))
     else:
         flow = copy.deepcopy(source).eval()
+    options = _Options(
+        tuple(dict.fromkeys(("onnx", *formats))),
+        dtype or str(flow.dtype).removeprefix("torch."),
+        opset,
+        accept_loss,
+    )
     _check_weights(flow)
     with (
         publish_folder(
@@ -88,19 +101,25 @@ def export(
         ) as work,
         _one_thread(),
     ):
-        return _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
+        return _write(work, target.name, flow, options, checkpoint_sha, tell)
 
 
-def _check_options(
-    target: Path, formats: Sequence[Format], dtype: str, opset: int, force: bool
-) -> None:
-    if unknown := set(formats) - FORMATS.keys():
-        raise ExportError(f"there is no format {unknown.pop()!r}; there are {', '.join(FORMATS)}")
-    if dtype not in ("float32", "float64"):
-        raise ExportError(f"dtype is {dtype!r}; it must be float32 or float64")
-    if opset not in OPSETS:
-        raise ExportError(f"opset is {opset}; it must be {OPSETS[0]} … {OPSETS[-1]}")
-    check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
+@dataclass(frozen=True)
+class _Options:
+    """What is exported, and how."""
+
+    formats: tuple[Format, ...]
+    dtype: str
+    opset: int
+    accept_loss: bool
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.formats) - FORMATS.keys():
+            raise ExportError(f"format is {unknown.pop()!r}; expected one of {', '.join(FORMATS)}")
+        if self.dtype not in ("float32", "float64"):
+            raise ExportError(f"dtype is {self.dtype!r}; expected float32 or float64")
+        if self.opset not in OPSETS:
+            raise ExportError(f"opset is {self.opset}; expected {OPSETS[0]} … {OPSETS[-1]}")
 
 
 def _is_bundle(folder: Path) -> bool:
@@ -110,44 +129,46 @@ def _is_bundle(folder: Path) -> bool:
 def _check_weights(flow: RNVP) -> None:
     for name, tensor in flow.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise ExportError(f"the flow's {name} holds NaN or infinity; train it again")
+            raise ExportError(f"the flow's {name} contains NaN or infinity; train it again")
 
 
 def _write(
     folder: Path,
     name: str,
     flow: RNVP,
-    formats: Sequence[Format],
-    dtype: str,
-    opset: int,
+    options: _Options,
     checkpoint_sha: str | None,
     tell: Progress,
 ) -> Manifest:
-    real = getattr(torch, dtype)
-    bundle_id = identify(flow, dtype, opset)
+    dtype, bundle_id = options.dtype, identify(flow, options.dtype, options.opset)
     lowered = lower(flow)
-    described, records = {}, []
-    for graph in graph_definitions(flow.dim, flow.context_dim):
-        drawn = probes.probe(flow, graph, real, exact=lowered.halves_apart)
-        files: dict[str, str] = {}
-        nodes = 0
-        in_turn: list[Format] = ["onnx", *formats]
-        for format in dict.fromkeys(in_turn):
-            tell(f"{graph.name}: tracing to {format}")
-            content = trace(graph, lowered, real, format, opset)
-            if format == "onnx":
-                content, nodes = _labelled(content, graph, flow, bundle_id)
-            tell(f"{graph.name}: checking {format} against eager PyTorch")
-            records += parity.check(drawn, engine(graph, content, format), format)
-            files[format] = graph.name + FORMATS[format]
-            (folder / files[format]).write_bytes(content)
-        vectors.write_vectors(folder, flow, drawn)
+    traced = {
+        graph.name: _trace(graph, lowered, flow, options, bundle_id, tell)
+        for graph in graph_definitions(flow.dim, flow.context_dim)
+    }
+    tell(f"measuring the flow in {dtype}")
+    precision = measure_precision(flow, dtype, traced["density"].run, traced["inverse"].run)
+    precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
+    described, records, sensitivities = {}, [], []
+    for traced_graph in traced.values():
+        graph = traced_graph.graph
+        tell(f"{graph.name}: checking against eager PyTorch")
+        drawn = probes.probe(flow, graph, getattr(torch, dtype), exact=lowered.halves_apart)
+        chosen = vectors.choose_vectors(flow, drawn)
+        for format, content in traced_graph.contents.items():
+            run = traced_graph.run if format == "onnx" else engine(graph, content, format)
+            records += parity.check(chosen, run, format)
+            (folder / traced_graph.files[format]).write_bytes(content)
+        sensitivities.append(vectors.sensitivity(flow, chosen))
+        vectors.write_vectors(folder, chosen)
         described[graph.name] = bundle.Graph(
             inputs=_specs(graph.inputs, dtype),
             outputs=_specs(graph.outputs, dtype),
-            nodes=nodes,
-            files=files,
+            nodes=traced_graph.nodes,
+            files=traced_graph.files,
         )
+    precision = with_sensitivity(precision, min(sensitivities))
+    precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
     tell("writing the report")
     draft = Manifest(
         id=bundle_id,
@@ -156,15 +177,16 @@ def _write(
         columns=flow.columns,
         context_columns=flow.context_columns,
         dtype=dtype,
-        opset=opset,
+        opset=options.opset,
         ir_version=IR_VERSION,
-        min_onnxruntime=NEEDS_NEWER.get(opset, MIN_ONNXRUNTIME),
+        min_onnxruntime=NEEDS_NEWER.get(options.opset, MIN_ONNXRUNTIME),
         flow=summarise(flow),
         graphs=described,
         parity=tuple(records),
         files=_records(folder),
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
         checkpoint=bundle.Checkpoint(sha256=checkpoint_sha),
+        precision=precision,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(
@@ -172,13 +194,47 @@ def _write(
     )
     whole = replace(draft, files=_records(folder))
     (folder / "manifest.json").write_text(whole.to_json(), encoding="utf-8", newline="\n")
-    return Manifest.read(folder)  # what cannot be read back is not published
+    return Manifest.read(folder)  # a manifest that cannot be read back is not published
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """One graph in every format."""
+
+    graph: GraphDefinition
+    contents: dict[Format, bytes]
+    nodes: int  # of the ONNX graph
+    run: GraphFunction  # the ONNX graph in onnxruntime
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Format → file name."""
+        return {format: self.graph.name + FORMATS[format] for format in self.contents}
+
+
+def _trace(
+    graph: GraphDefinition,
+    lowered: Lowered,
+    flow: RNVP,
+    options: _Options,
+    bundle_id: str,
+    tell: Progress,
+) -> _Traced:
+    contents: dict[Format, bytes] = {}
+    nodes = 0
+    for format in options.formats:
+        tell(f"{graph.name}: tracing to {format}")
+        real = getattr(torch, options.dtype)
+        contents[format] = trace(graph, lowered, real, format, options.opset)
+        if format == "onnx":
+            contents[format], nodes = _labelled(contents[format], graph, flow, bundle_id)
+    return _Traced(graph, contents, nodes, engine(graph, contents["onnx"], "onnx"))
 
 
 def identify(flow: RNVP, dtype: str, opset: int) -> str:
-    """16 hexadecimal digits that follow from the flow's description, weights and the options."""
-    said = [to_plain(flow.spec), flow.columns, flow.context_columns, dtype, opset]
-    digest = hashlib.sha256(json.dumps(said).encode())
+    """16 hexadecimal digits: a hash of the flow's description, its weights and the options."""
+    described = [to_plain(flow.spec), flow.columns, flow.context_columns, dtype, opset]
+    digest = hashlib.sha256(json.dumps(described).encode())
     for name, tensor in sorted(flow.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -187,7 +243,7 @@ def identify(flow: RNVP, dtype: str, opset: int) -> str:
 def _labelled(
     content: bytes, graph: GraphDefinition, flow: RNVP, bundle_id: str
 ) -> tuple[bytes, int]:
-    """The ONNX file with what it is in its metadata, for when it has left its folder."""
+    """The ONNX file with its identity in its metadata, for when it is copied out of its folder."""
     model = onnx.load_from_string(content)
     labels = {
         "rnvp.bundle": bundle_id,

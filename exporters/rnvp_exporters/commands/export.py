@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
+from rnvp_runtime.terminal.precision_table import precision_table
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
@@ -42,7 +44,14 @@ FORMATS = ("onnx", "torchscript", "pt2")
     help="May be given several times. ONNX is always written.",
 )
 @click.option(
-    "--dtype", type=click.Choice(("float32", "float64")), default="float32", show_default=True
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    help="Of the graphs.  [default: as the checkpoint]",
+)
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Export a flow whose errors in this dtype exceed the limits; the manifest records them.",
 )
 @click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True)
 @click.option(
@@ -60,7 +69,8 @@ def export(
     output: Path | None,
     weights: Path | None,
     formats: tuple[str, ...],
-    dtype: str,
+    dtype: str | None,
+    accept_loss: bool,
     opset: int,
     page: Path | None,
     force: bool,
@@ -96,6 +106,7 @@ def export(
             formats=formats,  # type: ignore[arg-type]
             dtype=dtype,
             opset=opset,
+            accept_loss=accept_loss,
             force=force,
             progress=show,
         )
@@ -124,9 +135,12 @@ def _tell(manifest: "Manifest", target: Path) -> None:
     click.echo("Error against eager float64: the median, and the 99th percentile as a ratio")
     head = ("output", "format", "eager", "exported", "ratio", "unit", "")
     rows = [head, *(_row(parity) for parity in manifest.parity)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    for row in rows:
-        click.echo("  " + "  ".join(map(str.ljust, row, widths)).rstrip())
+    for line in align_columns(rows):
+        click.echo(line)
+    if manifest.precision is not None:
+        click.echo(f"\nThe flow in {manifest.dtype}, against eager float64 (99th percentile)")
+        for line in align_columns(precision_table(manifest.precision)):
+            click.echo(line)
     click.echo("\nFiles:")
     for graph in manifest.graphs.values():
         for file in graph.files.values():

@@ -1,4 +1,4 @@
-"""Three operations whose best form differs between torch and ONNX.
+"""Two operations whose best form differs between torch and ONNX.
 
 ``PLAIN`` uses ordinary torch operations: TorchScript and torch.export trace it, and the files load
 without this package. ``ONNX`` uses custom operators, which the ONNX exporter replaces by the fewest
@@ -24,13 +24,11 @@ class Operators:
 
     normals(seed, start, count, dim, double): rows of the sample stream, (count, dim).
     total(terms): the sum over all terms and their last axis, (n,).
-    squares(z): Σ z² over the last axis, (n,).
     signs_in_weights: the sign of an odd scale function is moved into the weights before it.
     """
 
     normals: Callable[[Tensor, Tensor, Tensor | int, int, bool], Tensor]
     total: Callable[[list[Tensor]], Tensor]
-    squares: Callable[[Tensor], Tensor]
     signs_in_weights: bool = True
 
 
@@ -39,10 +37,6 @@ def _total(terms: list[Tensor]) -> Tensor:
     for term in terms[1:]:
         whole = whole + term
     return whole.sum(-1)
-
-
-def _squares(z: Tensor) -> Tensor:
-    return (z * z).sum(-1)
 
 
 @torch.library.custom_op("rnvp::total", mutates_args=())
@@ -55,33 +49,14 @@ def _(terms: list[Tensor]) -> Tensor:
     return terms[0].new_empty(terms[0].shape[:1])
 
 
-@torch.library.custom_op("rnvp::squares", mutates_args=())
-def _squares_operator(z: Tensor) -> Tensor:
-    return _squares(z)
-
-
-@_squares_operator.register_fake
-def _(z: Tensor) -> Tensor:
-    return z.new_empty(z.shape[:1])
-
-
 def _onnx_total(terms: Any) -> Any:
-    whole = op.Sum(*terms) if len(terms) > 1 else terms[0]
-    return op.ReduceSum(whole, _last_axis(), keepdims=0)
+    whole: Any = op.Sum(*terms) if len(terms) > 1 else terms[0]
+    return op.ReduceSum(whole, op.Constant(value_ints=[1]), keepdims=0)
 
 
-def _onnx_squares(z: Any) -> Any:
-    return op.ReduceSumSquare(z, _last_axis(), keepdims=0)
-
-
-def _last_axis() -> Any:
-    return op.Constant(value_ints=[1])
-
-
-PLAIN = Operators(noise.normals, _total, _squares)
-ONNX = Operators(noise.operator, _total_operator, _squares_operator)
+PLAIN = Operators(noise.normals, _total)
+ONNX = Operators(noise.operator, _total_operator)
 TRANSLATIONS: dict[Any, Callable[..., Any]] = {
     torch.ops.rnvp.normals.default: noise.onnx_normals,
     torch.ops.rnvp.total.default: _onnx_total,
-    torch.ops.rnvp.squares.default: _onnx_squares,
 }

@@ -1,160 +1,182 @@
 """Probes: inputs for a graph, with the true outputs and the errors that eager PyTorch makes.
 
-The truth is the eager flow in float64. Inputs are numbers that float32 holds exactly, so that no
-error seen is the input's rounding: rows like data, rows of the tails and, apart from these, rows
+The truth is the eager flow in float64. Inputs are numbers that float32 represents exactly, so that
+no error is the rounding of an input: rows like data, rows of the tails and, apart from these, rows
 with NaN and infinities.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnvp_deploy import RNVP
-from rnvp_deploy.transforms import Transform
+from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import INTEGERS, GraphDefinition
+from rnvp_exporters.proof.eager import Arrays, eager, rounded_runs
 from rnvp_runtime.bundle.manifest import Spread
-from rnvp_runtime.stream import normals
 
-__all__ = ["DATA_ROWS", "Arrays", "OtherFunctions", "Probe", "eager", "errors", "probe", "spread"]
+__all__ = ["DATA_ROWS", "Measured", "Probe", "column_scale", "errors", "measure", "probe", "spread"]
 
-Arrays: TypeAlias = dict[str, NDArray[Any]]
-
-DATA_ROWS, TAIL_ROWS, BROKEN_COLUMNS, JITTERS = 4096, 1024, 8, 7
-LOST = 1e-3  # a row on which eager float32 keeps fewer than three digits says nothing
+DATA_ROWS, TAIL_ROWS, NON_FINITE_COLUMNS = 4096, 1024, 8
+FEWEST_DIGITS = 1e-3  # a row of which eager keeps fewer than three digits is not judged
 SEED = 20170516
-ELEMENTARY = frozenset(
-    getattr(torch.ops.aten, name).default
-    for name in ("atan", "erf", "exp", "log", "sigmoid", "sin", "tanh")
-)
-STREAM = {"seed": -SEED, "start": 2**33 + 5}  # both halves of every 64-bit word in use
+STREAM = {"seed": -SEED, "start": 2**33 + 5}  # both halves of every 64-bit word are in use
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Inputs of a graph with the true outputs, and eager's error on each row.
+
+    truth:  outputs of the eager flow in float64.
+    runs:   for each output, errors of eager runs that differ by roundings: (runs, n), in units of
+            the output's scale. The first half are plain and rounded runs, see ``rounded_runs``.
+    rows:   the largest of these runs on each row, (n,); infinite where eager keeps fewer than three
+            digits.
+    """
+
+    inputs: Arrays
+    truth: Arrays
+    runs: dict[str, NDArray[np.float64]]
+    rows: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Inputs of one graph, with what is true of them and what eager makes of them.
+    """Inputs of one graph, the truth, and what eager makes of it.
 
-    Of the rows, the first DATA_ROWS are like data, the others lie in the tails. ``scale`` is the
-    unit of each output's columns: 1 for log_prob (nats) and z, for x the column's standard
-    deviation. ``eager``: eager's own error in those units, the largest over a few runs that differ
-    by roundings (see ``probe``); ``rows``: the largest of these runs on each row; ``floor``: what
-    one rounding of the output costs, below which no error is told from another. ``broken``: rows
-    with NaN and infinities among whole ones, with eager's outputs; ``exact``: whether the graph
-    must give NaN for NaN and infinity for infinity in every element.
+    The first DATA_ROWS rows are like data; the others lie in the tails.
+
+    scale:      unit of the columns of each output: 1 for log_prob (nats) and z; for x the standard
+                deviation of the column (``column_scale``).
+    eager:      eager's own error in those units: the largest over runs that differ by roundings.
+    floor:      the cost of one rounding of the output. Smaller errors are not told apart.
+    non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
+    exact:      whether the graph must give NaN for NaN and infinity for infinity in every element.
     """
 
     graph: GraphDefinition
     dtype: torch.dtype
-    inputs: Arrays
-    truth: Arrays
+    measured: Measured
     scale: dict[str, NDArray[np.float64]]
     eager: dict[str, Spread]
-    rows: dict[str, NDArray[np.float64]]
     floor: dict[str, float]
-    broken: tuple[Arrays, Arrays] | None
+    non_finite: tuple[Arrays, Arrays] | None
     exact: bool
+
+    @property
+    def inputs(self) -> Arrays:
+        """The inputs by name."""
+        return self.measured.inputs
+
+    @property
+    def truth(self) -> Arrays:
+        """The true outputs by name."""
+        return self.measured.truth
+
+    @property
+    def rows(self) -> dict[str, NDArray[np.float64]]:
+        """Eager's largest error on each row, for each output."""
+        return self.measured.rows
 
     def cast(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
         """An input or output of the graph in the dtype that the graph has it in."""
         kind = np.int64 if name in INTEGERS else np.dtype(str(self.dtype).removeprefix("torch."))
-        return np.array(value, kind, order="C")  # ascontiguousarray would lift a scalar
+        with np.errstate(over="ignore"):
+            return np.array(value, kind, order="C")  # ascontiguousarray would lift a scalar
 
 
 @torch.no_grad()
 def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool) -> Probe:
-    """Draw inputs for ``graph`` and put the eager flow, in float64 and float32, through them.
+    """Draw inputs for ``graph``, and measure the eager flow on them in float64 and float32.
 
-    Float32 runs as it is, and with every elementary function's value one rounding off. For the
-    tails, where one run says little of a row, float64 runs with weights and inputs one off too.
+    Raises:
+        ExportError: for most rows the flow gives no finite number.
     """
-    truth_flow, eager_flow = copy.deepcopy(flow).double(), copy.deepcopy(flow).float()
-    inputs = _inputs(truth_flow, graph)
-    truth = eager(truth_flow, graph, inputs)
-    engines = [eager(eager_flow, graph, inputs)]
-    for seed in range(JITTERS):
-        with OtherFunctions(seed):
-            engines.append(eager(eager_flow, graph, inputs))
-    jittered = [_jittered(truth_flow, graph, inputs, seed) for seed in range(JITTERS)]
+    inputs = _inputs(copy.deepcopy(flow).double(), graph)
+    truth = eager(copy.deepcopy(flow).double(), graph, inputs)
+    scale = {
+        name: column_scale(true[:DATA_ROWS]) if name == "x" else np.ones(_columns(true).shape[1])
+        for name, true in truth.items()
+    }
+    measured = measure(flow, graph, inputs, dtype, scale)
+    spreads, floor = {}, {}
     eps = torch.finfo(dtype).eps
-    # float32's error in float64's roundings, of which there are two: the truth rounds as well.
-    finer = 1.0 if dtype == torch.float32 else 2 * eps / torch.finfo(torch.float32).eps
     rounding = 0.25 * eps if dtype == torch.float32 else 0.5 * eps
-    scale, spreads, rows, floor = {}, {}, {}, {}
     for name, true in truth.items():
-        columns = true.reshape(len(true), -1)
-        finite = columns[:DATA_ROWS][np.isfinite(columns[:DATA_ROWS]).all(1)]
-        scale[name] = finite.std(0) if name == "x" else np.ones(columns.shape[1])
-        scale[name] = np.maximum(scale[name], np.finfo(np.float32).tiny)
-        strayed = [errors(run[name], true, scale[name]) * finer for run in (*engines, *jittered)]
-        rows[name] = np.max(strayed, axis=0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            size = 1 + np.abs(columns / scale[name]).max(1, initial=0.0)
-            rows[name][rows[name] > LOST * finer * size] = np.inf
-        usable = np.isfinite(rows[name])
-        runs = [spread(run[usable]) for run in strayed]
+        usable = np.isfinite(measured.rows[name])
+        if usable[:DATA_ROWS].mean() < 0.5:
+            raise ExportError(
+                f"{graph.name}: eager PyTorch in this dtype gives no three correct digits "
+                f"of {name} "
+                f"for {1 - usable[:DATA_ROWS].mean():.0%} of rows like data, so an exported graph "
+                "cannot be held to it. Use float64 (--dtype float64), or train again with "
+                "a bounded "
+                "scale function (--scale tanh)"
+            )
+        runs = [spread(run[usable]) for run in measured.runs[name]]
         spreads[name] = Spread(
-            median=max(run.median for run in runs[: len(engines)]),
+            median=max(run.median for run in runs[: (len(runs) + 1) // 2]),
             p99=max(run.p99 for run in runs),
             worst=max(run.worst for run in runs),
         )
-        floor[name] = float(rounding * np.sqrt(np.mean((finite / scale[name]) ** 2)))
-    broken = None
+        finite = _columns(true)[:DATA_ROWS][usable[:DATA_ROWS]] / scale[name]
+        floor[name] = float(rounding * np.sqrt(np.mean(finite**2)))
+    non_finite = None
     if graph.name != "sampler":
-        sick = _break(graph, inputs)
-        broken = sick, eager(copy.deepcopy(flow).to(dtype), graph, sick)
-    return Probe(graph, dtype, inputs, truth, scale, spreads, rows, floor, broken, exact)
+        rows = _with_non_finite(graph, inputs)
+        non_finite = rows, eager(copy.deepcopy(flow).to(dtype), graph, rows)
+    return Probe(graph, dtype, measured, scale, spreads, floor, non_finite, exact)
 
 
-def _jittered(flow: RNVP, graph: GraphDefinition, inputs: Arrays, seed: int) -> Arrays:
-    """Outputs of ``flow``, its weights and inputs each off by one float32 rounding, up or down."""
-    off = partial(_off, draw=torch.Generator().manual_seed(seed))
-    flow = copy.deepcopy(flow)
-    for tensor in (*flow.parameters(), *flow.buffers()):
-        if tensor.is_floating_point():
-            tensor.copy_(off(tensor))
-    moved = {
-        name: off(torch.from_numpy(value)).numpy() if graph.inputs[name] else value
-        for name, value in inputs.items()
-    }
-    return eager(flow, graph, moved)
+def measure(
+    flow: RNVP,
+    graph: GraphDefinition,
+    inputs: Arrays,
+    dtype: torch.dtype,
+    scale: dict[str, NDArray[np.float64]],
+) -> Measured:
+    """The truth of ``inputs`` and eager's error on each row, in units of ``scale``.
 
-
-def _off(values: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
-    """``values``, each one float32 rounding up or down, in their own dtype."""
-    signs = torch.randint(0, 2, values.shape, generator=draw) * 2 - 1
-    return (values.double() * (1 + signs * 2.0**-24)).to(values.dtype)
-
-
-class OtherFunctions(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within it, PyTorch's elementary functions round as another engine's might: up or down.
-
-    No engine promises their last digit. Between 1 and 8, onnxruntime's Tanh strays 2.7e-7 from the
-    truth at worst and 6e-8 on average; PyTorch's, 3e-8 and 1.7e-8.
+    For float64 there is no finer truth, and the truth rounds too: its errors count twice.
     """
+    truth = eager(copy.deepcopy(flow).double(), graph, inputs)
+    results = rounded_runs(flow, graph, inputs, dtype)
+    times = 2.0 if dtype == torch.float64 else 1.0
+    runs, rows = {}, {}
+    for name, true in truth.items():
+        runs[name] = times * np.array([errors(run[name], true, scale[name]) for run in results])
+        largest = runs[name].max(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = 1 + np.abs(_columns(true) / scale[name]).max(1, initial=0.0)
+            judged = np.isfinite(size) & (largest <= FEWEST_DIGITS * size)
+        rows[name] = np.where(judged, largest, np.inf)
+    return Measured(inputs, truth, runs, rows)
 
-    def __init__(self, seed: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.draw = torch.Generator().manual_seed(seed)
 
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        value = func(*args, **(kwargs or {}))
-        return _off(value, self.draw) if func in ELEMENTARY else value
+def column_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d,): the standard deviation of each column of (n, d), robust against heavy tails.
+
+    It is the interquartile range as a normal distribution has it, where that is smaller than the
+    standard deviation and not 0.
+    """
+    finite = values[np.isfinite(values).all(axis=1)]
+    if not len(finite):
+        return np.ones(values.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = finite.std(axis=0)
+    low, high = np.quantile(finite, [0.25, 0.75], axis=0)
+    robust = (high - low) / 1.349
+    deviation = np.where(np.isfinite(deviation), deviation, robust)
+    scale = np.where(robust > 0, np.minimum(robust, deviation), deviation)
+    return np.asarray(np.maximum(scale, np.finfo(np.float32).tiny))
 
 
 def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
-    """Probes in float64 that float32 holds exactly, so that no error is the input's rounding."""
+    """Probes in float64 that float32 represents exactly."""
     rows = DATA_ROWS + TAIL_ROWS
     draw = np.random.default_rng(SEED)
     spread = np.concatenate([np.ones(DATA_ROWS), np.full(TAIL_ROWS, 3.0)])[:, None]
@@ -165,78 +187,53 @@ def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
         context = torch.from_numpy(draw.standard_normal((rows, flow.context_dim)))
         if flow.context_scaling is not None:
             context = flow.context_scaling.inverse(context)
-        inputs["context"] = _exact(context.numpy())
+        inputs["context"] = _representable(context.numpy())
         context = torch.from_numpy(inputs["context"])
     match graph.name:
         case "density":
             x = flow.inverse(torch.from_numpy(z), context).numpy()
-            # Half of the tails are where data may stray: a box four deviations wide.
-            data, stray = x[:DATA_ROWS], slice(rows - TAIL_ROWS // 2, rows)
-            box = draw.uniform(-4, 4, (TAIL_ROWS // 2, flow.dim))
-            x[stray] = data.mean(0) + box * data.std(0)
-            return {"x": _exact(x)} | inputs
+            # Half of the tails are where data may lie by chance: a box four deviations wide.
+            data, box = x[:DATA_ROWS], slice(rows - TAIL_ROWS // 2, rows)
+            finite = data[np.isfinite(data).all(axis=1)]
+            if len(finite):
+                uniform = draw.uniform(-4, 4, (TAIL_ROWS // 2, flow.dim))
+                x[box] = np.median(finite, axis=0) + uniform * column_scale(data)
+            return {"x": _representable(x)} | inputs
         case "inverse":
-            return {"z": _exact(z)} | inputs
+            return {"z": _representable(z)} | inputs
     stream = {name: np.array(value) for name, value in STREAM.items()}
     return stream | {"count": np.array(rows), "temperature": np.array(1.0)} | inputs
 
 
-def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
-    """What the eager ``flow`` makes of a graph's inputs, in its own dtype, as float64 arrays."""
-    tensors = {name: torch.from_numpy(value).to(flow.dtype) for name, value in inputs.items()}
-    context = tensors.get("context")
-    if graph.name == "density":
-        z, log_pz, log_jacob = flow(tensors["x"], context)
-        return {"log_prob": (log_pz + log_jacob).double().numpy(), "z": z.double().numpy()}
-    if graph.name == "sampler":
-        real = np.float64 if flow.dtype == torch.float64 else np.float32
-        count = int(inputs["count"])
-        noise = normals(int(inputs["seed"]), int(inputs["start"]), count, flow.dim, real)
-        tensors["z"] = torch.from_numpy(noise) * tensors["temperature"]
-    x, log_prob = _back(flow, tensors["z"], context)
-    return {"x": x.double().numpy(), "log_prob": log_prob.double().numpy()}
-
-
-def _back(
-    flow: RNVP, z: torch.Tensor, context: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """x and its log p(x), each log-determinant taken where the way back passes.
-
-    flow.log_prob(x) would go forth again, and where x is far out not arrive at z.
-    """
-    x, log_prob = z, flow.log_base(z)
-    context = flow.standardised(context)
-    for transform in reversed(flow.transforms):
-        assert isinstance(transform, Transform)
-        x = transform.inverse(x, context)
-        log_prob = log_prob + transform(x, context)[1]
-    return x, log_prob
-
-
-def _break(graph: GraphDefinition, inputs: Arrays) -> Arrays:
-    """Rows with one NaN or infinity each, every second row left whole."""
+def _with_non_finite(graph: GraphDefinition, inputs: Arrays) -> Arrays:
+    """Rows with one NaN or infinity each; every second row stays finite."""
     name = next(iter(graph.inputs))
-    columns = min(inputs[name].shape[1], BROKEN_COLUMNS)
-    values = [(j, bad) for j in range(columns) for bad in (np.nan, np.inf, -np.inf)]
-    sick = {key: value[: 2 * len(values)].copy() for key, value in inputs.items()}
-    for i, (column, bad) in enumerate(values):
-        sick[name][2 * i, column] = bad
-    return sick
+    columns = min(inputs[name].shape[1], NON_FINITE_COLUMNS)
+    values = [(j, value) for j in range(columns) for value in (np.nan, np.inf, -np.inf)]
+    rows = {key: value[: 2 * len(values)].copy() for key, value in inputs.items()}
+    for i, (column, value) in enumerate(values):
+        rows[name][2 * i, column] = value
+    return rows
 
 
-def _exact(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):  # a tail may lie beyond float32, and must come out so
+def _representable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # a tail may lie beyond float32, where it is infinite
         return values.astype(np.float32).astype(np.float64)
 
 
+def _columns(values: NDArray[Any]) -> NDArray[Any]:
+    return values.reshape(len(values), -1)
+
+
 def errors(got: NDArray[Any], truth: NDArray[Any], scale: NDArray[Any]) -> NDArray[np.float64]:
-    """(n,): the largest error of each row, in units of ``scale``; infinite where got is broken."""
+    """(n,): the largest error of each row, in units of ``scale``; infinite where it is NaN."""
     with np.errstate(invalid="ignore", over="ignore"):
         errors = (np.abs(got - truth).reshape(len(truth), len(scale)) / scale).max(1, initial=0.0)
     return np.where(np.isnan(errors), np.inf, errors)
 
 
 def spread(errors: NDArray[np.float64]) -> Spread:
+    """Median, 99th percentile and maximum of errors, (n,); zeros if there are none."""
     if not len(errors):
         return Spread(0.0, 0.0, 0.0)
     median, p99, worst = np.quantile(errors, [0.5, 0.99, 1.0], method="inverted_cdf")

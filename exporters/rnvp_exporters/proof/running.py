@@ -11,7 +11,7 @@ import torch
 
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import Format, GraphDefinition, without_warnings
-from rnvp_exporters.proof.probes import Arrays
+from rnvp_exporters.proof.eager import Arrays
 
 __all__ = ["GraphFunction", "engine"]
 

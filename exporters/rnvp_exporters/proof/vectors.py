@@ -1,14 +1,18 @@
-"""A bundle's own test vectors, in the layout of the ONNX backend tests.
+"""A bundle's test vectors, in the layout of the ONNX backend tests.
 
     tests/<graph>/test_data_set_<k>/input_<i>.pb, output_<i>.pb
 
-Each file is one serialized TensorProto, in the order of the graph's inputs and outputs. What is
-expected is the truth, eager in float64, and not what any engine gave; so any engine, on any
-machine, can be held to the tolerance in the manifest. Sets 0–2 are rows like data, one row, and
-rows of the tails; set 3, where an engine must match it, holds NaN and infinity.
+Each file is one serialized TensorProto, in the order of the graph's inputs and outputs. The
+expected outputs are the truth, the eager flow in float64, so any engine on any machine can be held
+to the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the tails; set
+3, for graphs that must match it, has NaN and infinities.
+
+The tolerance is small enough to tell a wrong graph from a right one: it comes from the rows of the
+vectors alone, which are rows on which eager float32 is accurate. ``sensitivity`` measures it.
 """
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +20,51 @@ import torch
 from numpy.typing import NDArray
 
 from rnvp_deploy import RNVP
-from rnvp_exporters.proof.probes import DATA_ROWS, Arrays, Probe, eager
+from rnvp_exporters.proof.eager import Arrays, eager
+from rnvp_exporters.proof.probes import DATA_ROWS, Measured, Probe, errors, measure
 from rnvp_runtime.bundle.tensor_proto import serialize
 
-__all__ = ["write_vectors"]
+__all__ = ["MARGIN", "Vectors", "choose_vectors", "sensitivity", "write_vectors"]
 
 ROWS, TAIL = 17, 8
+MARGIN = 1.5
+"""The tolerance is this many times the largest error of eager on the rows of the vectors."""
+
+WILDEST = 8.0
+"""A row may be in the vectors if eager's error on it is at most this many 99th percentiles."""
+
+CHANGE = 1.001  # of every weight, which verification must notice
 
 
-def write_vectors(folder: Path, flow: RNVP, probe: Probe) -> None:
-    """Write the test vectors of ``probe.graph`` under ``folder``."""
-    for k, (inputs, outputs) in enumerate(_sets(flow, probe)):
+@dataclass(frozen=True)
+class Vectors:
+    """The test vectors of one graph, and the permitted error of each output, in its scale's
+    unit."""
+
+    probe: Probe
+    sets: tuple[tuple[Arrays, Arrays], ...]
+    tolerance: dict[str, float]
+
+
+def choose_vectors(flow: RNVP, probe: Probe) -> Vectors:
+    """Choose the rows of the vectors, and the tolerance that follows from them."""
+    measured = _draws(flow, probe) if probe.graph.name == "sampler" else _chosen(probe)
+    tolerance = {}
+    for name in probe.truth:
+        rows = np.concatenate([part.rows[name] for part in measured])
+        usable = rows[np.isfinite(rows)]
+        largest = max(usable.max(initial=0.0), probe.eager[name].median, 2 * probe.floor[name])
+        tolerance[name] = MARGIN * float(largest)
+    sets = [(part.inputs, part.truth) for part in measured]
+    if probe.non_finite is not None and probe.exact:
+        sets.append(probe.non_finite)
+    return Vectors(probe, tuple(sets), tolerance)
+
+
+def write_vectors(folder: Path, vectors: Vectors) -> None:
+    """Write the test vectors under ``folder``."""
+    probe = vectors.probe
+    for k, (inputs, outputs) in enumerate(vectors.sets):
         target = folder / "tests" / probe.graph.name / f"test_data_set_{k}"
         target.mkdir(parents=True)
         for kind, names, arrays in (
@@ -38,28 +76,58 @@ def write_vectors(folder: Path, flow: RNVP, probe: Probe) -> None:
                 (target / f"{kind}_{i}.pb").write_bytes(serialize(value, name))
 
 
-def _sets(flow: RNVP, probe: Probe) -> list[tuple[Arrays, Arrays]]:
-    if probe.graph.name == "sampler":
-        return [_draw(flow, probe, ROWS, 7, 0, 1.0), _draw(flow, probe, 5, -1, 2**40, 0.5)]
-    usable = np.flatnonzero(np.isfinite(list(probe.rows.values())).all(0))
-    data, tail = usable[usable < DATA_ROWS], usable[usable >= DATA_ROWS]
-    taken = [data[:ROWS], data[ROWS : ROWS + 1], tail[:TAIL]]
-    sets = [(_rows(probe.inputs, rows), _rows(probe.truth, rows)) for rows in taken if len(rows)]
-    if probe.broken is not None and probe.exact:
-        sets.append(probe.broken)
-    return sets
-
-
-def _rows(arrays: Arrays, rows: NDArray[np.intp]) -> Arrays:
-    return {name: value[rows] for name, value in arrays.items()}
-
-
 @torch.no_grad()
+def sensitivity(flow: RNVP, vectors: Vectors) -> float:
+    """How many tolerances the outputs move if every weight is multiplied by 1.001.
+
+    The largest over rows and outputs. Infinite if no output moves at all, which is a flow without
+    weights. Below 1, ``rnvp-verify`` could not tell such a graph from the right one.
+    """
+    changed = copy.deepcopy(flow).double()
+    for tensor in (*changed.parameters(), *changed.buffers()):
+        if tensor.is_floating_point():
+            tensor.mul_(CHANGE)
+    largest = 0.0
+    probe = vectors.probe
+    for inputs, truth in vectors.sets:
+        moved = eager(changed, probe.graph, inputs)
+        for name, expected in truth.items():
+            shift = errors(moved[name], expected, probe.scale[name])
+            finite = shift[
+                np.isfinite(shift) & np.isfinite(expected.reshape(len(shift), -1)).all(1)
+            ]
+            largest = max(largest, float(finite.max(initial=0.0)) / vectors.tolerance[name])
+    return largest or np.inf
+
+
+def _chosen(probe: Probe) -> list[Measured]:
+    """Rows like data, one row, and rows of the tails, on all of which eager is accurate."""
+    limits = {name: WILDEST * max(probe.eager[name].p99, probe.floor[name]) for name in probe.rows}
+    accurate = np.all([probe.rows[name] <= limits[name] for name in probe.rows], axis=0)
+    usable = np.flatnonzero(accurate)
+    data, tail = usable[usable < DATA_ROWS], usable[usable >= DATA_ROWS]
+    chosen = [data[:ROWS], data[ROWS : ROWS + 1], tail[:TAIL]]
+    return [_rows(probe.measured, rows) for rows in chosen if len(rows)]
+
+
+def _rows(measured: Measured, rows: NDArray[np.intp]) -> Measured:
+    def take(arrays: Arrays) -> Arrays:
+        return {name: value[rows] for name, value in arrays.items()}
+
+    runs = {name: run[:, rows] for name, run in measured.runs.items()}
+    return Measured(take(measured.inputs), take(measured.truth), runs, take(measured.rows))
+
+
+def _draws(flow: RNVP, probe: Probe) -> list[Measured]:
+    """Draws of the sampler: a small seed, and one that uses all bits at another temperature."""
+    return [_draw(flow, probe, ROWS, 7, 0, 1.0), _draw(flow, probe, 5, -1, 2**40, 0.5)]
+
+
 def _draw(
     flow: RNVP, probe: Probe, count: int, seed: int, start: int, temperature: float
-) -> tuple[Arrays, Arrays]:
+) -> Measured:
     scalars = {"seed": seed, "start": start, "count": count, "temperature": temperature}
     inputs = {name: np.array(value) for name, value in scalars.items()}
     if "context" in probe.inputs:
         inputs["context"] = probe.inputs["context"][:count]
-    return inputs, eager(copy.deepcopy(flow).double(), probe.graph, inputs)
+    return measure(flow, probe.graph, inputs, probe.dtype, probe.scale)

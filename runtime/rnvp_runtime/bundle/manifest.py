@@ -10,7 +10,7 @@ This module needs no numpy, so that a bundle can be inspected anywhere.
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from types import UnionType
@@ -27,6 +27,7 @@ __all__ = [
     "Graph",
     "Manifest",
     "Parity",
+    "Precision",
     "Spread",
     "TensorSpec",
 ]
@@ -81,6 +82,22 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Precision:
+    """How good the flow is in the bundle's dtype: absolute errors against eager float64."""
+
+    rows: int  # that the flow generated, and that were measured
+    non_finite: float  # share of the samples that hold NaN or infinity
+    non_finite_columns: tuple[str, ...]  # in which they do
+    distinct: float  # share of different values in the column with the fewest
+    log_prob: Spread  # error in nats, of data as they are before they are rounded to the dtype
+    x: Spread  # error of samples, in standard deviations of the column
+    round_trip: Spread  # error of x -> z -> x, in standard deviations
+    sensitivity: float | None  # tolerances that outputs move if every weight changes by 0.1 %
+    accepted: bool  # exported with --accept-loss although there are faults
+    faults: tuple[str, ...]  # what exceeds its limit, in sentences
+
+
+@dataclass(frozen=True)
 class FileRecord:
     """Size and hash of a file of the bundle."""
 
@@ -124,6 +141,7 @@ class Manifest:
     files: dict[str, FileRecord]  # POSIX path below the bundle -> record; all but manifest.json
     versions: dict[str, str]  # of what exported it: rnvp-deploy, torch, onnx, onnxruntime
     checkpoint: Checkpoint
+    precision: Precision | None = None  # None: exported before this was measured
     format: str = FORMAT
     version: int = VERSION
 
@@ -238,12 +256,13 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind):
         found = _expect(dict, value, where, "an object")
         for field in fields(kind):
-            if field.name not in found:
+            if field.name not in found and field.default is MISSING:
                 raise BundleError(f"{_inside(where, field.name)} is missing")
         return kind(  # type: ignore[operator]
             **{
                 field.name: _decode(field.type, found[field.name], _inside(where, field.name))
                 for field in fields(kind)
+                if field.name in found
             }
         )
     if get_origin(kind) is tuple:
@@ -255,6 +274,9 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         item = get_args(kind)[1]
         return {k: _decode(item, v, _inside(where, k)) for k, v in found.items()}
     allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    record = next((option for option in allowed if is_dataclass(option)), None)
+    if record is not None and value is not None:
+        return _decode(record, value, where)
     if type(value) in allowed:
         return value
     if float in allowed and type(value) is int and abs(value) < 2**1023:

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from rnvp_runtime.bundle.manifest import Manifest, Parity, TensorSpec
+from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
+from rnvp_runtime.terminal.precision_table import precision_table
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
@@ -44,14 +46,15 @@ def _card(bundle: Path, manifest: Manifest) -> list[list[str]]:
         ("id", manifest.id),
     ]
     return [
-        [bundle.resolve().name, *_table(head)],
-        _table([("graph", "inputs", "outputs", "nodes", "files"), *_graphs(manifest)]),
+        [bundle.resolve().name, *align_columns(head)],
+        align_columns([("graph", "inputs", "outputs", "nodes", "files"), *_graphs(manifest)]),
         [
             "Errors against eager float64, p99 (median), eager's own and the exported graph's:",
-            *_table(
+            *align_columns(
                 [("output", "format", "eager", "exported", "ratio", "unit", ""), *_parity(manifest)]
             ),
         ],
+        *_precision(manifest),
         ["Next:", *(f"  {line}" for line in next_commands(manifest, bundle))],
     ]
 
@@ -86,6 +89,13 @@ def _parity(manifest: Manifest) -> list[tuple[str, ...]]:
     ]
 
 
+def _precision(manifest: Manifest) -> list[list[str]]:
+    if manifest.precision is None:
+        return []
+    title = f"The flow in {manifest.dtype}, against eager float64 (99th percentile):"
+    return [[title, *align_columns(precision_table(manifest.precision))]]
+
+
 def _signature(specs: Sequence[TensorSpec]) -> str:
     return " ".join(
         f"{s.name}({', '.join(map(str, s.shape))})" if s.shape else s.name for s in specs
@@ -94,12 +104,3 @@ def _signature(specs: Sequence[TensorSpec]) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1024:,.0f} KiB" if count >= 1024 else f"{count} B"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows as lines, each column as wide as its widest cell."""
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -1,0 +1,14 @@
+"""Tables of text for a terminal."""
+
+from collections.abc import Sequence
+
+__all__ = ["align_columns"]
+
+
+def align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, with each column as wide as its widest cell."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

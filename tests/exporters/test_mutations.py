@@ -1,0 +1,25 @@
+"""A bundle with a wrong graph and good hashes does not verify."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.exporters.mutations import FLOWS, SMALL, export, tally
+from tests.flows import lively
+
+
+def test_every_visible_change_of_a_graph_is_found(tmp_path: Path) -> None:
+    """Changes that move an output by more than twice eager's error, in one small bundle."""
+    counts = tally(export(lively(SMALL, spread=0.04), tmp_path / "model.rnvp"), most=6)
+    assert sum(count.visible for count in counts.values()) > 20
+    missed = {kind: c.visible - c.visible_found for kind, c in counts.items()}
+    assert not any(missed.values()), missed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(FLOWS))
+def test_every_visible_change_is_found_in_bundles_of_every_kind(name: str, tmp_path: Path) -> None:
+    """A sample of places in each; the whole is `python -m tests.exporters.mutations`."""
+    counts = tally(export(lively(FLOWS[name], spread=0.04), tmp_path / "model.rnvp"), most=4)
+    missed = {kind: c.visible - c.visible_found for kind, c in counts.items()}
+    assert not any(missed.values()), missed
