@@ -1,4 +1,4 @@
-"""``rnvp-import``: a flow trained with another library becomes a checkpoint of ours."""
+"""``rnvp-import``: a flow trained with another library becomes an rnvp-deploy checkpoint."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,13 @@ def import_(
     from rnvp_deploy.checkpoint import save
     from rnvp_deploy.conversion.factory import convert_factory
 
-    flow = convert_factory(factory, weights, columns=columns, context_columns=context_columns)
+    flow = convert_factory(
+        factory,
+        weights,
+        columns=columns,
+        context_columns=context_columns,
+        tell=lambda note: click.echo(note, err=True),
+    )
     save(flow, output)
     summary = {
         "output": str(output),

@@ -73,7 +73,7 @@ def _convert_with(
     with torch.random.fork_rng(devices=[]):
         with refusing("", "it could not be copied"):
             copied = float64_copy(model)
-        with refusing("", f"a {type(model).__name__} that could not be read"):
+        with refusing("", f"its {type(model).__name__} could not be read"):
             source = reader.read(copied)
         flow = _assemble(source, columns, context_columns)
         prove(source, flow)
@@ -83,6 +83,13 @@ def _convert_with(
 def _assemble(
     source: SourceFlow, columns: Sequence[str] | None, context_columns: Sequence[str] | None
 ) -> RNVP:
+    for layer in source.layers:
+        for transform in layer.transforms:
+            if transform.dim != source.dim:
+                raise refusal(
+                    layer.path,
+                    f"it takes rows of {transform.dim} numbers; the flow has {source.dim}",
+                )
     transforms = tuple(transform for layer in source.layers for transform in layer.transforms)
     if not transforms:
         raise refusal("", "it has no transform")

@@ -53,7 +53,8 @@ class _Pair:
 
     def source_forward(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
         with refusing(self.path, f"its forward fails on rows of {x.shape[1]} numbers"):
-            return self.source.forward(x, c)
+            z, log_det = self.source.forward(x, c)
+            return z, log_det
 
     def source_inverse(self, z: Tensor, c: Context) -> Tensor:
         """The source's inverse; the replacement's, if the source's fails and that is one.

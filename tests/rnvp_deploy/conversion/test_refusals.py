@@ -63,7 +63,7 @@ def _exists(model: Any, path: str) -> bool:
         ),
         (
             "nflows",
-            "activation that is none of ours",
+            "activation that is not listed",
             r"^_transform\._transforms\.0\.transform_net\.blocks\.0\.activation: frac .*relu",
         ),
         ("normflows", "BatchNorm", r"^flows\.1: a BatchNorm has no counterpart"),

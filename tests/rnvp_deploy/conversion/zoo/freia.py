@@ -171,7 +171,7 @@ REFUSED: dict[str, Maker] = {
     "subnet with a forward of its own": lambda: lively(
         sequence(with_subnet(Fm.GLOWCouplingBlock, Residual))
     ),
-    "clamp activation that is none of ours": lambda: lively(
+    "clamp activation that is not listed": lambda: lively(
         sequence(with_subnet(Fm.GLOWCouplingBlock, clamp_activation=torch.sin))
     ),
     "FixedLinearTransform whose log-determinant is not its matrix's": inconsistent,
