@@ -5,6 +5,7 @@ Calling it runs the user's code. The weights are loaded without running any.
 """
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -47,22 +48,24 @@ def convert_factory(
         tell: is called with each note: how the weights were found, what was left out.
 
     Returns:
-        The flow. The model is put into eval mode before it is converted.
+        The flow. The model is put into eval mode before it is converted. What the user's code
+        prints goes to stderr.
 
     Raises:
         ConversionError: in one line, what could not be found, called, loaded or converted.
     """
-    model = _call(_find(factory), factory)
-    found = find_flow(model)
-    models = [part for part in (model, found.flow) if isinstance(part, nn.Module)]
-    if weights is not None:
-        for note in load_weights(models, Path(weights)):
-            tell(note)
-    for part in models:
-        part.eval()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        converted = convert(model, columns=columns, context_columns=context_columns)
+    with contextlib.redirect_stdout(sys.stderr):
+        model = _call(_find(factory), factory)
+        found = find_flow(model)
+        models = [part for part in (model, found.flow) if isinstance(part, nn.Module)]
+        if weights is not None:
+            for note in load_weights(models, Path(weights)):
+                tell(note)
+        for part in models:
+            part.eval()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            converted = convert(model, columns=columns, context_columns=context_columns)
     for warning in caught:
         tell(str(warning.message))
     return converted
@@ -78,7 +81,7 @@ def _find(factory: str) -> Any:
         module = (
             _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
         )
-    except Exception as error:  # the user's module may raise anything when it is run
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
         raise ConversionError(f"{where} could not be imported: {_located(error)}") from None
     function = getattr(module, name, None)
     if function is None or not (callable(function) or isinstance(function, nn.Module)):
@@ -162,7 +165,7 @@ def _call(function: Any, factory: str) -> Any:
         )
     try:
         model = function()
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ConversionError(f"{factory} failed: {_located(error)}") from None
     if model is None:
         raise ConversionError(f"{factory} returned None; it must return the model")
@@ -182,7 +185,7 @@ def _needed_arguments(function: Any) -> list[str]:
     ]
 
 
-def _located(error: Exception) -> str:
+def _located(error: BaseException) -> str:
     """The error, and the line of the user's code that raised it."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{describe_error(error)} ({Path(last.filename).name}, line {last.lineno})"

@@ -42,7 +42,8 @@ def read_weights_file(path: Path) -> Any:
             objects, which could run code when opened.
     """
     if not path.is_file():
-        raise ConversionError(f"there are no weights at {path}")
+        missing = f"{path} is a folder" if path.is_dir() else f"there are no weights at {path}"
+        raise ConversionError(f"{missing}; expected a file that torch.save wrote")
     if path.suffix == ".safetensors":
         raise ConversionError(
             f"{path} is a safetensors file; let the factory load it: "

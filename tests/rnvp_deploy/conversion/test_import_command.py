@@ -49,6 +49,13 @@ def make_linear():
 def forget():
     make_flow()
 
+def leave():
+    raise SystemExit(2)
+
+def talk():
+    print("epoch 1")
+    return make_flow()
+
 INSTANCE = make_flow()
 
 def in_a_list():
@@ -156,6 +163,7 @@ def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -
         (["mymodule.py:nothing"], "no function 'nothing'; its functions are make_flow, make_other"),
         (["mymodule.py:fail"], "mymodule.py:fail failed: KeyError: 'data' (mymodule.py, line 30)"),
         (["mymodule.py:R_NVP"], "R_NVP needs the arguments d, k, hidden; write a function without"),
+        (["mymodule.py:leave"], "mymodule.py:leave failed: SystemExit: 2 (mymodule.py, line"),
         (["mymodule.py:forget"], "mymodule.py:forget returned None; it must return the model"),
         (["mymodule.py:make_linear"], "the model: a mymodule.Linear"),
         (["mymodule.py:make_flow", "--weights", "none.pt"], "there are no weights at none.pt"),
@@ -214,6 +222,12 @@ def test_weights_reach_the_flow_in_a_trainer_of_nessai(place: Path) -> None:
     torch.save(real_nvp()().state_dict(), place / "nessai.pt")
     result = run("trainer.py:make_flow", "--weights", "nessai.pt", "-o", "model.pt")
     assert result.exit_code == 0, result.output
+
+
+def test_what_the_factory_prints_stays_out_of_the_json(place: Path) -> None:
+    result = run("mymodule.py:talk", "-o", "model.pt", "--json")
+    assert json.loads(result.stdout)["dim"] == 3
+    assert "epoch 1" in result.stderr
 
 
 def test_parts_that_are_left_out_are_told(place: Path) -> None:

@@ -62,8 +62,17 @@ class HoldsALock(tutorial.R_NVP):
         raise TypeError("cannot pickle '_thread.lock' object")
 
 
-def with_permutation(model: nn.Module) -> nn.Module:
-    return nflows_flow(nflows.coupling(), model)
+def with_sig_net(net: nn.Module) -> nn.Module:
+    model = tutorial.R_NVP(4, 2, 8)
+    model.sig_net = net
+    return model.eval()
+
+
+def hooked() -> nn.Module:
+    model = nflows_flow(nflows.coupling(), nflows.coupling())
+    layer: Any = model._transform._transforms[1]  # type: ignore[union-attr, index]
+    layer.register_forward_pre_hook(lambda module, args: (2 * args[0], *args[1:]))
+    return model
 
 
 FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
@@ -166,7 +175,27 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "a model without weights in memory": (
         lambda: tutorial.R_NVP(4, 2, 8).to("meta").eval(),
-        r"the model: it could not be converted: RuntimeError: ",
+        r"sig_net\.0\.weight: it is on the meta device and has no values",
+    ),
+    "a layer without a shape": (
+        lambda: with_sig_net(nn.LazyLinear(2)),
+        r"sig_net\.weight: it has no shape yet; run the model once",
+    ),
+    "complex weights": (
+        lambda: tutorial.R_NVP(4, 2, 8).to(torch.complex64).eval(),
+        r"sig_net\.0\.weight: torch\.complex64 weights are not converted",
+    ),
+    "a quantised layer": (
+        lambda: with_net(torch.ao.nn.quantized.dynamic.Linear),
+        r"_transform\._transforms\.0\.transform_net\.net: a quantised Linear; convert the model before it is quantised$",
+    ),
+    "a scripted network": (
+        lambda: with_sig_net(torch.jit.script(nn.Linear(2, 2))),
+        r"sig_net: a TorchScript module has no layers to read; give what it was made of$",
+    ),
+    "a hook that changes a layer": (
+        hooked,
+        r"_transform\._transforms\.1: the z of its conversion differs by [\d.e+]+, which is more",
     ),
 }
 
