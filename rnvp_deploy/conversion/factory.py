@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import shlex
 import sys
 import traceback
 import warnings
@@ -22,7 +23,7 @@ from torch import nn
 from rnvp_deploy.conversion.converting import convert
 from rnvp_deploy.conversion.finding import find_flow
 from rnvp_deploy.conversion.refusal import describe_error
-from rnvp_deploy.conversion.state_files import read_weights_file, state_dicts
+from rnvp_deploy.conversion.state_files import read_weights_file
 from rnvp_deploy.conversion.weights import load_weights
 from rnvp_deploy.errors import ConversionError
 from rnvp_deploy.flow import RNVP
@@ -105,7 +106,7 @@ def _not_a_factory(text: str) -> str:
         return f"{text} is a notebook; put its code into mymodule.py: mymodule.py:make_flow"
     if path.suffix == ".onnx":
         return f"{text} is an exported graph; import the model that it was made of"
-    if path.is_file():
+    if path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors") or path.is_file():
         return _not_a_factory_but_weights(path)
     return f"{text!r} is not a factory; write mymodule.py:make_flow"
 
@@ -113,16 +114,15 @@ def _not_a_factory(text: str) -> str:
 def _not_a_factory_but_weights(path: Path) -> str:
     try:
         content = read_weights_file(path)
-    except ConversionError as error:
-        return f"{path} is not a factory; write mymodule.py:make_flow ({error})"
+    except ConversionError:
+        content = None
     if isinstance(content, dict) and content.get("format") == "rnvp-deploy":
         return f"{path} is a checkpoint of rnvp-deploy already; export it: rnvp-export {path}"
-    if any(state_dicts(content)):
-        return (
-            f"{path} holds weights, not the code of a model; write a function that builds the "
-            f"model, then rnvp-import mymodule.py:make_flow --weights {path}"
-        )
-    return f"{path} is not a factory; write mymodule.py:make_flow"
+    return (
+        f"{path} holds weights, not the code of a model; write a function that builds the "
+        f"model, then rnvp-import mymodule.py:make_flow --weights {shlex.quote(str(path))} "
+        "-o model.pt"
+    )
 
 
 def _functions(path: Path) -> list[str]:

@@ -1,7 +1,5 @@
-"""The zoo, one thread (the machine is shared), and a trained model of each library."""
+"""Data to train on, and a trained model of each library."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from zoo import Library, quietly
-from zoo.everything import LIBRARIES
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 
 def crescent(rows: int, seed: int) -> Tensor:

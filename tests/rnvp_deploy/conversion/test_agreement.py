@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo import Library, quietly
-from zoo.everything import LIBRARIES
 
 import rnvp_deploy
+from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -6,10 +6,19 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo import lively, nflows, zuko
-from zoo.nflows import MLP, D, ResidualNet, Wrapped, coupling, distributions, flow, residual
 
 import rnvp_deploy
+from tests.rnvp_deploy.conversion.zoo import lively, nflows, zuko
+from tests.rnvp_deploy.conversion.zoo.nflows import (
+    MLP,
+    D,
+    ResidualNet,
+    Wrapped,
+    coupling,
+    distributions,
+    flow,
+    residual,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

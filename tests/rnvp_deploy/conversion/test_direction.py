@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo import Library
 
 import rnvp_deploy
+from tests.rnvp_deploy.conversion.zoo import Library
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

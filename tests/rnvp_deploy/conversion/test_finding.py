@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from zoo import lively, nflows, zuko
-from zoo.nessai import real_nvp
 
 import rnvp_deploy
 from rnvp_deploy.conversion.finding import find_flow
 from rnvp_deploy.errors import ConversionError
+from tests.rnvp_deploy.conversion.zoo import lively, nflows, zuko
+from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 

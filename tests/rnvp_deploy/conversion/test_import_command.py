@@ -86,7 +86,7 @@ def with_head():
 """
 
 TRAINER = """
-from zoo.nessai import real_nvp
+from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
 class FlowModel:
     __module__ = "nessai.flowmodel"
@@ -217,7 +217,7 @@ def test_weights_reach_a_flow_that_the_factory_wraps(place: Path, factory: str) 
 def test_weights_reach_the_flow_in_a_trainer_of_nessai(place: Path) -> None:
     weights(place)
     (place / "trainer.py").write_text(TRAINER)
-    from zoo.nessai import real_nvp
+    from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
     torch.save(real_nvp()().state_dict(), place / "nessai.pt")
     result = run("trainer.py:make_flow", "--weights", "nessai.pt", "-o", "model.pt")

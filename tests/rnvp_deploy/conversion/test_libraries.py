@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from zoo import Library, quietly
-from zoo import tutorial as zoo_tutorial
-from zoo.everything import LIBRARIES
-from zoo.nessai import real_nvp
 
 import rnvp_deploy
 from rnvp_deploy import ir
@@ -17,6 +13,10 @@ from rnvp_deploy.conversion.finding import find_flow
 from rnvp_deploy.conversion.readers import READERS
 from rnvp_deploy.conversion.source import Reader, SourceFlow, SourceLayer
 from rnvp_deploy.errors import ConversionError
+from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo import tutorial as zoo_tutorial
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
+from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -88,7 +88,7 @@ def test_a_new_library_is_one_entry_of_the_registry(monkeypatch: pytest.MonkeyPa
 
 def test_gradients_and_caches_of_earlier_calls_are_no_hindrance() -> None:
     """After a call under autograd a model may hold tensors that cannot be copied."""
-    from zoo.freia import SUPPORTED
+    from tests.rnvp_deploy.conversion.zoo.freia import SUPPORTED
 
     name = "AllInOneBlock, learned_householder_permutation, reverse_permutation, EXP"
     models = [real_nvp()(), SUPPORTED[name]()]

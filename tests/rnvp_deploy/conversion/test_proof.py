@@ -7,10 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from zoo import nflows as their_nflows
-from zoo import normflows as their_normflows
-from zoo import tutorial as their_tutorial
-from zoo import zuko as their_zuko
 
 import rnvp_deploy
 from rnvp_deploy import ir
@@ -21,6 +17,10 @@ from rnvp_deploy.errors import ConversionError
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.scales import Exp, LogSigmoid, SoftClip
 from rnvp_deploy.transforms import CouplingSpec
+from tests.rnvp_deploy.conversion.zoo import nflows as their_nflows
+from tests.rnvp_deploy.conversion.zoo import normflows as their_normflows
+from tests.rnvp_deploy.conversion.zoo import tutorial as their_tutorial
+from tests.rnvp_deploy.conversion.zoo import zuko as their_zuko
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from zoo import Library, quietly
-from zoo.everything import LIBRARIES
 
 import rnvp_deploy
 from rnvp_deploy.errors import ConversionError
+from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -58,18 +58,18 @@ def _exists(model: Any, path: str) -> bool:
         ),
         (
             "nflows",
-            "network of one's own that computes more than what it wraps",
+            "custom network that computes more than the network it wraps",
             r"^_transform\._transforms\.0\.transform_net: a Unlike is not a layer .*are Seq",
         ),
         (
             "nflows",
-            "activation that is not listed",
+            "unsupported activation",
             r"^_transform\._transforms\.0\.transform_net\.blocks\.0\.activation: frac .*relu",
         ),
         ("normflows", "BatchNorm", r"^flows\.1: a BatchNorm has no counterpart"),
         ("zuko", "NSF (spline)", r"^transform\.transforms\.0: a MaskedAutoregressiveTransform"),
         ("FrEIA", "GraphINN that branches", r"^module_list\.4: node .* branches"),
-        ("FrEIA", "subnet with a forward of its own", r"^module_list\.0\.subnet2: a Residual"),
+        ("FrEIA", "subnet with a custom forward", r"^module_list\.0\.subnet2: a Residual"),
         ("glasflow", "CouplingNSF (spline)", r"^_transform\._transforms\.0: a Piecewise"),
         ("nessai", "pre_transform logit", r"^_transform\._transforms\.0\._transform: a Sigmoid"),
     ],

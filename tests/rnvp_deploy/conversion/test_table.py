@@ -1,15 +1,14 @@
-"""The table in docs/conversion.md says what the zoo shows.
+"""The table in docs/conversion.md lists the models of the zoo.
 
-To write it anew: RNVP_WRITE_DOCS=1 pytest tests/rnvp_deploy/conversion/test_table.py
+To rewrite it: RNVP_WRITE_DOCS=1 pytest tests/rnvp_deploy/conversion/test_table.py
 """
 
 import os
 from pathlib import Path
 
-from zoo.everything import LIBRARIES
-
 from rnvp_deploy.conversion.recognition import recognisable_scales
 from rnvp_deploy.networks import ACTIVATIONS
+from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion.md"
 BEGIN, END = "<!-- made by tests/rnvp_deploy/conversion/test_table.py -->\n", "<!-- end -->\n"
@@ -29,7 +28,7 @@ def table() -> str:
             "",
             f"Scale functions that are recognised (`rnvp_deploy.scales`): {known}.",
             "",
-            f"Activations that are recognised: {activations}.",
+            f"Supported activations: {activations}.",
             "",
         ]
     )

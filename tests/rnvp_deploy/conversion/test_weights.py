@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from zoo.nflows import SimpleRealNVP
 
 import rnvp_deploy
 from rnvp_deploy.conversion.weights import load_weights
 from rnvp_deploy.errors import ConversionError
+from tests.rnvp_deploy.conversion.zoo.nflows import SimpleRealNVP
 
 State = dict[str, Tensor]
 FIRST = "_transform._transforms.0.transform_net.initial_layer.weight"

@@ -168,13 +168,13 @@ REFUSED: dict[str, Maker] = {
     "IResNetLayer": lambda: sequence((Fm.IResNetLayer, {"internal_size": 8})).eval(),
     "InvertibleSigmoid": lambda: sequence((Fm.InvertibleSigmoid, {})).eval(),
     "InvAutoAct": lambda: sequence((Fm.InvAutoAct, {})).eval(),
-    "subnet with a forward of its own": lambda: lively(
+    "subnet with a custom forward": lambda: lively(
         sequence(with_subnet(Fm.GLOWCouplingBlock, Residual))
     ),
-    "clamp activation that is not listed": lambda: lively(
+    "unsupported clamp activation": lambda: lively(
         sequence(with_subnet(Fm.GLOWCouplingBlock, clamp_activation=torch.sin))
     ),
-    "FixedLinearTransform whose log-determinant is not its matrix's": inconsistent,
+    "FixedLinearTransform with a wrong log-determinant": inconsistent,
 }
 
 

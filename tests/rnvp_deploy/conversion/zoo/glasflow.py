@@ -47,7 +47,7 @@ REFUSED: dict[str, Maker] = {
     "MultivariateUniform base": real_nvp(
         distribution=MultivariateUniform(torch.zeros(D), torch.ones(D))
     ),
-    "scale activation that is not listed": real_nvp(scale_activation=lambda u: 2 + torch.sin(u)),
+    "unsupported scale activation": real_nvp(scale_activation=lambda u: 2 + torch.sin(u)),
 }
 
 

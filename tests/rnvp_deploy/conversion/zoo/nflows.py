@@ -63,7 +63,7 @@ def sequential(inputs: int, outputs: int) -> nn.Module:
     )  # fmt: skip
 
 
-class UnknownScale(transforms.AffineCouplingTransform):
+class NoScaleOfOurs(transforms.AffineCouplingTransform):
     def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         k = self.num_transform_features
         return torch.exp(torch.sin(parameters[:, k:])), parameters[:, :k]
@@ -177,13 +177,11 @@ REFUSED: dict[str, Maker] = {
     "unconditional transform of the passive half": lambda: lively(
         flow(coupling(unconditional_transform=lambda features: ActNorm(features)))
     ),
-    "scale function that is not listed": lambda: lively(flow(coupling(UnknownScale))),
-    "network of one's own that computes more than what it wraps": lambda: lively(
+    "unsupported scale function": lambda: lively(flow(coupling(NoScaleOfOurs))),
+    "custom network that computes more than the network it wraps": lambda: lively(
         flow(coupling(net=lambda i, o: Unlike(nn.Linear(i, o))))
     ),
-    "activation that is not listed": lambda: lively(
-        flow(coupling(net=residual(activation=torch.frac)))
-    ),
+    "unsupported activation": lambda: lively(flow(coupling(net=residual(activation=torch.frac)))),
     "other base distributions": lambda: lively(
         flow(coupling(), base=distributions.ConditionalIndependentBernoulli([D]))
     ),

@@ -89,9 +89,9 @@ SUPPORTED: dict[str, Maker] = {
 
 REFUSED: dict[str, Maker] = {
     "training mode": lambda: stacked_NVP(4, 2, 16, 2),
-    "as many flips as bijectors are needed": misfit,
+    "fewer flips than bijectors": misfit,
     "flipped halves of unequal sizes": lopsided,
-    "other names than sig_net, mu_net and k": lambda: OtherNames().eval(),
+    "attributes other than sig_net, mu_net and k": lambda: OtherNames().eval(),
 }
 
 
