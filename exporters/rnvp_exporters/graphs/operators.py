@@ -51,7 +51,8 @@ def _(terms: list[Tensor]) -> Tensor:
 
 def _onnx_total(terms: Any) -> Any:
     whole: Any = op.Sum(*terms) if len(terms) > 1 else terms[0]
-    return op.ReduceSum(whole, op.Constant(value_ints=[1]), keepdims=0)
+    last_axis: Any = op.Constant(value_ints=[1])
+    return op.ReduceSum(whole, last_axis, keepdims=0)
 
 
 PLAIN = Operators(noise.normals, _total)
