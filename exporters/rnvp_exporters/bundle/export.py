@@ -1,4 +1,4 @@
-"""``export``: a trained flow becomes a bundle, proven, and published whole or not at all."""
+"""``export``: write the bundle of a trained flow, atomically, after its graphs are checked."""
 
 import copy
 import hashlib
@@ -58,19 +58,22 @@ def export(
     """Write the bundle ``target`` of a flow, or of the checkpoint at a path.
 
     Args:
-        formats: ``onnx`` (always written: it is what the runtime runs), ``torchscript``, ``pt2``.
+        source: a flow, or the path of a checkpoint such as ``model.pt``.
+        target: the folder to write, such as ``model.rnvp``.
+        formats: ``onnx`` (always written: the runtime runs it), ``torchscript``, ``pt2``.
         dtype: of the graphs, ``float32`` or ``float64``.
-        opset: 18 … 23. 18 runs everywhere.
-        force: replace a bundle that is there already.
-        progress: told in a few words what is being done.
+        opset: of the ONNX graphs, 18 … 23. Every supported onnxruntime runs 18.
+        force: replace an existing bundle.
+        progress: called with a short description of each step before it starts.
 
     Returns:
         The manifest, with the parity of every output.
 
     Raises:
-        CheckpointError: the path holds no checkpoint of ours.
-        ParityError: a graph is not the same function as the flow. Nothing is published.
-        ExportError: the target is there already, or an option has no such value.
+        CheckpointError: ``source`` is not a checkpoint of rnvp-deploy.
+        ParityError: the error of an exported graph is too large. Nothing is published.
+        ExportError: the target exists, an option's value is not supported, or a weight is NaN
+            or infinite.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
