@@ -38,6 +38,7 @@ class Plan:
 
 
 def contestant_name(competitor: str, threads: int) -> str:
+    """The key of a competitor's times in the results: its name and its number of threads."""
     return f"{competitor} ×{threads}"
 
 

@@ -98,5 +98,6 @@ def duration(seconds: float) -> str:
 
 
 def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

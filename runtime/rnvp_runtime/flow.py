@@ -128,7 +128,13 @@ class Flow:
     def forward(
         self, x: Any, context: Any = None, *, return_log_prob: bool = False
     ) -> Array | tuple[Array, Array]:
-        """The latent z of x: (n, dim); with ``return_log_prob`` also log p(x): (n,), nats."""
+        """The latent z of x: (n, dim).
+
+        Args:
+            x: (n, dim).
+            context: (n, context_dim), for a conditional flow.
+            return_log_prob: also return log p(x): (n,), nats.
+        """
         return _one_or_two(self._map("density", _names("z", return_log_prob), "x", x, context))
 
     @overload
@@ -142,7 +148,13 @@ class Flow:
     def inverse(
         self, z: Any, context: Any = None, *, return_log_prob: bool = False
     ) -> Array | tuple[Array, Array]:
-        """The x whose latent is z: (n, dim); with ``return_log_prob`` also log p(x): (n,), nats."""
+        """The x whose latent is z: (n, dim).
+
+        Args:
+            z: (n, dim).
+            context: (n, context_dim), for a conditional flow.
+            return_log_prob: also return log p(x): (n,), nats.
+        """
         return _one_or_two(self._map("inverse", _names("x", return_log_prob), "z", z, context))
 
     @overload
@@ -194,6 +206,9 @@ class Flow:
 
         Returns:
             x, (n, dim); with ``return_log_prob`` the pair of x and log_prob, (n,), in nats.
+
+        Raises:
+            InputError: an argument is out of its range, or the context does not fit.
         """
         n, start = operator.index(n), operator.index(start)
         if n < 0 or start < 0 or start + n >= 2**63:

@@ -79,8 +79,9 @@ def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, expor
     """The host lets browsers keep every file for an hour. After the redeploy the sampler is in the
     browser's cache and the density is not."""
     shutil.copytree(exports["new"], own / "next.rnvp")
-    draw = "const flow = await load(source, { ort }); return (await flow.sample(5, { seed: 1 })).x.data;"
-    score = "const flow = await load(source, { ort }); return flow.logProb([[0, 0]]);"
+    opened = "const flow = await load(source, { ort });"
+    draw = f"{opened} return (await flow.sample(5, {{ seed: 1 }})).x.data;"
+    score = f"{opened} return flow.logProb([[0, 0]]);"
     with serving(root, headers={"Cache-Control": "max-age=3600"}) as url:
         before, after = driver.run(
             CACHED,

@@ -112,6 +112,7 @@ def _affine(dim: int = 2, context_dim: int = 0) -> Affine:
 def write_bundle(
     folder: Path, dim: int = 2, context_dim: int = 0, dtype: str = "float32", width: int = 128
 ) -> Path:
+    """Write a bundle whose flow is one affine map; return ``folder``."""
     folder.mkdir()
     graphs = {}
     for name in ("density", "inverse", "sampler"):

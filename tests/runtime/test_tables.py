@@ -31,6 +31,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def numeric(path: Path, names: list[str], **options: Any) -> Any:
+    """All rows of the columns ``names`` as one array."""
     return np.concatenate([batch.numeric(names) for batch in open_table(path, **options)])
 
 

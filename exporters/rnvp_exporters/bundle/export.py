@@ -1,4 +1,4 @@
-"""``export``: a trained flow becomes a bundle, proven, and published whole or not at all."""
+"""``export``: write the bundle of a trained flow, atomically, after its graphs are checked."""
 
 import copy
 import hashlib
@@ -74,10 +74,11 @@ def export(
         The manifest, with the parity of every output.
 
     Raises:
-        CheckpointError: the file at the path is not an rnvp-deploy checkpoint.
-        ParityError: a graph is not the same function as the flow. Nothing is published.
+        CheckpointError: ``source`` is not an rnvp-deploy checkpoint.
+        ParityError: the error of an exported graph is too large. Nothing is published.
         PrecisionError: the flow is not usable in ``dtype``, or overflows. Nothing is published.
-        ExportError: the target exists, or an option has an unknown value.
+        ExportError: the target exists, an option's value is not supported, or a weight is NaN or
+            infinite.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)

@@ -132,18 +132,18 @@ class Manifest:
     columns: tuple[str, ...]  # d names
     context_columns: tuple[str, ...]  # c names
     dtype: str  # of all float tensors: "float32" or "float64"
-    opset: int
-    ir_version: int
+    opset: int  # of the ONNX graphs
+    ir_version: int  # of the ONNX files
     min_onnxruntime: str  # e.g. "1.21"
-    flow: FlowSummary
+    flow: FlowSummary  # what the flow consists of
     graphs: dict[str, Graph]  # density, inverse, sampler
-    parity: tuple[Parity, ...]
+    parity: tuple[Parity, ...]  # one for each output of each graph and format
     files: dict[str, FileRecord]  # POSIX path below the bundle -> record; all but manifest.json
     versions: dict[str, str]  # of what exported it: rnvp-deploy, torch, onnx, onnxruntime
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint  # what was exported
     precision: Precision | None = None  # None: exported before this was measured
-    format: str = FORMAT
-    version: int = VERSION
+    format: str = FORMAT  # always FORMAT
+    version: int = VERSION  # of the format
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other.
@@ -199,7 +199,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The manifest in the JSON ``text``; raises as `read` does."""
+        """The manifest in the JSON ``text``.
+
+        Raises:
+            BundleError: as `read`.
+        """
         try:
             found = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
@@ -228,7 +232,13 @@ class Manifest:
         return json.dumps(head | record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def parity_of(self, graph: str, output: str, format: str = "onnx") -> Parity | None:
-        """The parity measured for one output of one graph; None if there is none."""
+        """The parity measured for one ``output`` of one ``graph``; None if there is none.
+
+        Args:
+            graph: ``density``, ``inverse`` or ``sampler``.
+            output: ``log_prob``, ``z`` or ``x``.
+            format: ``onnx``, ``torchscript`` or ``pt2``.
+        """
         wanted = (graph, output, format)
         return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)
 
