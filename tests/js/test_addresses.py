@@ -35,7 +35,9 @@ def visit(request, driver, root):
 
 
 @pytest.mark.parametrize("query", ["?sig=abc", "?X-Amz-Signature=a%2Fb%3D&expires=9"])
-@pytest.mark.parametrize("kind", ["args.address + args.query", "new URL(args.address + args.query)"])
+@pytest.mark.parametrize(
+    "kind", ["args.address + args.query", "new URL(args.address + args.query)"]
+)
 def test_the_query_of_the_address_is_kept_for_every_file(visit, page, root, expected, query, kind):
     """A signed address permits a file only with its signature."""
     seen = []

@@ -44,8 +44,8 @@ def test_a_project_builds_runs_and_gives_pythons_numbers(request, kit, host: Hos
 
 @pytest.mark.slow
 def test_vites_dev_server_without_the_setting_says_what_to_set(npm, kit) -> None:
-    """Vite 8 moves the package away from its worker, unless it is told not to."""
-    host = BY_NAME["Vite 8, dev server"]
+    """Vite 5 to 7 move the package away from its worker, unless they are told not to."""
+    host = BY_NAME["Vite 7, dev server"]
     plain = replace(host, files={**host.files, "vite.config.js": "export default {};"})
     told = answer_of(plain, kit)
     assert "EngineError: the worker's script http://127.0.0.1" in told["error"]
@@ -67,8 +67,9 @@ def test_a_bundle_without_onnxruntimes_address_says_what_to_pass(npm, kit, name:
     host = BY_NAME[name]
     app = host.files["app.js"].replace('{ ort: "/onnxruntime/" }', "{}")
     told = answer_of(replace(host, files={**host.files, "app.js": app}), kit)
-    assert "EngineError: onnxruntime-web's files cannot be found from inside a bundle" in (
-        told["error"]
+    assert (
+        "EngineError: onnxruntime-web's files cannot be found from inside a bundle"
+        in (told["error"])
     )
     assert "pass {ort: the folder's URL}" in told["error"]
 

@@ -150,7 +150,9 @@ def test_the_types_are_what_a_strict_consumer_needs(here, packages, tmp_path, op
 
 def test_the_methods_are_those_of_a_typed_array(driver) -> None:
     """None is left out above."""
-    names = driver.run("return Object.getOwnPropertyNames(Object.getPrototypeOf(Float32Array).prototype);")
+    names = driver.run(
+        "return Object.getOwnPropertyNames(Object.getPrototypeOf(Float32Array).prototype);"
+    )
     listed = {re.match(r"\w+", method).group() for method in METHODS.split("\n") if method}
     assert listed == set(names) - {"constructor"}
 

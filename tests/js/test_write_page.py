@@ -13,7 +13,13 @@ import rnvp_exporters
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_exporters import command
 from rnvp_exporters.errors import ExportError
-from rnvp_exporters.web import ONNXRUNTIME_WEB, SERVED_AS, WASM_BUILD, find_onnxruntime_web, write_page
+from rnvp_exporters.web import (
+    ONNXRUNTIME_WEB,
+    SERVED_AS,
+    WASM_BUILD,
+    find_onnxruntime_web,
+    write_page,
+)
 from rnvp_runtime import BundleError
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js" / "package.json"
