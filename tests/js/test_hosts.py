@@ -1,6 +1,6 @@
-"""Bundlers and module systems: one of each kind, built and run. `python -m tests.js.hosts` runs all.
+"""Bundlers and module systems: one of each kind, built and run.
 
-The bundlers come from npm; where it cannot be reached, these tests are skipped.
+`python -m tests.js.hosts` runs all of them. The bundlers come from npm; where it cannot be reached, these tests are skipped.
 """
 
 import shutil
@@ -78,5 +78,5 @@ def test_a_host_that_gives_other_numbers_fails(kit) -> None:
     """The comparison of the tests above can fail."""
     host = BY_NAME["Node, ES module"]
     wrong = host.files["program.mjs"].replace("seed: 7", "seed: 8")
-    with pytest.raises(Failed, match="x is .* expected"):
+    with pytest.raises(Failed, match=r"x is .* expected"):
         check(replace(host, files={"program.mjs": wrong}), kit)

@@ -1,7 +1,7 @@
 """onnxruntime-node writes no file and looks up no host, unless the user has asked for it.
 
-onnxruntime 1.29 and newer has telemetry on by default. Name look-ups are seen by a small library that
-is loaded before the C library and refuses each of them.
+onnxruntime 1.29 and newer has telemetry on by default. A small library, loaded before the C
+library, records name look-ups and refuses each of them.
 """
 
 import os

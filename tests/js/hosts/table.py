@@ -136,30 +136,24 @@ def _webpack(version: str, tried: bool = False) -> list[Host]:
     ]
 
 
-NEXT_PAGE = (
-    """
+NEXT_PAGE = """
 "use client";
 import { useEffect } from "react";
 import { load } from "rnvp-runtime";
 async function main() {
-  const flow = await load("/model.rnvp", { ort: "/onnxruntime/" });%s}
+  const flow = await load("/model.rnvp", { ort: "/onnxruntime/" });LOAD}
 export default function Page() {
   useEffect(() => { window.answer = main().catch((error) => ({ error: `${error}` })); }, []);
   return null;
 }
-"""
-    % LOAD
-)
-NEXT_ROUTE = (
-    """
+""".replace("LOAD", LOAD)
+NEXT_ROUTE = """
 import { load } from "rnvp-runtime";
 export const dynamic = "force-dynamic";
 async function main() {
-  const flow = await load(process.env.RNVP_BUNDLE);%s}
+  const flow = await load(process.env.RNVP_BUNDLE);LOAD}
 export const GET = async () => Response.json(await main());
-"""
-    % LOAD
-)
+""".replace("LOAD", LOAD)
 NEXT_LAYOUT = """
 export default function Layout({ children }) {
   return <html lang="en"><body>{children}</body></html>;
