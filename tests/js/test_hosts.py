@@ -1,6 +1,7 @@
 """Bundlers and module systems: one of each kind, built and run.
 
-`python -m tests.js.hosts` runs all of them. The bundlers come from npm; where it cannot be reached, these tests are skipped.
+`python -m tests.js.hosts` runs all of them. The bundlers come from npm; where it cannot be reached,
+their tests are skipped.
 """
 
 import shutil
