@@ -157,7 +157,8 @@ def _coarse_columns(
     flow: RNVP, dtype: str, x: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> str:
     """The columns whose values the dtype cannot tell apart, in a sentence; empty if there are
-    none."""
+    none.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         middle = np.median(x, axis=0)
         step = np.abs(np.spacing(middle.astype(dtype))).astype(np.float64)
