@@ -94,8 +94,8 @@ def some_context(flow: RNVP, rows: int, units: Units = FAR_FROM_1) -> Tensor | N
     return units.context_loc + units.context_scale * context
 
 
-def some_data(flow: RNVP, rows: int = 64) -> Tensor:
+def some_data(flow: RNVP, rows: int = 64, units: Units = FAR_FROM_1) -> Tensor:
     """(rows, d) float64 points that the flow makes of standard normal latents."""
     draw = torch.Generator().manual_seed(6)
     z = torch.randn(rows, flow.dim, generator=draw, dtype=torch.float64)
-    return flow.inverse(z, some_context(flow, rows))
+    return flow.inverse(z, some_context(flow, rows, units))
