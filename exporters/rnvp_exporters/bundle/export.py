@@ -31,7 +31,7 @@ from rnvp_exporters.graphs import (
 from rnvp_exporters.lowering import Lowered, lower
 from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
-from rnvp_exporters.proof.running import GraphFunction, engine
+from rnvp_exporters.proof.running import GraphFunction, open_graph
 from rnvp_runtime.bundle import manifest as bundle
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.publishing import check_folder_target, publish_folder
@@ -157,7 +157,7 @@ def _write(
         drawn = probes.probe(flow, graph, getattr(torch, dtype), exact=lowered.halves_apart)
         chosen = vectors.choose_vectors(flow, drawn)
         for format, content in traced_graph.contents.items():
-            run = traced_graph.run if format == "onnx" else engine(graph, content, format)
+            run = traced_graph.run if format == "onnx" else open_graph(graph, content, format)
             records += parity.check(chosen, run, format)
             (folder / traced_graph.files[format]).write_bytes(content)
         sensitivities.append(vectors.sensitivity(flow, chosen))
@@ -229,7 +229,7 @@ def _trace(
         contents[format] = trace(graph, lowered, real, format, options.opset)
         if format == "onnx":
             contents[format], nodes = _labelled(contents[format], graph, flow, bundle_id)
-    return _Traced(graph, contents, nodes, engine(graph, contents["onnx"], "onnx"))
+    return _Traced(graph, contents, nodes, open_graph(graph, contents["onnx"], "onnx"))
 
 
 def identify(flow: RNVP, dtype: str, opset: int) -> str:
