@@ -13,10 +13,10 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from packaging.version import Version
-from rnvp_runtime.bundle.manifest import Manifest
-from rnvp_runtime.bundle.verification import verify
 
 import rnvp_runtime
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.verification import verify
 from tests.versions.bundles import KINDS, ROWS, SEED, write
 
 Array = NDArray[Any]
