@@ -29,7 +29,7 @@ ONNXRUNTIME_WEB = "1.30.0"
 """The onnxruntime-web that the page is tested with."""
 
 WASM_BUILD = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-# Some hosts serve .mjs as application/octet-stream, which browsers refuse to run: the page's are .js.
+# Some hosts serve .mjs as application/octet-stream, which browsers refuse to run.
 SERVED_AS = {name: name.replace(".mjs", ".js") for name in WASM_BUILD}
 BUNDLE = "model.rnvp"
 VARIABLE = "RNVP_ONNXRUNTIME_WEB"

@@ -175,7 +175,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(driver, own, file: str) -> N
     path = own / "model.rnvp" / file
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(JavaScriptError, match="BundleError: .* is not a regular file"):
+    with pytest.raises(JavaScriptError, match=r"BundleError: .* is not a regular file"):
         driver.run(SAMPLE, source=str(own / "model.rnvp"))
     path.unlink()
 
@@ -185,7 +185,7 @@ def test_a_file_without_end_is_refused(driver, own, file: str) -> None:
     path = own / "model.rnvp" / file
     path.unlink()
     path.symlink_to("/dev/zero")
-    with pytest.raises(JavaScriptError, match="BundleError: .* is not a regular file"):
+    with pytest.raises(JavaScriptError, match=r"BundleError: .* is not a regular file"):
         driver.run(SAMPLE, source=str(own / "model.rnvp"))
 
 
