@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.errors import InputError, TableError
 from rnvp_runtime.flow import Flow
-from rnvp_runtime.tables import FORMATS, Batch, Column, Gaps, Table, TableFormat, open_table
+from rnvp_runtime.tables import (
+    FORMATS,
+    Batch,
+    Column,
+    Gaps,
+    Table,
+    TableFormat,
+    ahead,
+    open_table,
+)
 
 __all__ = ["ScoredRows", "score_table"]
 
@@ -38,6 +47,8 @@ def score_table(
     advice: str = "correct them, or pass nan='keep'",
 ) -> Iterator[ScoredRows]:
     """Score every row of ``table``, in constant memory.
+
+    The next rows are read, by another thread, while the flow scores the last ones.
 
     Columns are found by name, those of the context too. A table without names holds the flow's
     columns in order, then the context's.
@@ -81,8 +92,7 @@ def _scored(
     flow: Flow, table: Table, names: Sequence[str], into: TableFormat, advice: str | None
 ) -> Iterator[ScoredRows]:
     gaps = Gaps()
-    for batch in table:
-        numbers = batch.numeric(names)
+    for batch, numbers in ahead((batch, batch.numeric(names)) for batch in table):
         if advice is not None:
             gaps.add(numbers, batch.first_row)
         context = numbers[:, flow.dim :] if flow.context_dim else None
