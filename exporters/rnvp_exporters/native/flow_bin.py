@@ -49,8 +49,30 @@ INVERTED, TAKES_CONTEXT, CENTRED, GATED = 1, 2, 4, 1
 ACTIVATION_NUMBERS = {
     name: number
     for number, name in enumerate(
-        "identity relu leaky_relu tanh sigmoid silu elu selu softplus gelu_tanh gelu sin exp multiply "
-        "clamp_exp softsign log_sigmoid mish hard_tanh relu6 hard_sigmoid hard_swish".split()
+        [
+            "identity",
+            "relu",
+            "leaky_relu",
+            "tanh",
+            "sigmoid",
+            "silu",
+            "elu",
+            "selu",
+            "softplus",
+            "gelu_tanh",
+            "gelu",
+            "sin",
+            "exp",
+            "multiply",
+            "clamp_exp",
+            "softsign",
+            "log_sigmoid",
+            "mish",
+            "hard_tanh",
+            "relu6",
+            "hard_sigmoid",
+            "hard_swish",
+        ]
     )
 }
 """The number of each activation in the format. A new one goes to the end."""
@@ -122,7 +144,7 @@ class _Writer:
                 self._coupling(step)
             case ir.Linear(weight, bias):
                 self._record(_Record(LINEAR, len(bias), len(bias)))
-                inverse = np.linalg.inv(weight)
+                inverse = ir.networks.freeze(np.linalg.inv(weight))
                 self._weights(weight, bias, inverse, -inverse @ bias)
             case ir.DiagonalAffine(loc, log_scale):
                 self._record(_Record(AFFINE, len(loc), len(loc)))
@@ -146,9 +168,7 @@ class _Writer:
             sig = scale_outputs(sig, rewritten.gain * ones, rewritten.shift * ones)
         name, parameters = _scale(rewritten.scale)
         networks = (coupling.trunk if sig or mu else (), sig, mu)
-        record = _Record(
-            COUPLING, len(coupling.passive), moved, name, flags, parameters=parameters
-        )
+        record = _Record(COUPLING, len(coupling.passive), moved, name, flags, parameters=parameters)
         self._record(record)
         self.numbers(coupling.passive)
         self.numbers(coupling.active)
