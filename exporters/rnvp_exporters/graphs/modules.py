@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rnvp_exporters.graphs.operators import PLAIN, Operators
 from rnvp_exporters.graphs.steps import DiagonalStep, Direction, Join, Split, step
-from rnvp_exporters.lowering import Lowered, PlacedCoupling
+from rnvp_exporters.lowering import Lowered
 
 __all__ = ["Density", "Inverse", "Sampler", "TransformStack"]
 
@@ -96,29 +96,33 @@ class TransformStack(nn.Module):
         self.steps = nn.ModuleList(
             [step(value, lowered.parts, direction, operators) for value in steps]
         )
-        self.writes = [value.writes if isinstance(value, PlacedCoupling) else 0 for value in steps]
         self.widths = [len(part) for part in lowered.parts]
         width = self.widths[0]
         spread = torch.full((width,), constant / width, dtype=torch.float64)
         self.register_buffer("constant", spread)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x, terms = self.moved(x, context)
+        return x, self.total(terms)
+
+    def moved(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The coordinates at the end, (n, d), and the σ of every coupling, each (n, width)."""
         if self.entry is not None:
             x = self.entry(x)
         parts = self.split(x)
-        terms: dict[int, list[Tensor]] = {self.widths[0]: []}
-        for module, written in zip(self.steps, self.writes, strict=True):
-            log_scale = module(parts, context)
-            if log_scale is not None:
-                terms.setdefault(self.widths[written], []).append(log_scale)
+        log_scales = [module(parts, context) for module in self.steps]
         x = self.join(parts)
         if self.exit is not None:
             x = self.exit(x)
-        terms[self.widths[0]].append(self.constant)
-        return x, self._total(list(terms.values()))
+        return x, [log_scale for log_scale in log_scales if log_scale is not None]
 
-    def _total(self, groups: list[list[Tensor]]) -> Tensor:
-        log_det = self.operators.total(groups[0]) if len(groups[0]) > 1 else groups[0][0].sum()
-        for group in groups[1:]:
+    def total(self, terms: list[Tensor]) -> Tensor:
+        """log |det|, (n,), from the σ that ``moved`` returns."""
+        groups: dict[int, list[Tensor]] = {self.widths[0]: []}
+        for term in terms:
+            groups.setdefault(term.shape[-1], []).append(term)
+        first, *others = groups.values()
+        log_det = self.operators.total([*first, self.constant]) if first else self.constant.sum()
+        for group in others:
             log_det = log_det + self.operators.total(group)
         return log_det
