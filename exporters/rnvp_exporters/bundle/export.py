@@ -15,9 +15,11 @@ import torch
 
 import rnvp_deploy
 from rnvp_deploy import RNVP
+from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.plain import to_plain
 from rnvp_exporters.bundle import card, report
 from rnvp_exporters.bundle.describe import summarise
+from rnvp_exporters.bundle.reference import reference
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import (
     FORMATS,
@@ -75,10 +77,10 @@ def export(
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
     _check_options(target, formats, dtype, opset, force)
-    checkpoint_sha = None
+    checkpoint_sha, training = None, {}
     if not isinstance(source, RNVP):
         flow = rnvp_deploy.load(source)
-        checkpoint_sha = _sha256(Path(source))
+        checkpoint_sha, training = _sha256(Path(source)), read_training(source)
     else:
         flow = copy.deepcopy(source).eval()
     _check_weights(flow)
@@ -88,7 +90,8 @@ def export(
         ) as work,
         _one_thread(),
     ):
-        return _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, tell)
+        known = reference(flow, training)
+        return _write(work, target.name, flow, formats, dtype, opset, checkpoint_sha, known, tell)
 
 
 def _check_options(
@@ -121,6 +124,7 @@ def _write(
     dtype: str,
     opset: int,
     checkpoint_sha: str | None,
+    known: bundle.Reference | None,
     tell: Progress,
 ) -> Manifest:
     real = getattr(torch, dtype)
@@ -165,6 +169,7 @@ def _write(
         files=_records(folder),
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
         checkpoint=bundle.Checkpoint(sha256=checkpoint_sha),
+        reference=known,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from rnvp_exporters.graphs.exact_scalars import ScalarsAsTensors
@@ -60,9 +60,8 @@ def gradient(lowered: Lowered, operators: Operators, dtype: torch.dtype) -> Grap
         for node in list(module.graph.nodes):
             rewrite(module, node, operators)
     module.graph.eliminate_dead_code()
-    module.delete_all_unused_submodules()
     module.recompile()
-    return _named(module, stack)
+    return module
 
 
 def _remove_copies(module: GraphModule, node: Node, operators: Operators) -> None:
@@ -111,7 +110,8 @@ def _transposed_product(node: Node) -> tuple[Node, Node] | None:
     if node.target != aten.mm.default:
         return None
     g, right = node.args
-    assert isinstance(g, Node) and isinstance(right, Node)
+    assert isinstance(g, Node)
+    assert isinstance(right, Node)
     if right.target != aten.t.default or not _is_constant(weight := right.args[0]):
         return None
     return g, weight
@@ -131,8 +131,3 @@ _REWRITES: tuple[Callable[[GraphModule, Node, Operators], None], ...] = (
     _exact_numbers,
     _fuse_products,
 )
-
-
-def _named(module: GraphModule, stack: TransformStack) -> GraphModule:
-    """The module with the buffers' own names, for a reader of the graph."""
-    return module

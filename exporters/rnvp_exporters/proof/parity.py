@@ -147,4 +147,5 @@ def _bad_value(inputs: Arrays, row: int) -> str:
 
 
 def _unit(output: str) -> str:
-    return {"log_prob": "nats", "x": "standard deviations"}.get(output, "latent units")
+    units = {"log_prob": "nats", "x": "standard deviations", "z": "latent units"}
+    return units.get(output, "nats per standard deviation")

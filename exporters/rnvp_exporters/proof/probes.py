@@ -42,11 +42,12 @@ class Probe:
 
     Of the rows, the first DATA_ROWS are like data, the others lie in the tails. ``scale`` is the
     unit of each output's columns: 1 for log_prob (nats) and z, for x the column's standard
-    deviation. ``eager``: eager's own error in those units, the largest over a few runs that differ
-    by roundings (see ``probe``); ``rows``: the largest of these runs on each row; ``floor``: what
-    one rounding of the output costs, below which no error is told from another. ``broken``: rows
-    with NaN and infinities among whole ones, with eager's outputs; ``exact``: whether the graph
-    must give NaN for NaN and infinity for infinity in every element.
+    deviation, for a gradient one nat for each standard deviation. ``eager``: eager's own error in
+    those units, the largest over a few runs that differ by roundings (see ``probe``); ``rows``: the
+    largest of these runs on each row; ``floor``: what one rounding of the output costs, below which
+    no error is told from another. ``broken``: rows with NaN and infinities among whole ones, with
+    eager's outputs; ``exact``: whether the graph must give NaN for NaN and infinity for infinity in
+    every element.
     """
 
     graph: GraphDefinition
@@ -89,7 +90,7 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
     for name, true in truth.items():
         columns = true.reshape(len(true), -1)
         finite = columns[:DATA_ROWS][np.isfinite(columns[:DATA_ROWS]).all(1)]
-        scale[name] = finite.std(0) if name == "x" else np.ones(columns.shape[1])
+        scale[name] = _unit_size(name, finite, inputs)
         scale[name] = np.maximum(scale[name], np.finfo(np.float32).tiny)
         strayed = [errors(run[name], true, scale[name]) * finer for run in (*engines, *jittered)]
         rows[name] = np.max(strayed, axis=0)
@@ -108,7 +109,18 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
     if graph.name != "sampler":
         sick = _break(graph, inputs)
         broken = sick, eager(copy.deepcopy(flow).to(dtype), graph, sick)
+    exact = exact and graph.name != "gradient"  # inf − inf depends on the order of the sums
     return Probe(graph, dtype, inputs, truth, scale, spreads, rows, floor, broken, exact)
+
+
+def _unit_size(output: str, finite: NDArray[np.float64], inputs: Arrays) -> NDArray[np.float64]:
+    """The unit of each column of an output: see ``Probe.scale``."""
+    if output == "x":
+        return np.asarray(finite.std(0))
+    if output.startswith("grad_"):  # nats for each standard deviation of the input
+        deviation = inputs[output.removeprefix("grad_")][:DATA_ROWS].std(0)
+        return np.asarray(1 / np.maximum(deviation, np.finfo(np.float32).tiny))
+    return np.ones(finite.shape[1])
 
 
 def _jittered(flow: RNVP, graph: GraphDefinition, inputs: Arrays, seed: int) -> Arrays:
@@ -168,7 +180,7 @@ def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
         inputs["context"] = _exact(context.numpy())
         context = torch.from_numpy(inputs["context"])
     match graph.name:
-        case "density":
+        case "density" | "gradient":
             x = flow.inverse(torch.from_numpy(z), context).numpy()
             # Half of the tails are where data may stray: a box four deviations wide.
             data, stray = x[:DATA_ROWS], slice(rows - TAIL_ROWS // 2, rows)
@@ -188,6 +200,8 @@ def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
     if graph.name == "density":
         z, log_pz, log_jacob = flow(tensors["x"], context)
         return {"log_prob": (log_pz + log_jacob).double().numpy(), "z": z.double().numpy()}
+    if graph.name == "gradient":
+        return _differentiated(flow, graph, tensors)
     if graph.name == "sampler":
         real = np.float64 if flow.dtype == torch.float64 else np.float32
         count = int(inputs["count"])
@@ -195,6 +209,16 @@ def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
         tensors["z"] = torch.from_numpy(noise) * tensors["temperature"]
     x, log_prob = _back(flow, tensors["z"], context)
     return {"x": x.double().numpy(), "log_prob": log_prob.double().numpy()}
+
+
+def _differentiated(flow: RNVP, graph: GraphDefinition, tensors: dict[str, torch.Tensor]) -> Arrays:
+    """log_prob, and its derivatives by x and the context, by PyTorch's autograd."""
+    with torch.enable_grad():
+        leaves = [tensors[name].requires_grad_() for name in graph.inputs]
+        log_prob = flow.log_prob(*leaves)
+        gradients = torch.autograd.grad(log_prob.sum(), leaves, materialize_grads=True)
+    values = (log_prob.detach(), *gradients)
+    return {name: value.double().numpy() for name, value in zip(graph.outputs, values, strict=True)}
 
 
 def _back(
