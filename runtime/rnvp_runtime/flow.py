@@ -28,6 +28,9 @@ For the sampler it is 1: onnxruntime plans its memory for the count of the first
 another count without a plan.
 """
 
+_GRADIENT_ROWS = 256
+"""The most rows in a tile of the gradient graph, which keeps the activations of every layer."""
+
 
 def load(
     path: str | PathLike[str],
@@ -100,6 +103,7 @@ class Flow:
         self.context_columns: tuple[str, ...] = self.manifest.context_columns
         self._dtype = np.dtype(self.manifest.dtype)
         self._tile = rows_in_a_tile(self.manifest.flow.widths, self._dtype.itemsize)
+        self._gradient_tile = min(self._tile, _GRADIENT_ROWS)
         chosen = find_engine(engine)
         if self.providers:  # importing the engine takes time: only where there is more to check
             chosen.check(self.manifest, self.providers)
@@ -136,6 +140,24 @@ class Flow:
             return_log_prob: also return log p(x): (n,), nats.
         """
         return _one_or_two(self._map("density", _names("z", return_log_prob), "x", x, context))
+
+    def log_prob_and_grad(
+        self, x: ArrayLike | Any, context: ArrayLike | Any = None
+    ) -> tuple[Array, ...]:
+        """log p(x | context) and its derivatives.
+
+        Returns:
+            log_prob, (n,), nats, and ∂ log p / ∂x, (n, dim), nats per unit of each column. For a
+            conditional flow also ∂ log p / ∂context, (n, context_dim).
+
+        Raises:
+            BundleError: also if an rnvp-deploy without this graph wrote the bundle.
+
+        Example:
+            >>> log_prob, grad = flow.log_prob_and_grad(x)            # doctest: +SKIP
+        """
+        outputs = ("log_prob", "grad_x", *(("grad_context",) if self.context_dim else ()))
+        return tuple(self._map("gradient", outputs, "x", x, context))
 
     @overload
     def inverse(
@@ -313,18 +335,23 @@ class Flow:
         """``outputs`` of ``graph`` over all rows; ``inputs(low, high)`` are those of one tile."""
         few_rows = rows <= (1 if graph == "sampler" else _FEW_ROWS)
         run = self._graphs.get(graph, outputs, few_rows=few_rows)
-        if rows <= self._tile:
+        tile = self._gradient_tile if graph == "gradient" else self._tile
+        if rows <= tile:
             return run(inputs(0, rows))
-        results = [
-            np.empty((rows, self.dim)[: 1 if o == "log_prob" else 2], self._dtype) for o in outputs
-        ]
+        results = [np.empty((rows, *self._width(output)), self._dtype) for output in outputs]
 
         def one_tile(low: int, high: int) -> None:
             for whole, part in zip(results, run(inputs(low, high)), strict=True):
                 whole[low:high] = part
 
-        over_tiles(one_tile, rows, self._tile, self.threads)
+        over_tiles(one_tile, rows, tile, self.threads)
         return results
+
+    def _width(self, output: str) -> tuple[int, ...]:
+        """The shape of one row of ``output``."""
+        if output == "log_prob":
+            return ()
+        return (self.context_dim if output == "grad_context" else self.dim,)
 
 
 def _load_again(path: str, threads: int, engine: str, providers: tuple[Provider, ...]) -> Flow:

@@ -15,9 +15,11 @@ import torch
 
 import rnvp_deploy
 from rnvp_deploy import RNVP
+from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.plain import to_plain
 from rnvp_exporters.bundle import card, report
 from rnvp_exporters.bundle.describe import summarise
+from rnvp_exporters.bundle.reference import reference
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import (
     FORMATS,
@@ -83,10 +85,10 @@ def export(
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
     check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
-    checkpoint_sha = None
+    checkpoint_sha, training = None, {}
     if not isinstance(source, RNVP):
         flow = rnvp_deploy.load(source)
-        checkpoint_sha = _sha256(Path(source))
+        checkpoint_sha, training = _sha256(Path(source)), read_training(source)
     else:
         flow = copy.deepcopy(source).eval()
     options = _Options(
@@ -102,7 +104,8 @@ def export(
         ) as work,
         _one_thread(),
     ):
-        return _write(work, target.name, flow, options, checkpoint_sha, tell)
+        known = reference(flow, training)
+        return _write(work, target.name, flow, options, checkpoint_sha, known, tell)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def _write(
     flow: RNVP,
     options: _Options,
     checkpoint_sha: str | None,
+    known: bundle.Reference | None,
     tell: Progress,
 ) -> Manifest:
     dtype, bundle_id = options.dtype, identify(flow, options.dtype, options.opset)
@@ -188,6 +192,7 @@ def _write(
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
         checkpoint=bundle.Checkpoint(sha256=checkpoint_sha),
         precision=precision,
+        reference=known,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
 
-from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.spool import Spool
 
 __all__ = ["LocalFile", "RemoteFile", "Source", "StreamFile", "find_sources"]
@@ -156,7 +156,9 @@ def _of_data(paths: list[Any], folder: str) -> list[Any]:
     kept = [p for p in paths if not any(part.startswith((".", "_")) for part in p.parts)]
     if not kept:
         raise TableError(f"{folder} is a folder without a table in it")
-    if keys := sorted({part.partition("=")[0] for p in kept for part in p.parts[:-1] if "=" in part}):
+    if keys := sorted(
+        {part.partition("=")[0] for p in kept for part in p.parts[:-1] if "=" in part}
+    ):
         raise TableError(
             f"{folder} is partitioned by {', '.join(keys)}, which its files do not hold: give a "
             f"pattern of files, such as {folder}/*/*.parquet"
