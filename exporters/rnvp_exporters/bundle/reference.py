@@ -38,8 +38,7 @@ def reference(flow: RNVP, training: Mapping[str, Any]) -> Reference | None:
 def _of_training(summary: TrainingSummary) -> Reference:
     at = [COLUMN_LEVELS.index(level) for level in (LOW, MEDIAN, HIGH)]
     columns = [
-        ColumnReference(*(column.quantiles[i] for i in at), column.deviation)
-        for column in summary.columns
+        _column([column.quantiles[i] for i in at], column.deviation) for column in summary.columns
     ]
     return Reference(
         "held-out rows",
@@ -65,10 +64,15 @@ def _of_samples(flow: RNVP) -> Reference | None:
         LOG_PROB_LEVELS,
         _quantiles(log_prob, LOG_PROB_LEVELS),
         tuple(
-            ColumnReference(*_quantiles(column, (LOW, MEDIAN, HIGH)), float(column.std()))
+            _column(_quantiles(column, (LOW, MEDIAN, HIGH)), float(column.std()))
             for column in columns
         ),
     )
+
+
+def _column(quantiles: Sequence[float], deviation: float) -> ColumnReference:
+    low, median, high = quantiles
+    return ColumnReference(low, median, high, deviation)
 
 
 def _quantiles(values: NDArray[np.float64], levels: Sequence[float]) -> tuple[float, ...]:

@@ -45,7 +45,8 @@ def gradient(lowered: Lowered, operators: Operators, dtype: torch.dtype) -> Grap
             z, log_scales = stack(*given)
             return z, *log_scales
 
-        (z, *log_scales), pullback = torch.func.vjp(forward, *inputs)
+        outputs, pullback = torch.func.vjp(forward, *inputs)  # type: ignore[misc]
+        z, *log_scales = outputs
         # log p = Σσ − ½ Σz² + constant: its derivative is −z by z, and 1 by every σ.
         gradients = pullback((-z, *(one.expand_as(log_scale) for log_scale in log_scales)))
         return stack.log_prob(z, log_scales), *gradients
@@ -65,11 +66,13 @@ def gradient(lowered: Lowered, operators: Operators, dtype: torch.dtype) -> Grap
 
 def _remove_copies(module: GraphModule, node: Node, operators: Operators) -> None:
     if node.target in (aten.detach.default, aten.lift_fresh_copy.default, aten.alias.default):
-        node.replace_all_uses_with(node.args[0])
+        source = node.args[0]
+        assert isinstance(source, Node)
+        node.replace_all_uses_with(source)
 
 
 def _unexpand_ones(module: GraphModule, node: Node, operators: Operators) -> None:
-    if node.target == aten.expand.default and _is_constant(source := node.args[0]):
+    if node.target == aten.expand.default and (source := _constant(node.args[0])):
         node.replace_all_uses_with(source)
 
 
@@ -96,8 +99,9 @@ def _fuse_products(module: GraphModule, node: Node, operators: Operators) -> Non
     addend, last = None, node
     if len(node.users) == 1 and (total := next(iter(node.users))).target == aten.add.Tensor:
         others = [argument for argument in total.args if argument is not node]
-        if len(others) == 1 and not total.kwargs and _same_shape(others[0], node):
-            addend, last = others[0], total
+        other = others[0] if len(others) == 1 else None
+        if isinstance(other, Node) and not total.kwargs and _same_shape(other, node):
+            addend, last = other, total
     with module.graph.inserting_before(last):
         fused = operators.transposed_product(module.graph, g, weight, addend)
     fused.meta["val"] = last.meta["val"]
@@ -111,17 +115,17 @@ def _transposed_product(node: Node) -> tuple[Node, Node] | None:
     g, right = node.args
     assert isinstance(g, Node)
     assert isinstance(right, Node)
-    if right.target != aten.t.default or not _is_constant(weight := right.args[0]):
+    if right.target != aten.t.default or (weight := _constant(right.args[0])) is None:
         return None
     return g, weight
 
 
-def _is_constant(value: Any) -> bool:
-    return isinstance(value, Node) and value.op == "get_attr"
+def _constant(value: Any) -> Node | None:
+    return value if isinstance(value, Node) and value.op == "get_attr" else None
 
 
-def _same_shape(one: Any, other: Node) -> bool:
-    return isinstance(one, Node) and one.meta["val"].shape == other.meta["val"].shape
+def _same_shape(one: Node, other: Node) -> bool:
+    return bool(one.meta["val"].shape == other.meta["val"].shape)
 
 
 _REWRITES: tuple[Callable[[GraphModule, Node, Operators], None], ...] = (

@@ -108,10 +108,10 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
         usable = np.isfinite(measured.rows[name])
         if usable[:DATA_ROWS].mean() < 0.5:
             raise ExportError(
-                f"{graph.name}: eager PyTorch in this dtype gives no three correct digits of {name} "
-                f"for {1 - usable[:DATA_ROWS].mean():.0%} of rows like data, so an exported graph "
-                "cannot be held to it. Use float64 (--dtype float64), or train again with a bounded "
-                "scale function (--scale tanh)"
+                f"{graph.name}: eager PyTorch in this dtype gives no three correct digits of "
+                f"{name} for {1 - usable[:DATA_ROWS].mean():.0%} of rows like data, so an exported "
+                "graph cannot be held to it. Use float64 (--dtype float64), or train again with a "
+                "bounded scale function (--scale tanh)"
             )
         runs = [spread(run[usable]) for run in measured.runs[name]]
         spreads[name] = Spread(

@@ -51,7 +51,7 @@ class Share(click.ParamType[float]):
     "--missing",
     metavar="TEXT",
     multiple=True,
-    help="Text or number that stands for a missing value, beside NA, NULL and the like. Repeatable.",
+    help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
 )
 @click.option(
     "--quantile", is_flag=True, help="Add quantile, the share of reference rows less likely."

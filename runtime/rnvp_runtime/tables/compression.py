@@ -80,7 +80,9 @@ CODECS: dict[str, Codec] = {
         lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),
     ),
     ".xz": Codec(
-        b"\xfd7zXZ\x00", _xz_reading, lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb"))
+        b"\xfd7zXZ\x00",
+        _xz_reading,
+        lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),  # noqa: SIM115
     ),
     ".zst": Codec(b"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
 }
@@ -177,9 +179,12 @@ def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
 
 def _zip_member(source: Source, is_table: Callable[[str], bool]) -> Source:
     source = kept_on_disk(source)
-    with refusing_damage(source.name, "zip"), source.open() as file:
-        with zipfile.ZipFile(file) as archive:
-            files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
+    with (
+        refusing_damage(source.name, "zip"),
+        source.open() as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
     names = [info.filename for info in files]
     if "[Content_Types].xml" in names or (names and all(n.endswith(".npy") for n in names)):
         return source  # Excel's, or a .npz: the formats say more
