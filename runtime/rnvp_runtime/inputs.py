@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import InputError
+from rnvp_runtime.frame_columns import frame_column
 
 __all__ = ["Rows", "is_frame", "rows_of"]
 
@@ -125,21 +126,5 @@ def _frame_rows(frame: Any, name: str, columns: Sequence[str], dtype: DTypeLike)
     labels = {str(label): label for label in present}  # pandas numbers columns that have no name
     if missing := explain_missing(columns, list(labels)):
         raise InputError(f"{name} has {missing}")
-    arrays = [_frame_column(frame[labels[column]], column, name) for column in columns]
+    arrays = [frame_column(frame[labels[column]], name, column) for column in columns]
     return _Columns(arrays, rows, dtype)
-
-
-def _frame_column(series: Any, column: str, name: str) -> NDArray[Any]:
-    try:
-        array = np.asarray(series.to_numpy())
-        if array.dtype.kind == "O" and hasattr(series, "astype"):  # pandas' nullable numbers
-            array = np.asarray(series.to_numpy(dtype="float64", na_value=np.nan))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} column {column!r} does not hold numbers: {error}") from None
-    if array.ndim != 1:
-        raise InputError(f"{name} has more than one column {column!r}")
-    if array.dtype.kind not in "fiub":
-        raise InputError(
-            f"{name} column {column!r} has dtype {array.dtype}, expected numbers: convert it"
-        )
-    return array

@@ -134,14 +134,17 @@ def _arrow_texts(column: Any) -> Any:
 
 
 def _number_texts(arrow: Any, compute: Any, numbers: NDArray[Any]) -> Any:
-    """What ``str`` gives for each number: pyarrow writes exponents in another way."""
+    """What ``str`` gives for each number.
+
+    pyarrow writes whole numbers and exponents in other ways, which change with its version.
+    """
     numbers = np.ascontiguousarray(numbers)
     if numbers.dtype.kind != "f" or numbers.dtype.itemsize not in (4, 8):
         return arrow.array([str(n) for n in numbers], arrow.string())
     native = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     texts = arrow.array(native).cast(arrow.string())
     size = np.abs(native)
-    by_python = ~((size >= 1e-4) & (size < 1e15)) & ~np.isnan(native)
+    by_python = ~((size > 1e-3) & (size < 1e7) & (native != np.trunc(native)))
     if by_python.any():
         written = arrow.array([str(n) for n in native[by_python]], arrow.string())
         texts = compute.replace_with_mask(texts, arrow.array(by_python), written)

@@ -1,0 +1,64 @@
+"""Columns of data frames (pandas, polars, pyarrow) as numbers, as a table on disk gives them."""
+
+import numbers
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnvp_runtime.errors import InputError, TableError
+
+__all__ = ["frame_column"]
+
+
+def frame_column(series: Any, name: str, column: str) -> NDArray[Any]:
+    """The numbers of one column, NaN where a value is missing.
+
+    Decimals, dictionaries of numbers, nullable numbers and Python objects are read. Text is a
+    missing value if `rnvp_runtime.tables.SPELLINGS` lists it.
+
+    Args:
+        series: the column.
+        name: the argument that the data frame is, for errors.
+        column: the name of the column.
+
+    Raises:
+        InputError: the column holds something else, or the name is that of several columns.
+    """
+    from rnvp_runtime.tables.missing import Missing  # only where a frame is given
+
+    where = f"{name} column {column!r}"
+    if type(series).__module__.partition(".")[0] == "pyarrow":
+        from rnvp_runtime.tables.arrow_batch import arrow_numbers
+
+        try:
+            return arrow_numbers(series, Missing(), where, 1)
+        except (TableError, ValueError, NotImplementedError) as error:
+            raise InputError(" ".join(str(error).split())) from None
+    array = np.asarray(series.to_numpy())
+    if array.ndim != 1:
+        raise InputError(f"{name} has more than one column {column!r}")
+    if array.dtype.kind == "O" and hasattr(series, "astype"):  # pandas' nullable numbers
+        try:
+            array = np.asarray(series.to_numpy(dtype="float64", na_value=np.nan))
+        except (ValueError, TypeError):
+            pass
+    if array.dtype.kind in "OUT":
+        return _of_objects(array, Missing(), where)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{where} has dtype {array.dtype}, expected numbers: convert it")
+    return array
+
+
+def _of_objects(values: NDArray[Any], missing: Any, where: str) -> NDArray[np.float64]:
+    out = np.full(len(values), np.nan)
+    for i, value in enumerate(values):
+        if isinstance(value, numbers.Real | Decimal | np.bool_):
+            out[i] = float(value)
+        elif value is not None and not missing.matches(str(value)):  # pandas' NA is "<NA>"
+            raise InputError(
+                f"{where}, row {i + 1}: {str(value)[:40]!r} is {type(value).__name__}, not a "
+                "number: convert the column"
+            )
+    return out
