@@ -1,8 +1,8 @@
 """Compile the C engine: ``python runtime/c/compile.py [OUTPUT]``.
 
-By default the library is written beside the Python module that loads it, for editable
-installations. The compiler is ``CC``, else the first of cc, gcc, clang, or the clang that the Python
-package ziglang carries. The module needs nothing but the standard library: the build of the wheel
+By default the library is written beside the Python module that loads it, which is where an
+editable installation needs it. The compiler is ``CC``, else the first of cc, gcc, clang, or the
+clang in the Python package ziglang. The module needs nothing but the standard library: the build of the wheel
 runs it.
 """
 

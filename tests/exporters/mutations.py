@@ -3,8 +3,8 @@
     python -m tests.exporters.mutations --write docs/parity.md
 
 Each graph of ten bundles of different kinds is changed in one place, and the hashes in the manifest
-are made good. A change is *visible* if it moves an output of a test vector by more than twice the
-largest error that eager PyTorch makes on these vectors. Verification must find all visible ones.
+are made good. A change is *visible* if it moves an output of a test vector by more than twice
+eager PyTorch's error (its 99th percentile). Verification must find all visible ones.
 """
 
 import argparse

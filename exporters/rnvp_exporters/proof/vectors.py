@@ -7,8 +7,9 @@ expected outputs are the truth, the eager flow in float64, so any engine on any 
 to the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the tails; set
 3, for graphs that must match it, has NaN and infinities.
 
-The tolerance is small enough to tell a wrong graph from a right one: it comes from the rows of the
-vectors alone, which are rows on which eager float32 is accurate. ``sensitivity`` measures it.
+The tolerance is small enough to tell a wrong graph from a right one. It is 1.5 times the 99th
+percentile of eager's error, and the vectors hold rows on which eager's error is below that.
+``sensitivity`` measures what it can tell.
 """
 
 import copy
@@ -28,10 +29,7 @@ __all__ = ["MARGIN", "Vectors", "choose_vectors", "sensitivity", "write_vectors"
 
 ROWS, TAIL = 17, 8
 MARGIN = 1.5
-"""The tolerance is this many times the largest error of eager on the rows of the vectors."""
-
-WILDEST = 8.0
-"""A row may be in the vectors if eager's error on it is at most this many 99th percentiles."""
+"""The tolerance is this many times the 99th percentile of eager's error."""
 
 CHANGE = 1.001  # of every weight, which verification must notice
 
@@ -52,7 +50,8 @@ def choose_vectors(flow: RNVP, probe: Probe) -> Vectors:
     for name in probe.truth:
         rows = np.concatenate([part.rows[name] for part in measured])
         usable = rows[np.isfinite(rows)]
-        largest = max(usable.max(initial=0.0), probe.eager[name].median, 2 * probe.floor[name])
+        # The draws of the sampler are fixed, so eager's error on one may exceed the percentile.
+        largest = max(usable.max(initial=0.0), probe.eager[name].p99, 2 * probe.floor[name])
         tolerance[name] = MARGIN * float(largest)
     sets = [(part.inputs, part.truth) for part in measured]
     if probe.non_finite is not None and probe.exact:
@@ -100,8 +99,8 @@ def sensitivity(flow: RNVP, vectors: Vectors) -> float:
 
 
 def _chosen(probe: Probe) -> list[Measured]:
-    """Rows like data, one row, and rows of the tails, on all of which eager is accurate."""
-    limits = {name: WILDEST * max(probe.eager[name].p99, probe.floor[name]) for name in probe.rows}
+    """Rows like data, one row, and rows of the tails, on which eager is as accurate as on most."""
+    limits = {name: max(probe.eager[name].p99, probe.floor[name]) for name in probe.rows}
     accurate = np.all([probe.rows[name] <= limits[name] for name in probe.rows], axis=0)
     usable = np.flatnonzero(accurate)
     data, tail = usable[usable < DATA_ROWS], usable[usable >= DATA_ROWS]

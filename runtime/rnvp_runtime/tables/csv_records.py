@@ -234,7 +234,7 @@ def _outside(positions: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray
     """Those of ``positions`` that are not in a quoted cell."""
     if not len(quotes):
         return positions
-    return positions[np.searchsorted(quotes, positions) % 2 == 0]
+    return np.asarray(positions[np.searchsorted(quotes, positions) % 2 == 0])
 
 
 def _well_quoted(array: NDArray[np.uint8], quotes: NDArray[np.int64], mark: int) -> bool:

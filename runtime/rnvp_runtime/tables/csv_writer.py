@@ -64,7 +64,7 @@ class CsvWriter:
             ends = (block.ends - 1).tolist()
             data = block.data
             texts.insert(0, (data[a:b].decode() for a, b in zip(begins, ends, strict=True)))
-        lines = map(self._delimiter.join, zip(*texts, strict=True))
+        lines: Iterator[str] = map(self._delimiter.join, zip(*texts, strict=True))
         if len(texts) == 1 and block is None:
             lines = (line or '""' for line in lines)  # a blank line would be skipped
         self._file.write("".join([f"{line}\n" for line in lines]).encode())

@@ -42,7 +42,7 @@ def open_npy(source: Source, options: ReadOptions) -> "MatrixTable":
     """The matrix in a ``.npy`` file, read from disk as it is used."""
     with refusing_damage(source.name, ".npy"):
         if source.path is not None:
-            matrix = np.lib.format.open_memmap(source.path, mode="r")
+            matrix: NDArray[Any] = np.lib.format.open_memmap(source.path, mode="r")
         else:
             with source.open() as stream:
                 matrix = _mapped(stream, source.name)
@@ -63,7 +63,11 @@ def open_npz(source: Source, options: ReadOptions) -> "MatrixTable | ArraysTable
                 if info.flag_bits & 1:
                     raise TableError(f"{source.name} is encrypted: write it without a password")
                 with archive.open(info) as member:
-                    stream = Limited(member, partial(getattr, info, "compress_size"), source.name)
+                    stream = Limited(
+                        cast("BinaryIO", member),
+                        partial(getattr, info, "compress_size"),
+                        source.name,
+                    )
                     arrays[info.filename.removesuffix(".npy")] = _mapped(stream, source.name)
     only = next(iter(arrays)) if len(arrays) == 1 else "x"
     if only in arrays and arrays[only].ndim == 2:
