@@ -2,8 +2,8 @@
 
 By default the library is written beside the Python module that loads it, which is where an
 editable installation needs it. The compiler is ``CC``, else the first of cc, gcc, clang, or the
-clang in the Python package ziglang. The module needs nothing but the standard library: the build of the wheel
-runs it.
+clang in the Python package ziglang. This module imports the standard library alone, because the
+build of the wheel runs it.
 """
 
 import importlib.util
