@@ -78,7 +78,8 @@ def outcome(path: Path) -> Any:
 
 HOSTILE = st.text('ab1,;"\n\r\t .-+eN_', max_size=60)
 CELL = st.sampled_from(
-    [
+    ["1", "-2.5e3", "", "NA", "n/a", "nan", "nan(x)", "inf", " 3 ", "+4", "1_0", "1e999", "0x1"]
+    + ["\\N", "-", "x", '"5"', '"a,b"', '"a""b"', '"a\nb"', "1,5", "٣", "é", "#DIV/0!", '5"', "'"]  # noqa: RUF005
         "1",
         "-2.5e3",
         "",
