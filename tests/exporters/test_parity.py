@@ -15,10 +15,11 @@ from rnvp_exporters.proof.probes import DATA_ROWS, Arrays, OtherFunctions, Probe
 from tests.flows import CONFIGS, lively
 
 NAMES = ["two coordinates", "given"]
+GRAPHS = ["density", "inverse", "sampler", "gradient"]
 
 
 def drawn(flow: RNVP, graph: int, dtype: torch.dtype = torch.float32) -> Probe:
-    """The probe of one graph of a flow: 0 density, 1 inverse, 2 sampler."""
+    """The probe of one graph of a flow: its place in ``GRAPHS``."""
     return probe(flow, graph_definitions(flow.dim, flow.context_dim)[graph], dtype, exact=True)
 
 
@@ -33,7 +34,7 @@ def runs_eager(flow: RNVP, subject: Probe):  # type: ignore[no-untyped-def]
     return run
 
 
-@pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
+@pytest.mark.parametrize("graph", [0, 1, 2, 3], ids=GRAPHS)
 @pytest.mark.parametrize("name", NAMES)
 def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) -> None:
     """The yardstick is the largest of a few runs, and eager as it is is one of them."""
@@ -46,7 +47,7 @@ def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) 
         assert record.passed
 
 
-@pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
+@pytest.mark.parametrize("graph", [0, 1, 2, 3], ids=GRAPHS)
 def test_one_weight_in_a_thousand_off_is_caught(graph: int) -> None:
     """A single corrupted weight, by one part in a thousand."""
     flow = lively(CONFIGS["two coordinates"])

@@ -126,7 +126,7 @@ def test_a_table_that_has_such_a_column_is_refused(known: Any, tmp_path: Path) -
 
 def test_an_output_without_names_is_refused(known: Any, table: Path) -> None:
     """A .npy holds log_prob alone."""
-    with pytest.raises(InputError, match="write a .csv"):
+    with pytest.raises(InputError, match=r"write a \.csv"):
         rnvp_runtime.score_table(
             known, table, into=FORMATS[".npy"], anomalies=AnomalyColumns(quantile=True)
         )
