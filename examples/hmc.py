@@ -1,4 +1,6 @@
-"""Hamiltonian Monte Carlo on a bundle, with the runtime alone: python hmc.py model.rnvp
+"""Hamiltonian Monte Carlo on a bundle, with the runtime alone.
+
+    python hmc.py model.rnvp
 
 The target is the flow's density to a power, p(x)^β: β = 1 is the flow itself, β < 1 is hotter. Such
 a target, or p(x) times a likelihood, cannot be drawn by ``flow.sample``; it needs the gradient.
