@@ -68,7 +68,8 @@ def quantiles_of(reference: Reference, log_prob: ArrayLike) -> NDArray[np.float6
 
     Between two stored quantiles it is interpolated. 0 says that no reference row is less likely.
     """
-    return np.asarray(np.interp(np.asarray(log_prob), reference.log_prob, reference.levels))
+    values = np.asarray(log_prob, np.float64)
+    return np.asarray(np.interp(values, reference.log_prob, reference.levels))
 
 
 def log_prob_at(reference: Reference, share: float) -> float:

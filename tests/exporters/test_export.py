@@ -43,7 +43,7 @@ def test_every_promised_file_is_there(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
     graphs = {
         f"{graph}.{ending}"
-        for graph in ("density", "inverse", "sampler")
+        for graph in ("density", "inverse", "sampler", "gradient")
         for ending in ("onnx", "ts", "pt2")
     }
     assert names == graphs | {"tests", "report.html", "README.md", "manifest.json"}

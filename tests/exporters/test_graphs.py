@@ -30,7 +30,7 @@ def models(flow: RNVP) -> dict[str, onnx.ModelProto]:
     lowered = lower(flow)
     return {
         graph.name: onnx.load_from_string(trace(graph, lowered, torch.float32, "onnx", 18))
-        for graph in graph_definitions(flow.dim, flow.context_dim)
+        for graph in graph_definitions(flow.dim, flow.context_dim)[:3]  # test_gradient.py: the 4th
     }
 
 

@@ -17,6 +17,7 @@ from rnvp_exporters.proof.vectors import Vectors, choose_vectors
 from tests.flows import CONFIGS, lively
 
 NAMES = ["two coordinates", "given"]
+GRAPHS = ["density", "inverse", "sampler", "gradient"]
 
 
 def drawn(flow: RNVP, graph: int, dtype: torch.dtype = torch.float32) -> Vectors:
@@ -36,7 +37,7 @@ def runs_eager(flow: RNVP, subject: Vectors):  # type: ignore[no-untyped-def]
     return run
 
 
-@pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
+@pytest.mark.parametrize("graph", [0, 1, 2, 3], ids=GRAPHS)
 @pytest.mark.parametrize("name", NAMES)
 def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) -> None:
     """The yardstick is the largest of a few runs, and eager as it is is one of them."""
@@ -49,7 +50,7 @@ def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) 
         assert record.passed
 
 
-@pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
+@pytest.mark.parametrize("graph", [0, 1, 2, 3], ids=GRAPHS)
 def test_one_weight_in_a_thousand_off_is_caught(graph: int) -> None:
     """A single corrupted weight, by one part in a thousand."""
     flow = lively(CONFIGS["two coordinates"])

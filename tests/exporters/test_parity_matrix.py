@@ -23,7 +23,7 @@ DTYPES = [torch.float32, torch.float64]
 
 
 def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) -> None:
-    """Trace and judge all three graphs."""
+    """Trace and judge all four graphs."""
     for graph in graph_definitions(flow.dim, flow.context_dim):
         drawn = probe(flow, graph, dtype, exact=lower(flow).halves_apart)
         for format in formats:

@@ -238,3 +238,21 @@ def test_onnxruntime_may_be_given_and_web_runs_in_node_too(driver, page) -> None
     """
     one, other = driver.run(code, source=str(page / "model.rnvp"))
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_gradient_is_that_of_python(place, site) -> None:
+    """For a conditional flow by the data and by the context; one row of context stands for all."""
+    page = site("conditional")
+    rows = [[0.1, 0.2, 0.3], [1.0, -1.0, 0.5]] * 200
+    found = place.run(
+        """
+        const flow = await load(args.source);
+        const found = await flow.logProbAndGrad(args.rows, { context: [0.5, -1] });
+        return [found.logProb, found.gradX.data, found.gradContext.data];""",
+        page,
+        rows=rows,
+    )
+    context = np.tile([0.5, -1.0], (len(rows), 1))
+    expected = rnvp_runtime.load(page / "model.rnvp").log_prob_and_grad(rows, context)
+    for got, want in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.reshape(got, want.shape), want, rtol=1e-4, atol=1e-4)

@@ -5,9 +5,10 @@ operation, forward and backward. The record is a module of ordinary operations, 
 like any other. No derivative is written by hand: an activation or a scale function needs only its
 own line.
 
-Two rewrites of the record (``_REWRITES``) use what is known here and not to a general recorder:
+Rewrites of the record (``_REWRITES``) use what is known here and not to a general recorder:
 
 - d log_det / dσ = 1 for every σ. The recorded tensor of ones becomes one number.
+- Every ``index_select`` is a permutation. Its derivative is the inverse permutation.
 - A product with a transposed weight, and the sum that it is added to, are one ``Gemm``.
 """
 
@@ -27,7 +28,6 @@ from rnvp_exporters.lowering import Lowered
 __all__ = ["gradient"]
 
 aten: Any = torch.ops.aten
-EXAMPLE_ROWS = 3  # 0 and 1 would be taken for constants
 
 
 def gradient(lowered: Lowered, operators: Operators, dtype: torch.dtype) -> GraphModule:
@@ -52,7 +52,9 @@ def gradient(lowered: Lowered, operators: Operators, dtype: torch.dtype) -> Grap
         return stack.log_prob(z, log_scales), *gradients
 
     widths = [lowered.dim, *([lowered.context_dim] if lowered.context_dim else [])]
-    example = [torch.zeros(EXAMPLE_ROWS, width, dtype=dtype) for width in widths]
+    # Sizes that are equal in the example are taken to be equal always: rows as no width is.
+    rows = 1 + max(size for buffer in (one, *stack.buffers()) for size in buffer.shape)
+    example = [torch.zeros(rows, width, dtype=dtype) for width in widths]
     with ScalarsAsTensors():
         record = make_fx(differentiate, tracing_mode="symbolic", _allow_non_fake_inputs=True)
         module = record(*example)
@@ -88,6 +90,22 @@ def _exact_numbers(module: GraphModule, node: Node, operators: Operators) -> Non
             module.register_buffer(name, torch.tensor(argument, dtype=torch.float64))
             with module.graph.inserting_before(node):
                 node.update_arg(i, module.graph.get_attr(name))
+
+
+def _permute_back(module: GraphModule, node: Node, operators: Operators) -> None:
+    """The derivative of a permutation: autograd adds to zeros, the inverse order does it."""
+    if node.target != aten.index_add.default:
+        return
+    _, axis, index, g = node.args
+    assert isinstance(index, Node)
+    order = getattr(module, str(index.target))
+    name = f"back_{node.name}"
+    module.register_buffer(name, torch.argsort(order))
+    with module.graph.inserting_before(node):
+        back = module.graph.get_attr(name)
+        permuted = module.graph.call_function(aten.index_select.default, (g, axis, back))
+    permuted.meta["val"] = node.meta["val"]
+    node.replace_all_uses_with(permuted)
 
 
 def _fuse_products(module: GraphModule, node: Node, operators: Operators) -> None:
@@ -132,5 +150,6 @@ _REWRITES: tuple[Callable[[GraphModule, Node, Operators], None], ...] = (
     _remove_copies,
     _unexpand_ones,
     _exact_numbers,
+    _permute_back,
     _fuse_products,
 )

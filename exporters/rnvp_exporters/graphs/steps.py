@@ -214,20 +214,19 @@ class SplitDiagonalStep(nn.Module):
 class Split(nn.Module):
     """(n, d) → the parts, where coordinate c of the flow is column ``columns.index(c)``."""
 
+    order: Tensor
+
     def __init__(self, parts: Parts, columns: tuple[int, ...]) -> None:
         super().__init__()
-        taken = [[columns.index(c) for c in part] for part in parts]
+        order = [columns.index(c) for part in parts for c in part]
         self.sizes = [len(part) for part in parts]
-        self.in_order = list(chain(*taken)) == list(range(len(columns)))
-        for i, index in enumerate(taken):
-            self.register_buffer(f"index{i}", torch.tensor(index))
+        self.in_order = order == list(range(len(columns)))
+        self.register_buffer("order", torch.tensor(order))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        if self.in_order:
-            return list(torch.split(x, self.sizes, -1)) if len(self.sizes) > 1 else [x]
-        return [
-            torch.index_select(x, 1, getattr(self, f"index{i}")) for i in range(len(self.sizes))
-        ]
+        if not self.in_order:
+            x = torch.index_select(x, 1, self.order)
+        return list(torch.split(x, self.sizes, -1)) if len(self.sizes) > 1 else [x]
 
 
 class Join(nn.Module):
