@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnvp_deploy.checkpoint import load, save
+    from rnvp_deploy.column_maps import ColumnMap, column_maps
     from rnvp_deploy.config import RNVPConfig
     from rnvp_deploy.conversion import convert
     from rnvp_deploy.flow import RNVP
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RNVP",
+    "ColumnMap",
     "RNVPConfig",
     "TrainingOptions",
+    "column_maps",
     "convert",
     "fit",
     "from_freia",
@@ -35,9 +38,11 @@ __all__ = [
 ]
 
 _HOME = {
+    "ColumnMap": "column_maps",
     "RNVP": "flow",
     "RNVPConfig": "config",
     "TrainingOptions": "training",
+    "column_maps": "column_maps",
     "convert": "conversion",
     "fit": "training",
     "load": "checkpoint",

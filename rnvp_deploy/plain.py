@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from rnvp_deploy import networks, transforms
+from rnvp_deploy.column_maps import ColumnMap
 from rnvp_deploy.errors import CheckpointError
 from rnvp_deploy.maps import MAPS
 from rnvp_deploy.scales import SCALES
@@ -21,6 +22,8 @@ _KINDS: dict[str, type] = {
         FlowSpec,
         transforms.CouplingSpec,
         transforms.DiagonalAffineSpec,
+        transforms.ElementwiseSpec,
+        ColumnMap,
         transforms.PermutationSpec,
         transforms.LinearSpec,
         networks.Dense,
