@@ -13,9 +13,9 @@ from typing import Literal, get_args
 
 from rnvp_deploy.errors import ConfigError
 
-__all__ = ["ColumnMap", "MapKind", "column_maps"]
+__all__ = ["ColumnFunction", "ColumnMap", "column_maps"]
 
-MapKind = Literal["identity", "log", "logit"]
+ColumnFunction = Literal["identity", "log", "logit"]
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,28 @@ class ColumnMap:
         logit     z = log(y − low) − log(high − y)    low < y < high
 
     Attributes:
-        kind: ``identity``, ``log`` or ``logit``.
+        function: ``identity``, ``log`` or ``logit``.
         low: The lower bound of the domain, in the column's units. ``identity`` has none.
         high: The upper bound of ``logit``.
         integer: The column holds integers. Training adds uniform noise in [0, 1) to them, and the
             inverse rounds down: the samples are integers again (Uria, Murray and Larochelle 2013).
 
     Raises:
-        ConfigError: The kind is unknown, or the bounds are not finite, not in order or, for
+        ConfigError: The function is unknown, or the bounds are not finite, not in order or, for
             integers, not integers.
     """
 
-    kind: MapKind = "identity"
+    function: ColumnFunction = "identity"
     low: float = 0.0
     high: float = 1.0
     integer: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(MapKind):
-            raise ConfigError(f"a column's map is {self.kind!r}; expected identity, log or logit")
+        if self.function not in get_args(ColumnFunction):
+            raise ConfigError(f"a column's map is {self.function!r}; expected identity, log or logit")
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise ConfigError(f"the bounds of a column are {self.low} and {self.high}, not finite")
-        if self.kind == "logit" and not self.low < self.high:
+        if self.function == "logit" and not self.low < self.high:
             raise ConfigError(f"the bounds of a logit are {self.low} and {self.high}: low < high")
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise ConfigError(
@@ -58,19 +58,19 @@ class ColumnMap:
     @property
     def bounds(self) -> tuple[float, float]:
         """The open interval that y lies in."""
-        low = -math.inf if self.kind == "identity" else float(self.low)
-        return low, float(self.high) if self.kind == "logit" else math.inf
+        low = -math.inf if self.function == "identity" else float(self.low)
+        return low, float(self.high) if self.function == "logit" else math.inf
 
     @property
     def is_identity(self) -> bool:
         """Whether it changes no value."""
-        return self.kind == "identity" and not self.integer
+        return self.function == "identity" and not self.integer
 
     @property
     def domain(self) -> str:
         """The values of x that have a density, in words."""
         kind = "integers" if self.integer else "values"
-        if self.kind == "identity":
+        if self.function == "identity":
             return kind
         low, high = self.bounds
         if self.integer:
@@ -101,8 +101,8 @@ def column_maps(
 
     Example:
         >>> column_maps(("a", "b"), log={"b": -1.0})
-        (ColumnMap(kind='identity', low=0.0, high=1.0, integer=False),
-         ColumnMap(kind='log', low=-1.0, high=1.0, integer=False))
+        (ColumnMap(function='identity', low=0.0, high=1.0, integer=False),
+         ColumnMap(function='log', low=-1.0, high=1.0, integer=False))
     """
     if unknown := [name for name in (*log, *logit, *integer) if name not in columns]:
         raise ConfigError(f"column {unknown[0]!r} is to be mapped, but is not learnt")

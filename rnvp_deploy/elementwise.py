@@ -66,14 +66,14 @@ class Elementwise(Transform):
     def __init__(self, spec: ElementwiseSpec) -> None:
         super().__init__()
         self.spec = spec
-        kinds = [column.kind for column in spec.columns]
-        self.takes_log, self.takes_logit = "log" in kinds, "logit" in kinds
+        functions = [column.function for column in spec.columns]
+        self.takes_log, self.takes_logit = "log" in functions, "logit" in functions
         self.rounds = spec.rounds
         self.has_unit_width = all(
-            column.high - column.low == 1 for column in spec.columns if column.kind == "logit"
+            column.high - column.low == 1 for column in spec.columns if column.function == "logit"
         )
-        for kind in ("identity", "log", "logit"):
-            self._constant(f"is_{kind}", torch.tensor([k == kind for k in kinds]))
+        for name in ("identity", "log", "logit"):
+            self._constant(f"is_{name}", torch.tensor([function == name for function in functions]))
         self._constant("is_integer", torch.tensor([column.integer for column in spec.columns]))
         self._set_numbers(torch.get_default_dtype())
 
@@ -113,7 +113,7 @@ class Elementwise(Transform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y = x + self.offset if self.rounds else x
         if not (self.takes_log or self.takes_logit):
-            return y, x.new_zeros(len(x))
+            return y, x.new_zeros(x.shape[0])  # len() would fix the rows of a traced graph
         outside = (y <= self.low) | (y >= self.high)
         # 1 stands for what is not mapped, so that no gradient is NaN.
         z = torch.log(torch.where(outside | self.is_identity, 1.0, y - self.low))
@@ -144,16 +144,15 @@ class Elementwise(Transform):
 
         It is exact where y is so close to a bound that ``forward(inverse(z))`` loses digits.
         """
-        log_det = z.new_zeros(len(z))
+        terms = []
         if self.takes_log:
-            log_det = self._only(self.is_log, z).sum(-1)
+            terms.append(self._only(self.is_log, z).sum(-1))
         if self.takes_logit:
             u = torch.abs(z)
             slope = -u - 2.0 * torch.log(1.0 + torch.exp(-u))
             slope = slope if self.has_unit_width else slope + self.log_width
-            total = self._only(self.is_logit, slope).sum(-1)
-            log_det = log_det + total if self.takes_log else total
-        return log_det
+            terms.append(self._only(self.is_logit, slope).sum(-1))
+        return sum(terms[1:], start=terms[0]) if terms else z.new_zeros(z.shape[0])
 
     def _only(self, columns: Tensor, values: Tensor) -> Tensor:
         """``values``, with 0 in other columns: what is not used must not overflow."""
