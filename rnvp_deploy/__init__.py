@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnvp_deploy.checkpoint import load, save
-    from rnvp_deploy.column_maps import ColumnMap, column_maps
     from rnvp_deploy.config import RNVPConfig
     from rnvp_deploy.conversion import convert
     from rnvp_deploy.flow import RNVP
+    from rnvp_deploy.mapped_columns import ColumnMap, column_maps
     from rnvp_deploy.training import TrainingOptions, fit
 
 __all__ = [
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 _HOME = {
-    "ColumnMap": "column_maps",
+    "ColumnMap": "mapped_columns",
     "RNVP": "flow",
     "RNVPConfig": "config",
     "TrainingOptions": "training",
-    "column_maps": "column_maps",
+    "column_maps": "mapped_columns",
     "convert": "conversion",
     "fit": "training",
     "load": "checkpoint",

@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from rnvp_deploy.column_maps import ColumnMap
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, Dense, Residual, Steps, mlp
 from rnvp_deploy.scales import Scale, Tanh

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnvp_deploy.column_maps import ColumnMap
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.transform import Transform
 
 __all__ = ["Elementwise", "ElementwiseSpec"]
@@ -106,7 +106,7 @@ class Elementwise(Transform):
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Elementwise":
         """Move to another dtype or device: the bounds are rounded anew from the spec."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._set_numbers(self.low.dtype)
         return self
 

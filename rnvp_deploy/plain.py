@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from rnvp_deploy import networks, transforms
-from rnvp_deploy.column_maps import ColumnMap
 from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import MAPS
 from rnvp_deploy.scales import SCALES
 from rnvp_deploy.spec import FlowSpec

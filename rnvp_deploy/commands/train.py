@@ -281,9 +281,9 @@ def _new_flow(
     """A new flow, with random weights from ``seed``."""
     import torch
 
-    from rnvp_deploy.column_maps import column_maps
     from rnvp_deploy.config import RNVPConfig
     from rnvp_deploy.flow import RNVP
+    from rnvp_deploy.mapped_columns import column_maps
 
     chosen = {name: given[name] for name in _FLOW if name in given}
     if "scale" in chosen:

@@ -102,9 +102,7 @@ def read_training_table(
     )
 
 
-def matching_columns(
-    wanted: Sequence[str], present: Sequence[str], where: Path | str
-) -> list[str]:
+def matching_columns(wanted: Sequence[str], present: Sequence[str], where: Path | str) -> list[str]:
     """The columns with these names, or that match these patterns; in the order of ``wanted``.
 
     Args:

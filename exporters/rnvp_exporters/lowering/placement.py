@@ -15,7 +15,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnvp_deploy.ir import Coupling, DiagonalAffine, Elementwise, Flow, Linear, Network, Permutation, Transform
+from rnvp_deploy.ir import (
+    Coupling,
+    DiagonalAffine,
+    Elementwise,
+    Flow,
+    Linear,
+    Network,
+    Permutation,
+    Transform,
+)
 from rnvp_deploy.ir.networks import scatter_inputs, scatter_outputs
 from rnvp_deploy.maps import ElementwiseMap
 

@@ -212,7 +212,7 @@ def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
 def _inside(
     flow: RNVP, x: NDArray[np.float64], samples: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``x``, with integers where the flow has them, and ``samples`` for values without a density."""
+    """``x`` with integers where the flow has them, and ``samples`` for what has no density."""
     maps = flow.elementwise
     if maps is None:
         return x

@@ -20,7 +20,9 @@ ColumnFunction = Literal["identity", "log", "logit"]
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """The map of one column, with y the value, or for integers the value + ½:
+    """The map of one column.
+
+    With y the value, or for an integer the value + ½:
 
         identity  z = y                               any y
         log       z = log(y − low)                    low < y
@@ -45,7 +47,9 @@ class ColumnMap:
 
     def __post_init__(self) -> None:
         if self.function not in get_args(ColumnFunction):
-            raise ConfigError(f"a column's map is {self.function!r}; expected identity, log or logit")
+            raise ConfigError(
+                f"a column's map is {self.function!r}; expected identity, log or logit"
+            )
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise ConfigError(f"the bounds of a column are {self.low} and {self.high}, not finite")
         if self.function == "logit" and not self.low < self.high:
@@ -114,8 +118,8 @@ def column_maps(
             low = log[name] if isinstance(log, Mapping) else 0.0
             return ColumnMap("log", low, integer=name in integer)
         if name in logit:
-            bounds = logit[name] if isinstance(logit, Mapping) else (0.0, 1.0)
-            return ColumnMap("logit", *bounds, integer=name in integer)
+            low, high = logit[name] if isinstance(logit, Mapping) else (0.0, 1.0)
+            return ColumnMap("logit", low, high, integer=name in integer)
         return ColumnMap(integer=name in integer)
 
     return tuple(map(of, columns)) if log or logit or integer else ()
