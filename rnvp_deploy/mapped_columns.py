@@ -104,9 +104,8 @@ def column_maps(
         ConfigError: A name is not in ``columns``, or is in both ``log`` and ``logit``.
 
     Example:
-        >>> column_maps(("a", "b"), log={"b": -1.0})
-        (ColumnMap(function='identity', low=0.0, high=1.0, integer=False),
-         ColumnMap(function='log', low=-1.0, high=1.0, integer=False))
+        >>> [column.function for column in column_maps(("a", "b"), log={"b": -1.0})]
+        ['identity', 'log']
     """
     if unknown := [name for name in (*log, *logit, *integer) if name not in columns]:
         raise ConfigError(f"column {unknown[0]!r} is to be mapped, but is not learnt")

@@ -1,6 +1,5 @@
 """Flows with log, logit and integer columns, lowered and exported, are the same function."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 
 import rnvp_runtime
 from rnvp_deploy import RNVP, ColumnMap, RNVPConfig
+from rnvp_deploy.config import Mixing
 from rnvp_exporters import export
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs.modules import Density, Inverse
@@ -27,14 +27,14 @@ MAPS = (
 CONTINUOUS = (*MAPS[:3], ColumnMap("log", -1.0), ColumnMap("logit"))
 
 
-def mapped(maps: tuple[ColumnMap, ...], mixing: str = "permute") -> RNVP:
+def mapped(maps: tuple[ColumnMap, ...], mixing: Mixing = "permute") -> RNVP:
     """A float64 flow with these maps, every weight of which is off its initial value."""
     draw = torch.Generator().manual_seed(1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         recipe = RNVPConfig(
             len(maps), couplings=3, hidden=(8,), mixing=mixing, actnorm=True, elementwise=maps
-        )  # type: ignore[arg-type]
+        )
         flow = RNVP(recipe).double()
     z = torch.randn(256, len(maps), generator=draw, dtype=torch.float64)
     assert flow.elementwise is not None
@@ -45,7 +45,9 @@ def mapped(maps: tuple[ColumnMap, ...], mixing: str = "permute") -> RNVP:
 
 @pytest.mark.parametrize("maps", [MAPS, CONTINUOUS], ids=["integers", "continuous"])
 @pytest.mark.parametrize("mixing", ["swap", "permute", "lu"])
-def test_the_graphs_of_a_mapped_flow_are_the_flow(maps: tuple[ColumnMap, ...], mixing: str) -> None:
+def test_the_graphs_of_a_mapped_flow_are_the_flow(
+    maps: tuple[ColumnMap, ...], mixing: Mixing
+) -> None:
     """Both directions, in float64, without tracing. The log_prob of an inverse is that of its x."""
     flow = mapped(maps, mixing)
     lowered = lower(flow)
@@ -76,11 +78,11 @@ def test_the_native_engine_refuses_mapped_columns() -> None:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rnvp_runtime.Flow]:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> rnvp_runtime.Flow:
     """The runtime's flow of a float32 bundle."""
     path = Path(tmp_path_factory.mktemp("mapped")) / "mapped.rnvp"
     export(mapped(MAPS).float(), path)
-    yield rnvp_runtime.load(path)
+    return rnvp_runtime.load(path)
 
 
 @pytest.mark.slow
