@@ -1,6 +1,7 @@
 """Flows of log, logit and integer columns: densities in the user's units, samples in the domain."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_a_flow_has_maps_only_at_its_start() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ColumnMap("sqrt"), "expected identity, log or logit"),
+        (lambda: ColumnMap("sqrt"), "expected identity, log or logit"),  # type: ignore[arg-type]
         (lambda: ColumnMap("logit", 2.0, 2.0), "low < high"),
         (lambda: ColumnMap("log", math.inf), "not finite"),
         (lambda: ColumnMap("log", 0.5, integer=True), "expected integers"),
@@ -173,10 +174,10 @@ def test_a_flow_has_maps_only_at_its_start() -> None:
         (lambda: column_maps(("a",), log=["a"], logit=["a"]), "both log and logit"),
     ],
 )
-def test_maps_that_make_no_sense_are_refused(make: object, message: str) -> None:
+def test_maps_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
     """One line, with what was found."""
     with pytest.raises(ConfigError, match=message):
-        make()  # type: ignore[operator]
+        make()
 
 
 def test_no_map_leaves_the_flow_as_it_was() -> None:
