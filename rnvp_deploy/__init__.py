@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from rnvp_deploy.config import RNVPConfig
     from rnvp_deploy.conversion import convert
     from rnvp_deploy.flow import RNVP
+    from rnvp_deploy.mapped_columns import ColumnMap, column_maps
     from rnvp_deploy.training import TrainingOptions, fit
 
 __all__ = [
     "RNVP",
+    "ColumnMap",
     "RNVPConfig",
     "TrainingOptions",
+    "column_maps",
     "convert",
     "fit",
     "from_freia",
@@ -35,9 +38,11 @@ __all__ = [
 ]
 
 _HOME = {
+    "ColumnMap": "mapped_columns",
     "RNVP": "flow",
     "RNVPConfig": "config",
     "TrainingOptions": "training",
+    "column_maps": "mapped_columns",
     "convert": "conversion",
     "fit": "training",
     "load": "checkpoint",

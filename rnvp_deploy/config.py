@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, Dense, Residual, Steps, mlp
 from rnvp_deploy.scales import Scale, Tanh
@@ -12,6 +13,7 @@ from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import (
     CouplingSpec,
     DiagonalAffineSpec,
+    ElementwiseSpec,
     LinearSpec,
     PermutationSpec,
     TransformSpec,
@@ -43,6 +45,8 @@ class RNVPConfig:
     actnorm:      a trainable affine, set from data, before each coupling.
     standardise:  the first transform standardises the data, so that the flow works in the user's
                   units; a context is standardised too.
+    elementwise:  how each column is mapped first (log, logit, integers), see
+                  ``rnvp_deploy.column_maps``; empty: no column is.
     seed:         draws the permutations. (Weights are drawn by torch's own generator.)
 
     Raises:
@@ -62,6 +66,7 @@ class RNVPConfig:
     actnorm: bool = False
     standardise: bool = True
     seed: int = 0
+    elementwise: tuple[ColumnMap, ...] = ()
 
     def __post_init__(self) -> None:
         if self.context_dim < 0:
@@ -83,6 +88,11 @@ class RNVPConfig:
             raise ConfigError(f"mixing is {self.mixing!r}; expected swap, permute or lu")
         if not isinstance(self.scale, Scale):
             raise ConfigError(f"scale is {self.scale!r}; expected a scale function, such as Tanh()")
+        if len(self.elementwise) not in (0, self.dim):
+            raise ConfigError(
+                f"elementwise has {len(self.elementwise)} maps; expected one for each of the "
+                f"{self.dim} columns"
+            )
         Activation(self.activation)  # raises ConfigError for an unknown name
 
     @property
@@ -101,6 +111,8 @@ class RNVPConfig:
 
     def _transforms(self) -> list[TransformSpec]:
         transforms: list[TransformSpec] = []
+        if any(not column.is_identity for column in self.elementwise):
+            transforms.append(ElementwiseSpec(tuple(self.elementwise)))
         if self.standardise:
             transforms.append(DiagonalAffineSpec(self.dim, from_data=True, trainable=False))
         draw = random.Random(self.seed)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.spec import FlowSpec
-from rnvp_deploy.transforms import DiagonalAffine, DiagonalAffineSpec, Transform, build
+from rnvp_deploy.transforms import DiagonalAffine, DiagonalAffineSpec, Elementwise, Transform, build
 
 __all__ = ["RNVP"]
 
@@ -66,6 +66,12 @@ class RNVP(nn.Module):
     def context_dim(self) -> int:
         """c, the number of conditions; 0 if there are none."""
         return self.spec.context_dim
+
+    @property
+    def elementwise(self) -> Elementwise | None:
+        """The maps of the columns, which is the first transform; None if there are none."""
+        first = self.transforms[0]
+        return first if isinstance(first, Elementwise) else None
 
     @property
     def dtype(self) -> torch.dtype:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rnvp_deploy import networks, transforms
 from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import MAPS
 from rnvp_deploy.scales import SCALES
 from rnvp_deploy.spec import FlowSpec
@@ -21,6 +22,8 @@ _KINDS: dict[str, type] = {
         FlowSpec,
         transforms.CouplingSpec,
         transforms.DiagonalAffineSpec,
+        transforms.ElementwiseSpec,
+        ColumnMap,
         transforms.PermutationSpec,
         transforms.LinearSpec,
         networks.Dense,

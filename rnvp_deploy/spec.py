@@ -7,6 +7,7 @@ from rnvp_deploy.networks import width_after
 from rnvp_deploy.transforms import (
     CouplingSpec,
     DiagonalAffineSpec,
+    ElementwiseSpec,
     LinearSpec,
     PermutationSpec,
     TransformSpec,
@@ -43,12 +44,14 @@ class FlowSpec:
         for i, transform in enumerate(self.transforms):
             try:
                 _check(transform, self.dim, self.context_dim)
+                if i and isinstance(transform, ElementwiseSpec):
+                    raise ConfigError("it maps the columns of the data, so it must come first")
             except ConfigError as error:
                 raise ConfigError(f"transform {i}: {error}") from None
 
 
 def _check(transform: TransformSpec, dim: int, context_dim: int) -> None:
-    kinds = (CouplingSpec, DiagonalAffineSpec, LinearSpec, PermutationSpec)
+    kinds = (CouplingSpec, DiagonalAffineSpec, ElementwiseSpec, LinearSpec, PermutationSpec)
     if not isinstance(transform, kinds):
         raise ConfigError(f"{transform!r} is not the description of a transform")
     if transform.dim != dim:

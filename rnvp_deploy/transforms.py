@@ -1,26 +1,29 @@
-"""The four transforms of a coupling flow.
+"""The transforms of a coupling flow.
 
 Each has ``forward(x, context) → (z, log_det)`` and ``inverse(z, context) → x`` with x, z: (n, d),
 context: (n, c) or None, and log_det = log |det dz/dx|: (n,), in nats. Each is built from a frozen
 description, its ``spec``, which a checkpoint stores.
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from rnvp_deploy.elementwise import Elementwise, ElementwiseSpec
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.maps import Affine, ElementwiseMap
 from rnvp_deploy.networks import Network, Steps
+from rnvp_deploy.transform import Transform
 
 __all__ = [
     "Coupling",
     "CouplingSpec",
     "DiagonalAffine",
     "DiagonalAffineSpec",
+    "Elementwise",
+    "ElementwiseSpec",
     "Linear",
     "LinearSpec",
     "Permutation",
@@ -29,21 +32,6 @@ __all__ = [
     "TransformSpec",
     "build",
 ]
-
-
-class Transform(nn.Module, ABC):
-    """A bijection of R^d with a tractable Jacobian."""
-
-    @abstractmethod
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x (n, d) → z (n, d) and log |det dz/dx| (n,)."""
-
-    @abstractmethod
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """z (n, d) → the x (n, d) with forward(x) = z."""
-
-    def initialise(self, x: Tensor) -> None:
-        """Set from data what is set from data, before training: x (n, d), this one's input."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +287,9 @@ class Linear(Transform):
         return lower, torch.triu(self.upper, 1) + torch.diag(torch.exp(self.log_diagonal))
 
 
-TransformSpec: TypeAlias = CouplingSpec | DiagonalAffineSpec | PermutationSpec | LinearSpec
+TransformSpec: TypeAlias = (
+    CouplingSpec | DiagonalAffineSpec | ElementwiseSpec | PermutationSpec | LinearSpec
+)
 
 
 def build(spec: TransformSpec) -> Transform:
@@ -309,6 +299,8 @@ def build(spec: TransformSpec) -> Transform:
             return Coupling(spec)
         case DiagonalAffineSpec():
             return DiagonalAffine(spec)
+        case ElementwiseSpec():
+            return Elementwise(spec)
         case PermutationSpec():
             return Permutation(spec)
         case LinearSpec():

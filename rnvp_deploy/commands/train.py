@@ -18,7 +18,7 @@ from rnvp_deploy.commands.option_types import (
     scale_function,
 )
 from rnvp_deploy.commands.training_output import print_result, result_as_json
-from rnvp_deploy.commands.training_table import read_training_table
+from rnvp_deploy.commands.training_table import matching_columns, read_training_table
 from rnvp_deploy.outputs import check_output
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnvp_deploy.flow import RNVP
 
 _FLOW = ("couplings", "hidden", "mixing", "actnorm", "scale", "activation", "residual", "joint")
+_MAPS = ("log", "logit", "integer")
 _TRAINING = {
     "epochs": "epochs",
     "batch_size": "batch_size",
@@ -64,6 +65,24 @@ _TRAINING = {
     metavar="TEXT",
     multiple=True,
     help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
+)
+@click.option(
+    "--log",
+    type=column_names,
+    metavar="A,B",
+    help="Columns of values above 0: the flow learns their logarithms.",
+)
+@click.option(
+    "--logit",
+    type=column_names,
+    metavar="A,B",
+    help="Columns of values above 0 and below 1: the flow learns their logits.",
+)
+@click.option(
+    "--integer",
+    type=column_names,
+    metavar="A,B",
+    help="Columns of integers: noise is added in training, and samples are integers.",
 )
 @click.option("--couplings", type=WholeNumber(min=1), help="Number of couplings.  [default: 8]")
 @click.option(
@@ -163,6 +182,7 @@ def train(
     \b
     Examples:
       rnvp-train diamonds.csv -o model.pt --columns carat,price --context depth
+      rnvp-train shop.csv -o model.pt --log price --logit share --integer n_hits
       rnvp-train new.csv --warm-start model.pt -o new.pt
     """
     given = {name: value for name, value in options.items() if value is not None}
@@ -239,7 +259,7 @@ def _refuse_fixed_options(
     if resume is None and warm_start is None:
         return
     option = "--resume" if resume else "--warm-start"
-    fixed = (*_FLOW, "dtype", *(("seed",) if resume else ()))
+    fixed = (*_FLOW, *_MAPS, "dtype", *(("seed",) if resume else ()))
     if chosen := [name for name in fixed if name in given]:
         raise click.UsageError(f"--{chosen[0].replace('_', '-')} cannot change with {option}")
     if columns:
@@ -277,10 +297,19 @@ def _new_flow(
 
     from rnvp_deploy.config import RNVPConfig
     from rnvp_deploy.flow import RNVP
+    from rnvp_deploy.mapped_columns import column_maps
 
     chosen = {name: given[name] for name in _FLOW if name in given}
     if "scale" in chosen:
         chosen["scale"] = scale_function(chosen["scale"])
+    maps = {
+        option: matching_columns(given[option], columns, f"--{option}: the flow")
+        for option in _MAPS
+        if option in given
+    }
+    if both := set(maps.get("log", ())).intersection(maps.get("logit", ())):
+        raise click.UsageError(f"column {min(both)!r} is in both --log and --logit")
+    chosen["elementwise"] = column_maps(columns, **maps)
     config = RNVPConfig(dim=len(columns), context_dim=len(context), seed=seed, **chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

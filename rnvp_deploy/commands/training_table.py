@@ -12,7 +12,7 @@ from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables import Batch, Missing, advice_on, open_table, parse_number, shorten
 
-__all__ = ["TrainingTable", "read_training_table"]
+__all__ = ["TrainingTable", "matching_columns", "read_training_table"]
 
 _SHOWN = 5  # rows named in a message
 
@@ -62,11 +62,11 @@ def read_training_table(
     """
     table = open_table(path, missing=missing)
     present = tuple(f"x{i}" for i in range(table.width)) if table.columns is None else table.columns
-    excluded = set(_matching(exclude, present, path))
-    given = _matching(context, present, path)
+    excluded = set(matching_columns(exclude, present, path))
+    given = matching_columns(context, present, path)
     if both := excluded.intersection(given):
         raise TableError(f"column {min(both)!r} is in both --context and --exclude")
-    asked = [name for name in _matching(columns, present, path) if name not in excluded]
+    asked = [name for name in matching_columns(columns, present, path) if name not in excluded]
     if both := set(asked).intersection(given):
         raise TableError(f"column {min(both)!r} is in both --columns and --context")
     if columns and not asked:
@@ -112,17 +112,26 @@ def _add(batch: Batch, columns: Sequence["_Column"]) -> None:
             column.add(batch)
 
 
-def _matching(wanted: Sequence[str], present: Sequence[str], path: str | Path) -> list[str]:
-    """The columns with these names, or that match these patterns; in the order of ``wanted``."""
+def matching_columns(wanted: Sequence[str], present: Sequence[str], where: Path | str) -> list[str]:
+    """The columns with these names, or that match these patterns; in the order of ``wanted``.
+
+    Args:
+        wanted: Names and patterns.
+        present: The names that there are.
+        where: What has them, for the message.
+
+    Raises:
+        TableError: A name or pattern matches no column.
+    """
     names: list[str] = []
     for name in wanted:
         is_pattern = name not in present and any(mark in name for mark in "*?[")
         matches = [n for n in present if n and fnmatchcase(n, name)] if is_pattern else [name]
         if is_pattern and not matches:
-            raise TableError(f"{path} has no column that matches {name!r}")
+            raise TableError(f"{where} has no column that matches {name!r}")
         names += [n for n in matches if n not in names]
     if missing := explain_missing(names, present):
-        raise TableError(f"{path} has {missing}")
+        raise TableError(f"{where} has {missing}")
     return names
 
 

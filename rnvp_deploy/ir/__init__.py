@@ -9,7 +9,7 @@ of one must be repeated in the other. Here a layer *is* its weights: an array's 
 place where a width is stored, and a rewrite returns a new value. Arrays are float64 and read-only.
 
 ``networks`` holds the layers of a network and the functions that rewrite one into another with the
-same function; ``transforms`` the four transforms and the flow; ``reading`` and ``building`` convert
+same function; ``transforms`` the transforms and the flow; ``reading`` and ``building`` convert
 from and to torch modules.
 """
 
@@ -19,6 +19,7 @@ from rnvp_deploy.ir.reading import read, read_transform
 from rnvp_deploy.ir.transforms import (
     Coupling,
     DiagonalAffine,
+    Elementwise,
     Flow,
     Linear,
     Permutation,
@@ -31,6 +32,7 @@ __all__ = [
     "Coupling",
     "Dense",
     "DiagonalAffine",
+    "Elementwise",
     "Flow",
     "Layer",
     "Linear",

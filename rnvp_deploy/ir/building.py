@@ -68,6 +68,8 @@ def _transform(transform: Transform) -> tuple[transforms.TransformSpec, tuple[Ar
             return _coupling(transform)
         case DiagonalAffine(loc, log_scale):
             return transforms.DiagonalAffineSpec(len(loc)), (loc, log_scale)
+        case transforms.ElementwiseSpec():
+            return transform, ()
         case Permutation(order):
             return transforms.PermutationSpec(order), ()
         case Linear(weight, bias):

@@ -32,6 +32,8 @@ def read_transform(module: nn.Module) -> Transform:
             return _coupling(module)
         case transforms.DiagonalAffine():
             return _diagonal(module)
+        case transforms.Elementwise():
+            return module.spec
         case transforms.Permutation():
             return Permutation(module.spec.order)
         case transforms.Linear():

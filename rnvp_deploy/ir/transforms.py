@@ -7,10 +7,20 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnvp_deploy.elementwise import ElementwiseSpec
 from rnvp_deploy.ir.networks import Array, Network, freeze
 from rnvp_deploy.maps import Affine, ElementwiseMap
 
-__all__ = ["Coupling", "DiagonalAffine", "Flow", "Linear", "Permutation", "Transform", "inverse"]
+__all__ = [
+    "Coupling",
+    "DiagonalAffine",
+    "Elementwise",
+    "Flow",
+    "Linear",
+    "Permutation",
+    "Transform",
+    "inverse",
+]
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,10 @@ class Linear:
         return len(self.bias)
 
 
-Transform: TypeAlias = Coupling | DiagonalAffine | Permutation | Linear
+Elementwise: TypeAlias = ElementwiseSpec
+"""The maps of the columns. They have no weights, so the description is the value."""
+
+Transform: TypeAlias = Coupling | DiagonalAffine | Elementwise | Permutation | Linear
 
 
 def inverse(transform: Transform) -> Transform:
@@ -120,6 +133,8 @@ def inverse(transform: Transform) -> Transform:
         case Linear(weight, bias):
             back = freeze(np.linalg.inv(weight))
             return Linear(back, -back @ bias)
+        case ElementwiseSpec():
+            raise TypeError("an elementwise transform maps data, so it has no inverse in a flow")
 
 
 @dataclass(frozen=True)

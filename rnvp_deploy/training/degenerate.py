@@ -5,7 +5,7 @@ that jumps. Training then drives the log-density of the rows towards infinity wi
 Each kind of such columns becomes a ``DataWarning`` that names them and says what to do.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ def find_degenerate(
     context_columns: Sequence[str] = (),
     *,
     float32: bool = True,
+    dequantised: Collection[str] = (),
 ) -> tuple[DataWarning, ...]:
     """Find the columns of ``x`` that a flow cannot represent well.
 
@@ -40,6 +41,7 @@ def find_degenerate(
             a function of them.
         context_columns: The c names.
         float32: Whether the flow is float32, which cannot resolve a small spread far from 0.
+        dequantised: Columns to which training adds noise; their kind is not reported.
     """
     if not len(x):
         return ()
@@ -50,6 +52,7 @@ def find_degenerate(
     singles = [
         (names[i], table[:, i]) for i in range(c, table.shape[1]) if names[i] not in excluded
     ]
+    singles = [(name, column) for name, column in singles if name not in dequantised]
     warnings = [*_too_few_rows(x), *related, *_kinds(singles)]
     if float32:
         warnings += _offsets(
@@ -204,8 +207,7 @@ def _unit_interval(columns: dict[str, Array]) -> DataWarning:
         names,
         f"{_subject(names)} values in [0, 1] up to the ends: the flow gives mass to "
         f"values outside; take the logit (--logit){moved}",
-        "--logit",
-        names,
+        *_option("--logit", [name for name in names if name not in at_ends]),
     )
 
 
@@ -222,9 +224,13 @@ def _positive(columns: dict[str, Array]) -> DataWarning:
         names,
         f"{_subject(names)} no value below 0 and many near it: the flow gives mass to "
         f"negative values; take the logarithm (--log){moved}",
-        "--log",
-        names,
+        *_option("--log", [name for name in names if name not in at_zero]),
     )
+
+
+def _option(option: str, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The option and its columns. Those with a value at a bound must be changed before."""
+    return (option, tuple(names)) if names else ("", ())
 
 
 def _heavy_tail(columns: dict[str, Array]) -> DataWarning:
@@ -235,8 +241,7 @@ def _heavy_tail(columns: dict[str, Array]) -> DataWarning:
         names,
         f"{_subject(names)} values very far from the others (heavy tails): training "
         "may diverge; transform them, or remove the extreme rows",
-        "--log" if positive else "",
-        positive,
+        *_option("--log", positive),
     )
 
 

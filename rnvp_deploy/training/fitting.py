@@ -1,5 +1,6 @@
 """``fit``: train a flow on rows."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -116,13 +117,20 @@ def fit(
 
 
 def _warn(flow: RNVP, table: Table) -> tuple[DataWarning, ...]:
-    """Log a warning for each kind of degenerate column."""
+    """Log a warning for each kind of degenerate column, as the flow's maps leave it."""
+    x, maps = table.x, flow.elementwise
+    dequantised: tuple[str, ...] = ()
+    if maps is not None:
+        x = copy.deepcopy(maps).double().cpu()(torch.from_numpy(x))[0].numpy()
+        named = zip(table.columns, maps.spec.columns, strict=True)
+        dequantised = tuple(name for name, column in named if column.integer)
     warnings = find_degenerate(
-        table.x,
+        x,
         table.columns,
         table.context,
         table.context_columns,
         float32=flow.dtype == torch.float32,
+        dequantised=dequantised,
     )
     for warning in warnings:
         _log.warning("%s", warning.message)

@@ -33,6 +33,7 @@ class TrainingLoop:
         self.fingerprint = rows.fingerprint()
         self._generator = torch.Generator().manual_seed(options.seed)
         self.train_rows, self.held_out_rows = split_rows(rows, options.held_out, self._generator)
+        self._maps = flow.elementwise
         self._parameters = [p for p in flow.parameters() if p.requires_grad]
         self._optimizer = torch.optim.Adam(self._parameters, lr=options.learning_rate, fused=True)
         self._batch_size = options.batch_size_for(len(self.train_rows))
@@ -102,7 +103,7 @@ class TrainingLoop:
         size, total, skipped = self._batch_size, 0.0, 0
         for i in range(self.batches):
             batch = self.train_rows.take(order[i * size : (i + 1) * size])
-            loss = -self.flow.log_prob(batch.x, batch.context).mean()
+            loss = -self.flow.log_prob(self._dequantised(batch.x), batch.context).mean()
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.options.clip)
@@ -113,6 +114,12 @@ class TrainingLoop:
                 skipped += 1
         kept = self.batches - skipped
         return (total / kept if kept else math.nan), skipped
+
+    def _dequantised(self, x: Tensor) -> Tensor:
+        """x (n, d) with new uniform noise in the integer columns."""
+        if self._maps is None or not self._maps.rounds:
+            return x
+        return x + self._maps.noise(len(x), self._generator)
 
     @torch.no_grad()
     def _step(self, step: int) -> None:

@@ -20,6 +20,8 @@ __all__ = ["Rows", "refuse_constants", "rows_of_table", "split_rows"]
 
 _DEVIATIONS = {torch.float32: (1e-37, 1e37), torch.float64: (1e-150, 1e150)}
 _FLOAT32_STEPS = 64  # a column's standard deviation must be at least this many float32 steps
+_INTEGERS = {torch.float32: 2.0**19, torch.float64: 2.0**48}
+"""Integers from here on have fewer than 16 numbers between them, so they are not dequantised."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,11 @@ def rows_of_table(flow: RNVP, table: Table) -> Rows:
 
     Raises:
         TrainingError: The dtype cannot hold the values: they become infinite, or the dtype
-            cannot resolve the spread of a column.
+            cannot resolve the spread of a column. Or a value lies outside the domain of its
+            column's map.
     """
     x = _tensor(flow, table.x, "x", table.columns)
+    _refuse_outside(flow, x, table.columns)
     if table.context is None:
         return Rows(x, None)
     return Rows(x, _tensor(flow, table.context, "context", table.context_columns))
@@ -119,6 +123,30 @@ def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) 
                 f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: train in "
                 "float64 (--dtype float64, or flow.double() in Python), or subtract an offset "
                 "from it"
+            )
+
+
+def _refuse_outside(flow: RNVP, x: Tensor, columns: Sequence[str]) -> None:
+    """Refuse values that have no density: not positive, not inside (low, high), not integers."""
+    if flow.elementwise is None:
+        return
+    outside = flow.elementwise.outside(x).T
+    for name, column, values, bad in zip(
+        columns, flow.elementwise.spec.columns, x.T, outside, strict=True
+    ):
+        if bad.any():
+            first = int(bad.nonzero()[0])
+            raise TrainingError(
+                f"column {name!r} must hold {column.domain}, but {int(bad.sum()):,} of its "
+                f"{len(values):,} values are not, the first in row {first + 1}: "
+                f"{float(values[first]):g}. Correct or remove these rows, or learn the column "
+                "without this map (--log, --logit, --integer)"
+            )
+        if column.integer and float(values.abs().max()) >= _INTEGERS.get(flow.dtype, math.inf):
+            raise TrainingError(
+                f"column {name!r} has integers up to {float(values.abs().max()):.6g}, between "
+                f"which {str(flow.dtype).removeprefix('torch.')} has too few numbers for noise: "
+                "train in float64 (--dtype float64), or without --integer"
             )
 
 

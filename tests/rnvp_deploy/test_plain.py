@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from rnvp_deploy import RNVPConfig, scales
 from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, Dense, Norm, Rescale, Residual
 from rnvp_deploy.plain import from_plain, to_plain
 from rnvp_deploy.transforms import (
     CouplingSpec,
     DiagonalAffineSpec,
+    ElementwiseSpec,
     LinearSpec,
     PermutationSpec,
     TransformSpec,
@@ -55,6 +57,15 @@ layers = st.one_of(
     st.builds(DiagonalAffineSpec, widths, st.booleans(), st.booleans()),
     st.permutations(range(4)).map(lambda order: PermutationSpec(tuple(order))),
     st.builds(LinearSpec, widths, st.booleans()),
+    st.lists(
+        st.builds(
+            ColumnMap,
+            st.sampled_from(("identity", "log")),
+            st.integers(-9, 9),
+            integer=st.booleans(),
+        ),
+        max_size=4,
+    ).map(lambda columns: ElementwiseSpec(tuple(columns))),
 )
 
 

@@ -493,3 +493,47 @@ def test_every_option_has_help() -> None:
 
 _RUN = "from rnvp_deploy.commands.train import train; train()"
 _WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; "
+
+
+def test_mapped_columns_are_part_of_the_checkpoint(tmp_path: Path, model: Path) -> None:
+    """By name or pattern; a warm start keeps them, and the suggestion is not repeated."""
+    draw = np.random.default_rng(1)
+    columns = ("price", "share", "n_hits")
+    rows = [draw.lognormal(3, 1, 200), draw.random(200), draw.poisson(3, 200)]
+    table = write_csv(tmp_path / "shop.csv", np.stack(rows, 1).tolist(), columns)
+    options = ["--log", "pri*", "--logit", "share", "--integer", "n_hits"]
+    result = run(table, "-o", model, *QUICK, *options)
+    assert result.exit_code == 0, result.output
+    assert "Suggested options" not in result.output
+    maps = rnvp_deploy.column_maps(columns, log=["price"], logit=["share"], integer=["n_hits"])
+    flow = rnvp_deploy.load(model)
+    assert flow.elementwise is not None
+    assert flow.elementwise.spec.columns == maps
+    again = tmp_path / "again.pt"
+    assert run(table, "--warm-start", model, "-o", again, "--epochs", "1").exit_code == 0
+    assert rnvp_deploy.load(again).spec == flow.spec
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--log", "prcie"], 1, "--log: the flow has no column 'prcie' (did you mean 'price'?)"),
+        (["--log", "carat"], 1, "'carat' must hold values above 0"),
+        (["--log", "price", "--logit", "price"], 2, "'price' is in both --log and --logit"),
+    ],
+)
+def test_columns_that_cannot_be_mapped_are_named(
+    table: Path, model: Path, options: list[str], code: int, message: str
+) -> None:
+    """One line, and no checkpoint."""
+    result = run(table, "-o", model, *QUICK, *options)
+    assert result.exit_code == code
+    assert message in result.output
+    assert not model.exists()
+
+
+def test_a_resumed_training_cannot_change_its_maps(table: Path, model: Path) -> None:
+    """The checkpoint decides."""
+    result = run(table, "--resume", model, "--integer", "price")
+    assert result.exit_code == 2
+    assert "--integer cannot change with --resume" in result.output

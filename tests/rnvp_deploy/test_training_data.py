@@ -260,3 +260,11 @@ def test_a_refused_table_leaves_the_names_alone() -> None:
     with pytest.raises(TrainingError, match="no finite number"):
         fit(flow, frame)
     assert flow.columns == ("x0", "x1")
+
+
+def test_values_on_a_bound_are_not_suggested() -> None:
+    """``--log`` of a column that holds 0 would be refused: its values must be moved first."""
+    column = np.concatenate([[0.0], draws().lognormal(8, 1, ROWS - 1)])
+    (warning,) = found(v=column)
+    assert "move the values at exactly 0" in warning.message
+    assert suggested_options([warning]) == ""

@@ -34,8 +34,20 @@ def _describe(flow: RNVP, couplings: list[CouplingSpec]) -> str:
     kinds = " and ".join(scales) or "no"
     return (
         f"R-NVP over {flow.dim} coordinates{given}: {len(couplings)} affine couplings, "
-        f"{kinds} scale"
+        f"{kinds} scale{_describe_maps(flow)}"
     )
+
+
+def _describe_maps(flow: RNVP) -> str:
+    """Which columns are mapped before the flow, such as ``; log of price; integers n_hits``."""
+    maps = () if flow.elementwise is None else flow.elementwise.spec.columns
+    named = list(zip(flow.columns, maps, strict=False))
+    parts = {
+        "log of": [name for name, column in named if column.function == "log"],
+        "logit of": [name for name, column in named if column.function == "logit"],
+        "integers": [name for name, column in named if column.integer],
+    }
+    return "".join(f"; {words} {', '.join(names)}" for words, names in parts.items() if names)
 
 
 def _widths(steps: Steps) -> tuple[int, ...]:

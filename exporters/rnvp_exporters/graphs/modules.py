@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnvp_exporters.graphs.operators import PLAIN, Operators
-from rnvp_exporters.graphs.steps import DiagonalStep, Direction, Join, Split, step
+from rnvp_exporters.graphs.steps import DiagonalStep, Direction, ElementwiseStep, Join, Split, step
 from rnvp_exporters.lowering import Lowered
 
 __all__ = ["Density", "Inverse", "Sampler", "TransformStack"]
@@ -34,14 +34,23 @@ class Density(nn.Module):
 
 
 class Inverse(nn.Module):
-    """z (n, d) [, context (n, c)] → x (n, d), log_prob (n,) of that x, in nats."""
+    """z (n, d) [, context (n, c)] → x (n, d), log_prob (n,) of that x, in nats.
+
+    If x has integer columns, it is rounded, and its log_prob is that of the density graph: the
+    flow runs in both directions. A caller that needs no log_prob removes the second one.
+    """
 
     def __init__(self, lowered: Lowered, operators: Operators, dtype: torch.dtype) -> None:
         super().__init__()
         self.stack = TransformStack(lowered, "inverse", operators).to(dtype)
+        rounds = lowered.elementwise is not None and lowered.elementwise.rounds
+        self.density = Density(lowered, operators, dtype) if rounds else None
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, log_scales = self.stack(z, context)
+        if self.density is not None:
+            log_prob, _ = self.density(x, context)
+            return x, log_prob
         return x, self.stack.log_prob(z, log_scales)
 
 
@@ -101,6 +110,10 @@ class TransformStack(nn.Module):
         self.entry, self.exit = (
             None if affine is None else DiagonalStep(affine, direction) for affine in ends
         )
+        maps = lowered.elementwise
+        step_of_data = None if maps is None else ElementwiseStep(maps, direction)
+        self.before = step_of_data if direction == "forward" else None
+        self.after = step_of_data if direction == "inverse" else None
         self.split, self.join = Split(lowered.parts, columns), Join(lowered.parts, order)
         self.steps = nn.ModuleList(
             [step(value, lowered.parts, direction, operators) for value in steps]
@@ -109,7 +122,13 @@ class TransformStack(nn.Module):
         self.register_buffer("constant", torch.tensor(constant, dtype=torch.float64))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """The coordinates at the end, (n, d), and the σ of every coupling, each (n, width)."""
+        """The coordinates at the end, (n, d), and the terms of log |det| that depend on the row.
+
+        They are the σ of every coupling, each (n, width), and that of the column maps, (n, 1).
+        """
+        log_det = None
+        if self.before is not None:
+            x, log_det = self.before(x)
         if self.entry is not None:
             x = self.entry(x)
         parts = self.split(x)
@@ -117,7 +136,10 @@ class TransformStack(nn.Module):
         x = self.join(parts)
         if self.exit is not None:
             x = self.exit(x)
-        return x, [log_scale for log_scale in log_scales if log_scale is not None]
+        if self.after is not None:
+            x, log_det = self.after(x)
+        terms = [log_scale for log_scale in log_scales if log_scale is not None]
+        return x, [*terms, *([] if log_det is None else [log_det.unsqueeze(-1)])]
 
     def log_prob(self, z: Tensor, log_scales: list[Tensor]) -> Tensor:
         """log p(x), (n,) in nats, of the x whose latent is z, from the σ of this direction."""

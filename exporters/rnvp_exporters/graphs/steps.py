@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rnvp_deploy.elementwise import Elementwise, ElementwiseSpec
 from rnvp_deploy.ir import DiagonalAffine, Linear, Permutation
 from rnvp_deploy.ir.networks import freeze
 from rnvp_deploy.maps import Affine, ElementwiseMap
@@ -27,6 +28,7 @@ __all__ = [
     "CouplingStep",
     "DiagonalStep",
     "Direction",
+    "ElementwiseStep",
     "Join",
     "Split",
     "step",
@@ -197,6 +199,26 @@ class DiagonalStep(nn.Module):
         if not self.forwards and self.shifts:
             x = x + self.loc
         return x
+
+
+class ElementwiseStep(nn.Module):
+    """The maps of the columns, at the data's end: the flow's own module in one direction.
+
+    It returns the mapped columns and the log-determinant of the direction, (n,); None for the
+    latter where no column has a log or logit.
+    """
+
+    def __init__(self, maps: ElementwiseSpec, direction: Direction) -> None:
+        super().__init__()
+        self.maps, self.forwards = Elementwise(maps).double(), direction == "forward"
+        self.has_log_det = self.maps.takes_log or self.maps.takes_logit
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.forwards:
+            y, log_det = self.maps(x)
+            return y, log_det if self.has_log_det else None
+        y = self.maps.inverse(x)
+        return y, self.maps.inverse_log_det(x) if self.has_log_det else None
 
 
 class SplitDiagonalStep(nn.Module):

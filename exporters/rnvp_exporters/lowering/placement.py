@@ -15,7 +15,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnvp_deploy.ir import Coupling, DiagonalAffine, Flow, Linear, Network, Permutation, Transform
+from rnvp_deploy.ir import (
+    Coupling,
+    DiagonalAffine,
+    Elementwise,
+    Flow,
+    Linear,
+    Network,
+    Permutation,
+    Transform,
+)
 from rnvp_deploy.ir.networks import scatter_inputs, scatter_outputs
 from rnvp_deploy.maps import ElementwiseMap
 
@@ -58,8 +67,9 @@ Step: TypeAlias = PlacedCoupling | Linear | DiagonalAffine | Permutation
 class Lowered:
     """A flow in its inference form, in the direction data → latent.
 
-        x → entry → split into parts → steps → join in ``order`` → exit → z
+        x → elementwise → entry → split into parts → steps → join in ``order`` → exit → z
 
+    elementwise: the maps of the columns (log, logit, rounding); None if there are none.
     entry:   affine of x, in the order of the columns; None if there is none.
     exit:    affine of z; None if there is none.
     parts:   the coordinates of each part. Coordinate i is column i of x.
@@ -76,6 +86,7 @@ class Lowered:
     steps: tuple[Step, ...]
     entry: DiagonalAffine | None = None
     exit: DiagonalAffine | None = None
+    elementwise: Elementwise | None = None
     log_det: float = field(default=0.0)
 
     @property
@@ -92,6 +103,10 @@ def place(flow: Flow, *, keep_halves_apart: bool = True) -> Lowered:
     assert flow.context_scaling is None, "the context is standardised: apply RAW_CONTEXT first"
     transforms = list(flow.transforms)
     log_det = sum(map(_constant_log_det, transforms))
+    elementwise = None
+    if transforms and isinstance(first := transforms[0], Elementwise):
+        elementwise = first
+        transforms.pop(0)
     order = tuple(range(flow.dim))
     if transforms and isinstance(last := transforms[-1], Permutation):
         order = last.order
@@ -105,7 +120,9 @@ def place(flow: Flow, *, keep_halves_apart: bool = True) -> Lowered:
         final = last.restricted(list(order))
         transforms.pop()
     steps = tuple(_placed(transform, parts) for transform in transforms)
-    return Lowered(flow.dim, flow.context_dim, parts, order, steps, entry, final, log_det)
+    return Lowered(
+        flow.dim, flow.context_dim, parts, order, steps, entry, final, elementwise, log_det
+    )
 
 
 def _partition(transforms: list[Transform], dim: int) -> Parts:
@@ -125,6 +142,7 @@ def _partition(transforms: list[Transform], dim: int) -> Parts:
 
 
 def _placed(transform: Transform, parts: Parts) -> Step:
+    assert not isinstance(transform, Elementwise), "an elementwise transform must come first"
     return _placed_coupling(transform, parts) if isinstance(transform, Coupling) else transform
 
 

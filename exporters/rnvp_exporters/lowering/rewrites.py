@@ -9,7 +9,8 @@ one that computes the same z and the same log_det, up to float64 rounding.
     FOLD          affines move through couplings into the weights, and merge
     ABSORB        affines and permutations beside a dense linear become part of it
 
-Couplings, dense linears, one affine at either end and one permutation at the end remain.
+Couplings, dense linears, one affine at either end and one permutation at the end remain. An
+elementwise transform of the data stays first: nothing moves through it.
 """
 
 import itertools

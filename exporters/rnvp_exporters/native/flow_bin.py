@@ -149,6 +149,10 @@ class _Writer:
             case ir.DiagonalAffine(loc, log_scale):
                 self._record(_Record(AFFINE, len(loc), len(loc)))
                 self._weights(loc, np.exp(log_scale), np.exp(-log_scale))
+            case ir.Elementwise():
+                raise ExportError(
+                    "the native engine has no log, logit or integer columns: export to onnx"
+                )
             case _:
                 raise AssertionError("a permutation is left before the end: apply RENAME first")
 

@@ -21,11 +21,12 @@ from rnvp_deploy.transforms import Transform
 from rnvp_exporters.graphs import GraphDefinition
 from rnvp_runtime.stream import normals
 
-__all__ = ["Arrays", "RoundedFunctions", "eager", "rounded_runs"]
+__all__ = ["Arrays", "RoundedFunctions", "eager", "near_rounding", "rounded_runs"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 RUNS = 7  # of each kind
+ROUNDINGS = 64  # of a value before it is rounded to an integer: a generous bound on its error
 ELEMENTARY = frozenset(
     getattr(torch.ops.aten, name).default
     for name in ("atan", "erf", "exp", "log", "sigmoid", "sin", "tanh")
@@ -64,13 +65,33 @@ def rounded_runs(
     return runs + [_perturbed(double, graph, inputs, seed, dtype) for seed in range(RUNS)]
 
 
+def near_rounding(
+    flow: RNVP, graph: GraphDefinition, inputs: Arrays, dtype: torch.dtype
+) -> NDArray[np.bool_] | None:
+    """(n,): on which rows an integer of x may differ by one, because of rounding in ``dtype``.
+
+    None where no output is rounded.
+    """
+    if not _rounds(flow) or "x" not in graph.outputs:
+        return None
+    flow = copy.deepcopy(flow).double()
+    assert flow.elementwise is not None
+    integer = flow.elementwise.is_integer.numpy()
+    flow.elementwise.rounds = False
+    x = eager(flow, graph, inputs)["x"][:, integer]
+    with np.errstate(invalid="ignore"):
+        error = ROUNDINGS * torch.finfo(dtype).eps * (1 + np.abs(x))
+        close = np.abs(x - np.rint(x)) < error
+    return np.asarray(close.any(1))
+
+
 def _perturbed(
     flow: RNVP, graph: GraphDefinition, inputs: Arrays, seed: int, dtype: torch.dtype
 ) -> Arrays:
     """Outputs of ``flow`` with weights and inputs each one rounding of ``dtype`` up or down."""
     round_off = partial(_rounded, draw=torch.Generator().manual_seed(seed), dtype=dtype)
     flow = copy.deepcopy(flow)
-    for tensor in (*flow.parameters(), *flow.buffers()):
+    for tensor in flow.state_dict().values():  # the bounds of columns are exact, and not in it
         if tensor.is_floating_point():
             tensor.copy_(round_off(tensor))
     moved = {
@@ -126,8 +147,12 @@ def _inverse(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """x and log p(x), with each log-determinant taken at the intermediate values of the inverse.
 
-    flow.log_prob(x) would start from the rounded x, whose latent differs from z far out.
+    flow.log_prob(x) would start from the rounded x, whose latent differs from z far out. With
+    integer columns x is rounded to an integer, and its log_prob is that of the integer.
     """
+    if _rounds(flow):
+        x = flow.inverse(z, context)
+        return x, flow.log_prob(x, context)
     x, log_prob = z, flow.log_base(z)
     context = flow.standardised(context)
     for transform in reversed(flow.transforms):
@@ -135,3 +160,7 @@ def _inverse(
         x = transform.inverse(x, context)
         log_prob = log_prob + transform(x, context)[1]
     return x, log_prob
+
+
+def _rounds(flow: RNVP) -> bool:
+    return flow.elementwise is not None and flow.elementwise.rounds

@@ -53,7 +53,7 @@ def measure_precision(
         rows=ROWS,
         non_finite=float(1 - finite.mean()),
         non_finite_columns=tuple(np.array(flow.columns)[broken.any(0)].tolist()),
-        distinct=_distinct(samples[finite]),
+        distinct=_distinct(samples[finite][:, ~_integer_columns(flow)]),
         log_prob=_spread(outputs["log_prob"], log_prob, usable),
         x=_spread(samples, x, usable, scale),
         round_trip=_spread(back, x, usable, scale),
@@ -124,10 +124,16 @@ def _spread(
 
 
 def _distinct(samples: NDArray[np.float64]) -> float:
-    """The share of different values in the column with the fewest."""
+    """The share of different values in the column with the fewest; 1 without columns."""
     if not len(samples):
         return 0.0
-    return min(len(np.unique(column)) for column in samples.T) / len(samples)
+    return min((len(np.unique(column)) / len(samples) for column in samples.T), default=1.0)
+
+
+def _integer_columns(flow: RNVP) -> NDArray[np.bool_]:
+    """(d,): the columns whose samples are rounded, and so have few values in any dtype."""
+    maps = flow.elementwise
+    return np.zeros(flow.dim, bool) if maps is None else np.asarray(maps.is_integer.numpy())
 
 
 def _faults(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rnvp_deploy import RNVP
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import INTEGERS, GraphDefinition
-from rnvp_exporters.proof.eager import Arrays, eager, rounded_runs
+from rnvp_exporters.proof.eager import Arrays, eager, near_rounding, rounded_runs
 from rnvp_runtime.bundle.manifest import Spread
 
 __all__ = ["DATA_ROWS", "Measured", "Probe", "column_scale", "errors", "measure", "probe", "spread"]
@@ -143,6 +143,7 @@ def measure(
     truth = eager(copy.deepcopy(flow).double(), graph, inputs)
     results = rounded_runs(flow, graph, inputs, dtype)
     times = 2.0 if dtype == torch.float64 else 1.0
+    close = near_rounding(flow, graph, inputs, dtype)
     runs, rows = {}, {}
     for name, true in truth.items():
         runs[name] = times * np.array([errors(run[name], true, scale[name]) for run in results])
@@ -150,6 +151,8 @@ def measure(
         with np.errstate(over="ignore", invalid="ignore"):
             size = 1 + np.abs(_columns(true) / scale[name]).max(1, initial=0.0)
             judged = np.isfinite(size) & (largest <= FEWEST_DIGITS * size)
+        if close is not None:
+            judged &= ~close
         rows[name] = np.where(judged, largest, np.inf)
     return Measured(inputs, truth, runs, rows)
 
@@ -203,12 +206,25 @@ def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
             finite = data[np.isfinite(data).all(axis=1)]
             if len(finite):
                 uniform = draw.uniform(-4, 4, (TAIL_ROWS // 2, flow.dim))
-                x[box] = np.median(finite, axis=0) + uniform * column_scale(data)
+                wide = np.median(finite, axis=0) + uniform * column_scale(data)
+                x[box] = _inside(flow, wide, x[box])
             return {"x": _representable(x)} | inputs
         case "inverse":
             return {"z": _representable(z)} | inputs
     stream = {name: np.array(value) for name, value in STREAM.items()}
     return stream | {"count": np.array(rows), "temperature": np.array(1.0)} | inputs
+
+
+def _inside(
+    flow: RNVP, x: NDArray[np.float64], samples: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """``x`` with integers where the flow has them, and ``samples`` for what has no density."""
+    maps = flow.elementwise
+    if maps is None:
+        return x
+    x = np.where(maps.is_integer.numpy(), np.floor(x), x)
+    outside = maps.outside(torch.from_numpy(_representable(x))).numpy()
+    return np.where(outside, samples, x)
 
 
 def _with_non_finite(graph: GraphDefinition, inputs: Arrays) -> Arrays:
