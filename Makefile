@@ -4,12 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 PLAIN := .venv-plain
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := demo
 EXPLORE_MINUTES ?= 10
 
-.PHONY: demo test test-slow explore lint bench clean help
+.PHONY: demo test test-oldest test-slow explore lint bench clean help
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,6 +37,10 @@ demo: $(VENV)/.export $(PLAIN)/.plain ## Train, export, and run without PyTorch:
 test: $(VENV)/.dev $(VENV)/.js ## All but the slow tests
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
 
+test-oldest: $(VENV)/.dev $(OLDEST)/.oldest ## The runtime with the oldest versions of its dependencies
+	$(BIN)/python -m tests.versions.bundles $(OLDEST)/bundles
+	RNVP_BUNDLES=$(OLDEST)/bundles $(OLDEST)/bin/python -m pytest tests/runtime tests/versions
+
 test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
@@ -53,7 +58,7 @@ bench: $(VENV)/.dev ## Speed beside every peer; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the environments and the demo
-	rm -rf $(VENV) $(PLAIN) $(OUT)
+	rm -rf $(VENV) $(PLAIN) $(OLDEST) $(OUT)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +69,14 @@ $(VENV)/.export: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install $(PIP_FLAGS) --editable ".[dev]"
+	@touch $@
+
+# No extra but the tables: the runtime's tests run where PyTorch is not installed.
+$(OLDEST)/.oldest: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check \
+		--constraint constraints-oldest.txt --editable ".[tables]" \
+		hypothesis onnx pandas polars pytest scipy
 	@touch $@
 
 # Node.js and a browser are not Python's to install: where they cannot be had, their tests are skipped.

@@ -12,36 +12,36 @@ from benchmarks.results import RESULTS, Results
 
 
 def main() -> None:
-    """Measure, or with --targets look at what was measured."""
-    asked = _arguments()
-    if not asked.targets:
-        _measure(asked)
+    """Measure, or with --targets compare the last results with the targets."""
+    options = _arguments()
+    if not options.targets:
+        _measure(options)
     from benchmarks.targets import table
 
-    print(table(Results.read(asked.output / "results.json")))
+    print(table(Results.read(options.output / "results.json")))
 
 
-def _measure(asked: argparse.Namespace) -> None:
+def _measure(options: argparse.Namespace) -> None:
     from benchmarks import chart, tables
 
     plan = Plan(
-        flows=[FLOWS[name] for name in asked.flows],
-        functions=asked.functions,
-        rows=asked.rows or (ROWS[:-1] if asked.quick else ROWS),
-        pace=Pace(3, 0.01) if asked.quick else Pace(asked.rounds, asked.turn),
-        starts=2 if asked.quick else 7,
+        flows=[FLOWS[name] for name in options.flows],
+        functions=options.functions,
+        rows=options.rows or (ROWS[:-1] if options.quick else ROWS),
+        pace=Pace(3, 0.01) if options.quick else Pace(options.rounds, options.turn),
+        starts=2 if options.quick else 7,
     )
-    asked.output.mkdir(parents=True, exist_ok=True)
-    path = asked.output / "results.json"
-    # The file that is scored for minutes is measured on its own.
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "results.json"
+    # benchmarks.scoring measures these separately, for minutes.
     scoring = Results.read(path).scoring if path.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         for results in run(plan, Path(folder), lambda line: print(line, file=sys.stderr)):
             results.scoring = scoring
             results.write(path)
             page = tables.document(results)
-            (asked.output / "results.md").write_text(page, encoding="utf-8")
-            chart.draw(results, asked.output / "results.png")
+            (options.output / "results.md").write_text(page, encoding="utf-8")
+            chart.draw(results, options.output / "results.png")
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,6 +3,7 @@
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,26 @@ from torch import nn
 import rnvp_exporters
 from benchmarks.flows import FlowSize, make
 from benchmarks.source import Density, Inverse, StackedNVP
+from rnvp_deploy import RNVP
+from rnvp_exporters.graphs import FORMATS
 
-__all__ = ["Artifacts", "write"]
+__all__ = ["FORMS", "Artifacts", "Form", "write"]
 
 GRAPHS: dict[str, type[Density] | type[Inverse]] = {"density": Density, "inverse": Inverse}
 """What is exported of the eager flow, as ``plain-<name>.onnx`` and ``<name>.ts``."""
 
 
 @dataclass(frozen=True)
+class Form:
+    """One kind of files that competitors open."""
+
+    write: Callable[[RNVP, StackedNVP, Path], object]  # the flow, its eager form, the folder
+    graph: str = ""  # the name of its ONNX files, if it has some; {} is the graph
+
+
+@dataclass(frozen=True)
 class Artifacts:
-    """``model.rnvp``, ``plain-*.onnx``, ``*.ts`` and ``eager.pt`` in ``folder``."""
+    """All forms of a flow, in ``folder``."""
 
     folder: Path
     size: FlowSize
@@ -35,36 +46,48 @@ def write(size: FlowSize, folder: Path) -> Artifacts:
     folder.mkdir(parents=True, exist_ok=True)
     flow = make(size)
     eager = StackedNVP(flow).eval()
-    torch.save(eager, folder / "eager.pt")
     seconds: dict[str, float] = {}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        began = time.perf_counter()
-        rnvp_exporters.export(flow, folder / "model.rnvp", formats=["onnx"], force=True)
-        seconds["ours"] = time.perf_counter() - began
-        began = time.perf_counter()
-        for name, module in GRAPHS.items():
-            _plain_onnx(module(eager), size.dim, folder / f"plain-{name}.onnx")
-        seconds["plain ONNX"] = time.perf_counter() - began
-        began = time.perf_counter()
-        for name, module in GRAPHS.items():
-            _torchscript(module(eager), size.dim, folder / f"{name}.ts")
-        seconds["TorchScript"] = time.perf_counter() - began
-    forms = {"ours": "model.rnvp/{}.onnx", "plain ONNX": "plain-{}.onnx"}
+        for name, form in FORMS.items():
+            began = time.perf_counter()
+            form.write(flow, eager, folder)
+            seconds[name] = time.perf_counter() - began
     nodes = {
-        form: {
-            name: len(onnx.load(path).graph.node)
-            for name in ("density", "inverse", "sampler")
-            if (path := folder / pattern.format(name)).exists()
+        name: {
+            graph: len(onnx.load(path).graph.node)
+            for graph in ("density", "inverse", "sampler")
+            if (path := folder / form.graph.format(graph)).is_file()
         }
-        for form, pattern in forms.items()
+        for name, form in FORMS.items()
+        if form.graph
     }
     return Artifacts(folder, size, seconds, nodes)
 
 
+def _write_eager(flow: RNVP, eager: StackedNVP, folder: Path) -> None:
+    torch.save(eager, folder / "eager.pt")
+
+
+def _write_bundle(flow: RNVP, eager: StackedNVP, folder: Path) -> None:
+    formats = [name for name in ("onnx", "native") if name in FORMATS]
+    rnvp_exporters.export(flow, folder / "model.rnvp", formats=formats, force=True)
+
+
+def _write_plain_onnx(flow: RNVP, eager: StackedNVP, folder: Path) -> None:
+    for name, module in GRAPHS.items():
+        _plain_onnx(module(eager), flow.dim, folder / f"plain-{name}.onnx")
+
+
+def _write_torchscript(flow: RNVP, eager: StackedNVP, folder: Path) -> None:
+    for name, module in GRAPHS.items():
+        traced = torch.jit.trace(module(eager).eval(), torch.randn(3, flow.dim))
+        torch.jit.save(torch.jit.freeze(traced), folder / f"{name}.ts")
+
+
 def _plain_onnx(module: nn.Module, dim: int, path: Path) -> None:
-    """``torch.onnx.export`` as anyone would call it, its optimizer on, the batch axis dynamic."""
+    """``torch.onnx.export`` with its optimizer on and a dynamic batch axis."""
     torch.onnx.export(
         module.eval(),
         (torch.randn(3, dim),),
@@ -78,6 +101,10 @@ def _plain_onnx(module: nn.Module, dim: int, path: Path) -> None:
     )
 
 
-def _torchscript(module: nn.Module, dim: int, path: Path) -> None:
-    traced = torch.jit.trace(module.eval(), torch.randn(3, dim))
-    torch.jit.save(torch.jit.freeze(traced), path)
+FORMS = {
+    "eager": Form(_write_eager),
+    "ours": Form(_write_bundle, "model.rnvp/{}.onnx"),
+    "plain ONNX": Form(_write_plain_onnx, "plain-{}.onnx"),
+    "TorchScript": Form(_write_torchscript),
+}
+"""The kinds of files, by the name that a `benchmarks.competitors.Competitor` refers to."""

@@ -17,15 +17,6 @@ from benchmarks.results import Cell, Results
 
 __all__ = ["draw"]
 
-COLOURS = {
-    "eager PyTorch": "#b2182b",
-    "TorchScript": "#ef8a62",
-    "torch.compile": "#c7a76c",
-    "OpenVINO": "#7b6aa8",
-    "plain ONNX Runtime": "#67a9cf",
-    OURS: "#0b3c5d",
-}
-
 
 def draw(results: Results, path: Path, function: str = "density") -> None:
     """Write the picture to ``path``; its ending names the format."""
@@ -51,11 +42,11 @@ def draw(results: Results, path: Path, function: str = "density") -> None:
 
 def _panel(panel: Axes, results: Results, flow: str, function: str, threads: int) -> None:
     cells = sorted(results.where(flow=flow, function=function), key=lambda cell: cell.rows)
-    for competitor in COMPETITORS:
-        own = competitor == OURS
+    for name, competitor in COMPETITORS.items():
+        own = name == OURS
         panel.loglog(
-            *_line(cells, contestant_name(competitor, threads)), label=competitor,
-            color=COLOURS[competitor], linewidth=2.6 if own else 1.3, marker="o",
+            *_line(cells, contestant_name(name, threads)), label=name,
+            color=competitor.colour, linewidth=2.6 if own else 1.3, marker="o",
             markersize=4.5 if own else 3, zorder=3 if own else 2,
         )  # fmt: skip
     rows, floor = _line(cells, "floor")

@@ -1,142 +1,191 @@
-"""Every way to run a flow, behind one interface: numpy rows in, numpy rows out.
+"""The competitors: one record for each way to run a flow, and the registry of them.
 
-Each is opened from its files as its own documentation says and with its own defaults, but for the
-number of threads, which is given. Each has a process of its own (see `benchmarks.worker`), so it
-imports what it needs and no more, and may set what is global to a process.
+A competitor takes numpy rows and returns numpy rows. It opens its files as its own documentation
+says and with its own defaults; only the number of threads is set. Each runs in a process of its
+own (see `benchmarks.worker`): it imports only what it needs, and may change what is global to a
+process.
+
+To add one, write its function and enter its record in ``COMPETITORS``. If it starts from a new
+kind of file, add that to ``FORMS`` in `benchmarks.artifacts`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COMPETITORS", "OURS", "Engine", "Open"]
+from benchmarks.flows import FlowSize
 
-Array = NDArray[np.float32]
-Map = Callable[[Array], Array]
+__all__ = ["COMPETITORS", "FUNCTIONS", "OURS", "Competitor", "Files", "Function"]
+
+Array: TypeAlias = NDArray[np.float32]
+
+FUNCTIONS = ("density", "inverse", "sampler")
+"""What is measured: x (n, d) → log p (n,); z (n, d) → x (n, d); a number n → x (n, d)."""
+
+Function: TypeAlias = Callable[[Any], Array]
 
 
 @dataclass(frozen=True)
-class Engine:
-    """A flow ready to run."""
+class Files:
+    """The folder that `benchmarks.artifacts` wrote, and how to run what is in it."""
 
-    log_prob: Map  # (n, d) → (n,)
-    inverse: Map  # (n, d) → (n, d)
-    sample: Callable[[int], Array]  # n → (n, d)
+    folder: Path
+    dim: int
+    threads: int
 
 
-Open = Callable[[Path, int, int], Engine]
-"""From the folder that `benchmarks.artifacts` wrote, the flow's d, and the number of threads."""
+@dataclass(frozen=True)
+class Competitor:
+    """One way to run a flow."""
+
+    name: str
+    form: str  # of the files that it opens: a key of benchmarks.artifacts.FORMS
+    open: Callable[[Files, str], Function]  # one of FUNCTIONS; for one row and for many
+    packages: tuple[str, ...]  # what must be installed
+    colour: str  # in the chart
+    measures_start: bool = True  # whether the time from process start to first number is measured
+    can: Callable[[FlowSize, str], bool] = lambda size, function: True
+    is_available: Callable[[], bool] = lambda: True
+
 
 OURS = "rnvp-deploy"
 
 
-def ours(folder: Path, dim: int, threads: int) -> Engine:
+def _bundle(files: Files, function: str, engine: str = "onnxruntime") -> Function:
     import rnvp_runtime
 
-    flow = rnvp_runtime.load(folder / "model.rnvp", threads=threads)
-    return Engine(flow.log_prob, flow.inverse, partial(flow.sample, seed=7))
+    flow = rnvp_runtime.load(files.folder / "model.rnvp", threads=files.threads, engine=engine)
+    functions: dict[str, Function] = {
+        "density": flow.log_prob,
+        "inverse": flow.inverse,
+        "sampler": partial(flow.sample, seed=7),
+    }
+    return functions[function]
 
 
-def plain_onnxruntime(folder: Path, dim: int, threads: int) -> Engine:
+def _has_native_engine() -> bool:
+    from rnvp_runtime.engines import ENGINES
+    from rnvp_runtime.native import is_available
+
+    return "native" in ENGINES and is_available()
+
+
+def _onnxruntime(files: Files, graph: str) -> Function:
     import onnxruntime
 
-    def opened(graph: str) -> Map:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        path = folder / f"plain-{graph}.onnx"
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return lambda rows: session.run(None, {"input": rows})[0]
-
-    return _from_maps(opened("density"), opened("inverse"), dim)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = files.threads
+    path = files.folder / f"plain-{graph}.onnx"
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda rows: session.run(None, {"input": rows})[0]
 
 
-def openvino_float32(folder: Path, dim: int, threads: int) -> Engine:
-    import openvino  # of no extra: pip install openvino
+def _openvino(files: Files, graph: str) -> Function:
+    import openvino
 
-    core = openvino.Core()
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_NUM_THREADS": files.threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-
-    def opened(graph: str) -> Map:
-        model = core.compile_model(folder / f"plain-{graph}.onnx", "CPU", settings)
-        request = model.create_infer_request()
-        # Neither inputs nor outputs are copied: the fastest that its Python interface offers.
-        return lambda rows: request.infer([rows], share_inputs=True, share_outputs=True)[0]
-
-    return _from_maps(opened("density"), opened("inverse"), dim)
+    path = files.folder / f"plain-{graph}.onnx"
+    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    # Neither inputs nor outputs are copied: the fastest that its Python interface offers.
+    return lambda rows: request.infer([rows], share_inputs=True, share_outputs=True)[0]
 
 
-def eager(folder: Path, dim: int, threads: int) -> Engine:
-    density, inverse = _source(folder, _torch(threads))
-    return _of_torch(density, inverse, dim)
+def _numpy_noise(open_graph: Callable[[Files, str], Function]) -> Callable[[Files, str], Function]:
+    """Adds the usual sampler: numpy's noise through the inverse."""
+
+    def open_function(files: Files, function: str) -> Function:
+        if function != "sampler":
+            return open_graph(files, function)
+        inverse, generator = open_graph(files, "inverse"), np.random.default_rng(7)
+        return lambda n: inverse(generator.standard_normal((n, files.dim), dtype=np.float32))
+
+    return open_function
 
 
-def compiled(folder: Path, dim: int, threads: int) -> Engine:
-    torch = _torch(threads)
-    density, inverse = _source(folder, torch)
-    return _of_torch(torch.compile(density), torch.compile(inverse), dim)
+def _torch(
+    load: Callable[[Path, str], Callable[..., Any]],
+) -> Callable[[Files, str], Function]:
+    """A module of PyTorch: numpy arrays in and out, and a sampler of ``randn``."""
+
+    def open_function(files: Files, function: str) -> Function:
+        import torch
+
+        torch.set_num_threads(files.threads)
+        module = load(files.folder, "density" if function == "density" else "inverse")
+
+        @torch.inference_mode()
+        def run(rows: Array) -> Array:
+            return module(torch.from_numpy(rows)).numpy()
+
+        @torch.inference_mode()
+        def sample(n: int) -> Array:
+            return module(torch.randn(n, files.dim)).numpy()
+
+        return sample if function == "sampler" else run
+
+    return open_function
 
 
-def torchscript(folder: Path, dim: int, threads: int) -> Engine:
-    torch = _torch(threads)
-    density, inverse = (torch.jit.load(folder / f"{graph}.ts") for graph in ("density", "inverse"))
-    return _of_torch(density, inverse, dim)
-
-
-COMPETITORS: dict[str, Open] = {
-    "eager PyTorch": eager,
-    "TorchScript": torchscript,
-    "torch.compile": compiled,
-    "OpenVINO": openvino_float32,
-    "plain ONNX Runtime": plain_onnxruntime,
-    OURS: ours,
-}
-
-
-def _from_maps(log_prob: Map, inverse: Map, dim: int) -> Engine:
-    """A sampler made as one is without ours: numpy's noise through the inverse."""
-    draw = np.random.default_rng(7)
-    return Engine(
-        log_prob,
-        inverse,
-        lambda n: inverse(draw.standard_normal((n, dim), dtype=np.float32)),
-    )
-
-
-def _torch(threads: int) -> Any:
+def _eager(folder: Path, graph: str) -> Callable[..., Any]:
     import torch
 
-    torch.set_num_threads(threads)
-    return torch
-
-
-def _source(folder: Path, torch: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     from benchmarks.source import Density, Inverse
 
     flow = torch.load(folder / "eager.pt", weights_only=False)
-    return Density(flow).eval(), Inverse(flow).eval()
+    return (Density if graph == "density" else Inverse)(flow).eval()
 
 
-def _of_torch(density: Callable[..., Any], inverse: Callable[..., Any], dim: int) -> Engine:
+def _compiled(folder: Path, graph: str) -> Callable[..., Any]:
     import torch
 
-    def mapped(function: Callable[..., Any]) -> Map:
-        @torch.inference_mode()
-        def run(rows: Array) -> Array:
-            return function(torch.from_numpy(rows)).numpy()
+    compiled: Callable[..., Any] = torch.compile(_eager(folder, graph))
+    return compiled
 
-        return run
 
-    @torch.inference_mode()
-    def sample(n: int) -> Array:
-        return inverse(torch.randn(n, dim)).numpy()
+def _torchscript(folder: Path, graph: str) -> Callable[..., Any]:
+    import torch
 
-    return Engine(mapped(density), mapped(inverse), sample)
+    module: Callable[..., Any] = torch.jit.load(folder / f"{graph}.ts")
+    return module
+
+
+_ALL = (
+    Competitor("eager PyTorch", "eager", _torch(_eager), ("torch", "numpy"), "#b2182b"),
+    Competitor("TorchScript", "TorchScript", _torch(_torchscript), ("torch", "numpy"), "#ef8a62"),
+    Competitor(
+        "torch.compile",
+        "eager",
+        _torch(_compiled),
+        ("torch", "numpy"),
+        "#c7a76c",
+        measures_start=False,  # it compiles for many seconds
+    ),
+    Competitor("OpenVINO", "plain ONNX", _numpy_noise(_openvino), ("openvino", "numpy"), "#7b6aa8"),
+    Competitor(
+        "plain ONNX Runtime",
+        "plain ONNX",
+        _numpy_noise(_onnxruntime),
+        ("onnxruntime", "numpy"),
+        "#67a9cf",
+    ),
+    Competitor(
+        f"{OURS} native",
+        "ours",
+        partial(_bundle, engine="native"),
+        ("numpy", "click"),
+        "#1b7837",
+        is_available=_has_native_engine,
+    ),
+    Competitor(OURS, "ours", _bundle, ("onnxruntime", "numpy", "click"), "#0b3c5d"),
+)
+COMPETITORS = {one.name: one for one in _ALL if one.is_available()}
+"""The competitors that this installation can run, by name."""

@@ -1,4 +1,4 @@
-"""What each competitor needs installed, in bytes: its packages and all that they require."""
+"""The installed size of each competitor: its packages and all that they require."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -7,28 +7,24 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import rnvp_runtime
+from benchmarks.competitors import Competitor
 
-__all__ = ["NEEDS", "installed_bytes"]
-
-NEEDS = {
-    "rnvp-deploy": ("onnxruntime", "numpy", "click"),
-    "plain ONNX Runtime": ("onnxruntime", "numpy"),
-    "OpenVINO": ("openvino", "numpy"),
-    "TorchScript": ("torch", "numpy"),
-    "eager PyTorch": ("torch", "numpy"),
-}
+__all__ = ["installed_bytes"]
 
 
-def installed_bytes(competitor: str) -> int:
-    """Of every file of every distribution that ``competitor`` needs, and of ours its runtime."""
+def installed_bytes(competitor: Competitor) -> int:
+    """The size of every file of every distribution that ``competitor`` needs.
+
+    Of rnvp-deploy, only the runtime is counted.
+    """
     names: set[str] = set()
-    for name in NEEDS[competitor]:
-        _close(name, names)
-    own = Path(rnvp_runtime.__file__).parent if competitor == "rnvp-deploy" else None
-    return sum(map(_bytes_of, names)) + (_bytes_under(own) if own else 0)
+    for name in competitor.packages:
+        _add_required(name, names)
+    own = _bytes_under(Path(rnvp_runtime.__file__).parent) if competitor.form == "ours" else 0
+    return sum(map(_bytes_of, names)) + own
 
 
-def _close(name: str, found: set[str]) -> None:
+def _add_required(name: str, found: set[str]) -> None:
     """Add a distribution, and those that it requires without extras, to ``found``."""
     name = canonicalize_name(name)
     if name in found:
@@ -41,7 +37,7 @@ def _close(name: str, found: set[str]) -> None:
     for line in required:
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            _close(requirement.name, found)
+            _add_required(requirement.name, found)
 
 
 def _bytes_of(name: str) -> int:

@@ -86,6 +86,7 @@ def race(contestants: Mapping[str, Contestant], pace: Pace) -> dict[str, list[fl
 
 
 def median(seconds: list[float]) -> float:
+    """The median, in seconds."""
     return float(np.median(seconds))
 
 

@@ -37,6 +37,7 @@ print(peak_memory())
 
 
 def main() -> None:
+    """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, help="a longer file after those of 1 and 10 million")
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -47,8 +47,13 @@ def _races(cells: Sequence[Cell], threads: int) -> str:
     body = []
     for competitor in COMPETITORS:
         name = contestant_name(competitor, threads)
+        if all(name not in cell.seconds for cell in cells):
+            continue
         row = [f"**{competitor}**" if competitor == OURS else competitor]
         for cell in cells:
+            if name not in cell.seconds:
+                row.append("")
+                continue
             text = duration(median(cell.seconds[name]))
             if competitor != OURS:
                 text += f" [{ratio(cell.seconds[name], cell.seconds[own])}]"
@@ -70,11 +75,13 @@ def _floor(cell: Cell, own: str) -> str:
 def _rest(results: Results, flow: str) -> str:
     body = []
     for name, rounds in results.starts[flow].items():
+        if name not in COMPETITORS:
+            continue
         seconds = np.median([turn["seconds"] for turn in rounds])
         peak = np.median([turn["peak"] for turn in rounds])
-        form = {OURS: "ours", "TorchScript": "TorchScript"}.get(name, "plain ONNX")
-        export = "" if name == "eager PyTorch" else f"{results.exports[flow][form]:.1f} s"
-        nodes = results.nodes[flow].get(form, {}) if name in (OURS, "plain ONNX Runtime") else {}
+        form = COMPETITORS[name].form
+        export = "" if form == "eager" else f"{results.exports[flow][form]:.1f} s"
+        nodes = results.nodes[flow].get(form, {})
         body.append(
             [
                 f"**{name}**" if name == OURS else name,
@@ -98,5 +105,6 @@ def duration(seconds: float) -> str:
 
 
 def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -17,7 +17,6 @@ OURS = "rnvp-deploy"
 PLAIN = "plain ONNX Runtime"
 BOTH = ("density", "inverse")
 ALL = ("d2", "d8", "d43")
-FILE_ROWS = 100_000_000
 
 
 @dataclass(frozen=True)

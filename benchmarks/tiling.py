@@ -59,6 +59,7 @@ def measure(size: FlowSize, threads: list[int], pace: Pace) -> list[list[str]]:
 
 
 def tiled(work: Work, tile: int, threads: int) -> Contestant:
+    """The whole of ``work`` in tiles of ``tile`` rows."""
     return Calls(lambda: over_tiles(work, ROWS, tile, threads))
 
 

@@ -1,8 +1,8 @@
-"""A competitor in a process of its own, which times its own calls when it is told to.
+"""A competitor in its own process, which times its own calls on request.
 
-In one process they would share a heap and thread pools, and change each other's times: whether
-PyTorch's large tensors come from the heap or page by page from the system, which is half of
-65,536 rows of a small flow, would hang on what others had allocated before.
+In one process, competitors would share a heap and thread pools and change each other's times. For
+example, PyTorch's large tensors come from the heap or page by page from the system, depending on
+earlier allocations; that is half the time of 65,536 rows of a small flow.
 
 ``python -m benchmarks.worker COMPETITOR FOLDER DIM THREADS`` is the process. It reads pickled
 requests from standard input and writes a pickled reply to each.
@@ -11,10 +11,11 @@ requests from standard input and writes a pickled reply to each.
 import pickle
 import subprocess
 import sys
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.competitors import COMPETITORS
+from benchmarks.competitors import COMPETITORS, Files
 from benchmarks.racing import Calls
 
 __all__ = ["Remote", "Worker"]
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Worker:
-    """The near end of such a process; a context that ends it."""
+    """The parent's side of such a process. Leaving its context ends the process."""
 
     def __init__(self, competitor: str, folder: Path, dim: int, threads: int) -> None:
         self._name = f"{competitor} on {threads} threads"
@@ -42,15 +43,15 @@ class Worker:
         self._process.communicate()  # closes its input, and waits
 
     def call(self, function: str, argument: Any) -> Any:
-        """What the engine's ``function`` gives for ``argument``."""
-        return self.ask("call", function, argument)
+        """What the competitor's ``function`` returns for ``argument``."""
+        return self.request("call", function, argument)
 
-    def ask(self, *request: Any) -> Any:
-        """The reply to a request."""
+    def request(self, *message: Any) -> Any:
+        """Send a request and return the reply."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            pickle.dump(request, self._process.stdin)
+            pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
             return pickle.load(self._process.stdout)
         except (BrokenPipeError, EOFError):
@@ -58,22 +59,24 @@ class Worker:
 
 
 class Remote:
-    """One function of a worker's engine for one argument, as a contestant."""
+    """One function of a worker for one argument, as a contestant."""
 
     def __init__(self, worker: Worker, function: str, argument: Any) -> None:
         self._worker, self._function, self._argument = worker, function, argument
 
     def prepare(self, seconds: float) -> None:
-        self._worker.ask("prepare", self._function, self._argument, seconds)
+        self._worker.request("prepare", self._function, self._argument, seconds)
 
     def turn(self) -> float:
-        return float(self._worker.ask("turn", self._function))
+        return float(self._worker.request("turn", self._function))
 
 
 def main() -> None:
+    """Answer requests until standard input ends."""
     competitor, folder, dim, threads = sys.argv[1:]
-    replies, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever else is printed is no reply
-    engine = COMPETITORS[competitor](Path(folder), int(dim), int(threads))
+    replies, sys.stdout = sys.stdout.buffer, sys.stderr  # other output must not mix with replies
+    files = Files(Path(folder), int(dim), int(threads))
+    opened = cache(partial(COMPETITORS[competitor].open, files))
     timed: dict[str, Calls] = {}
     while True:
         try:
@@ -82,11 +85,10 @@ def main() -> None:
             return
         reply: Any = None
         if action == "call":
-            reply = getattr(engine, function)(*given)
+            reply = opened(function)(*given)
         elif action == "prepare":
             argument, seconds = given
-            call = getattr(engine, function)
-            timed[function] = Calls(lambda call=call, argument=argument: call(argument))  # type: ignore[misc]
+            timed[function] = Calls(partial(opened(function), argument))
             timed[function].prepare(seconds)
         else:
             reply = timed[function].turn()

@@ -1,8 +1,11 @@
 """Elementwise maps of couplings: what a coupling does to each active coordinate.
 
 A coupling's networks read the passive coordinates and give the *parameters* of the map. The map
-then moves each active coordinate on its own, with a known derivative. Affine is the only map so
-far; a spline would be another class in this module.
+then moves each active coordinate on its own, with a known derivative.
+
+To add a map, write its class here and enter it in ``MAPS``. The checkpoint, lowering and the
+exported graphs then know it. ``COUPLING_STEPS`` of ``rnvp_exporters.graphs.steps`` may hold a form
+of it that needs fewer nodes.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +22,16 @@ __all__ = ["MAPS", "Affine", "ElementwiseMap"]
 
 @dataclass(frozen=True)
 class ElementwiseMap(ABC):
-    """A bijection of R for each coordinate, b ↦ z, with parameters given for each row."""
+    """A bijection of R for each coordinate, b ↦ z, with parameters given for each row.
+
+    A graph runs the same code as eager PyTorch. Use operators that onnxruntime implements in
+    float32 and float64: ``exp``, ``log``, ``sqrt``, ``tanh`` and arithmetic, for example.
+    """
+
+    @classmethod
+    def examples(cls) -> tuple["ElementwiseMap", ...]:
+        """Values that tests use: the default, and others that differ."""
+        return (cls(),)
 
     @property
     @abstractmethod

@@ -5,11 +5,14 @@ asks hypothesis for the examples of that seed.
 """
 
 import importlib.util
+import inspect
 import random
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, register_random, settings
 
 # A loaded machine must not fail a property: no example has a deadline, and no strategy is too slow.
@@ -49,6 +52,11 @@ if TORCH_RANDOM is not None:
 
     register_random(TORCH_RANDOM)  # a weak reference: the module keeps the object alive
     torch.set_num_threads(1)  # tensors this small are faster on one thread
+
+if "mix_stderr" in inspect.signature(CliRunner).parameters:
+    # click 8.1, the oldest that is supported, captures standard error apart only if asked to.
+    runner: Any = CliRunner
+    runner.__init__ = partialmethod(CliRunner.__init__, mix_stderr=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.maps import MAPS as MAP_CLASSES
+from rnvp_deploy.maps import ElementwiseMap
+from rnvp_deploy.networks import Activation, mlp
 from rnvp_deploy.scales import SCALES as SCALE_CLASSES
 from rnvp_deploy.spec import FlowSpec
+from rnvp_deploy.transforms import CouplingSpec, PermutationSpec
 
 SCALES = {
     f"{name} {i}" if i else name: scale
@@ -19,6 +23,13 @@ SCALES = {
     for i, scale in enumerate(kind.examples())
 }
 """Every scale function, with the parameters of its examples."""
+
+MAPS = {
+    f"{name} {i}" if i else name: value
+    for name, kind in MAP_CLASSES.items()
+    for i, value in enumerate(kind.examples())
+}
+"""Every elementwise map, with the parameters of its examples."""
 
 CONFIGS = {
     "two coordinates": RNVPConfig(dim=2, hidden=(16, 16)),
@@ -85,6 +96,31 @@ def lively(
     return flow.eval().requires_grad_(False)
 
 
+def map_spec(elementwise: ElementwiseMap, *, permuted: bool = False) -> FlowSpec:
+    """Three couplings in 5 dimensions with an elementwise map, the second of them inverted.
+
+    Args:
+        elementwise: The map.
+        permuted: With permutations, so that the export keeps all coordinates in one tensor.
+    """
+    first, second = (0, 1), (2, 3, 4)
+
+    def coupling(passive: tuple[int, ...], active: tuple[int, ...], inverted: bool) -> CouplingSpec:
+        networks = tuple(
+            (name, mlp(len(passive), (8,), len(active) * size, Activation("silu")))
+            for name, size in elementwise.parameters.items()
+        )
+        return CouplingSpec(passive, active, networks, elementwise, inverted)
+
+    couplings = (
+        coupling(first, second, False),
+        coupling(second, first, True),
+        coupling(first, second, False),
+    )
+    mixing = (PermutationSpec((3, 0, 4, 1, 2)),) if permuted else ()
+    return FlowSpec(5, 0, (couplings[0], *mixing, couplings[1], *mixing, couplings[2]))
+
+
 def some_context(flow: RNVP, rows: int, units: Units = FAR_FROM_1) -> Tensor | None:
     """(rows, c) float64 contexts; None for an unconditional flow."""
     if not flow.context_dim:
@@ -94,8 +130,8 @@ def some_context(flow: RNVP, rows: int, units: Units = FAR_FROM_1) -> Tensor | N
     return units.context_loc + units.context_scale * context
 
 
-def some_data(flow: RNVP, rows: int = 64) -> Tensor:
+def some_data(flow: RNVP, rows: int = 64, units: Units = FAR_FROM_1) -> Tensor:
     """(rows, d) float64 points that the flow makes of standard normal latents."""
     draw = torch.Generator().manual_seed(6)
     z = torch.randn(rows, flow.dim, generator=draw, dtype=torch.float64)
-    return flow.inverse(z, some_context(flow, rows))
+    return flow.inverse(z, some_context(flow, rows, units))

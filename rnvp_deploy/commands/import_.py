@@ -12,8 +12,6 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 __all__ = ["import_"]
 
-_WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-
 
 @click.command(name="rnvp-import", cls=UserErrorCommand)
 @click.argument("factory")
@@ -56,11 +54,6 @@ def import_(
     Example:
       rnvp-import mymodule.py:make_flow --weights flow.pt -o model.pt
     """
-    if Path(factory).suffix in _WEIGHTS_SUFFIXES:
-        raise click.UsageError(
-            f"{factory} holds weights only; the code that makes the model is needed too: "
-            f"rnvp-import mymodule.py:make_flow --weights {shlex.quote(factory)} -o model.pt"
-        )
     inputs = [Path(factory.rpartition(":")[0]), *([weights] if weights else [])]
     check_output(
         output, "checkpoint", inputs=[path for path in inputs if path.is_file()], force=force
@@ -70,7 +63,13 @@ def import_(
     from rnvp_deploy.checkpoint import save
     from rnvp_deploy.conversion.factory import convert_factory
 
-    flow = convert_factory(factory, weights, columns=columns, context_columns=context_columns)
+    flow = convert_factory(
+        factory,
+        weights,
+        columns=columns,
+        context_columns=context_columns,
+        tell=lambda note: click.echo(note, err=True),
+    )
     save(flow, output, force=True)  # checked before the conversion
     summary = {
         "output": str(output),

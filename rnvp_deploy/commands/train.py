@@ -39,7 +39,7 @@ _TRAINING = {
 
 
 @click.command(cls=UserErrorCommand)
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The checkpoint: model.pt.")
 @click.option(
     "--columns",
@@ -58,6 +58,12 @@ _TRAINING = {
     type=column_names,
     metavar="A,B",
     help="Columns to leave out.",
+)
+@click.option(
+    "--missing",
+    metavar="TEXT",
+    multiple=True,
+    help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
 )
 @click.option("--couplings", type=WholeNumber(min=1), help="Number of couplings.  [default: 8]")
 @click.option(
@@ -131,11 +137,12 @@ _TRAINING = {
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
 def train(
-    table: Path,
+    table: str,
     output: Path | None,
     columns: tuple[str, ...] | None,
     context: tuple[str, ...] | None,
     exclude: tuple[str, ...] | None,
+    missing: tuple[str, ...],
     threads: int,
     resume: Path | None,
     warm_start: Path | None,
@@ -145,9 +152,10 @@ def train(
 ) -> None:
     """Train a flow on the rows of TABLE and write it to OUTPUT.
 
-    TABLE is .csv, .tsv, .parquet, .npy or .npz. Losses are in nats a row; lower is better. Some
-    rows are held out, and the weights that score best on them are kept. The same table, options,
-    seed and thread count give the same checkpoint, byte for byte.
+    TABLE is any table that rnvp-score reads, such as .csv, .parquet, .csv.gz or a folder. Losses
+    are in nats a row; lower is better. Some rows are held out, and the weights that score best on
+    them are kept. The same table, options, seed and thread count give the same checkpoint, byte
+    for byte.
 
     Ctrl-C writes the best weights so far (exit code 130). --resume model.pt continues from there
     and writes the same checkpoint as an uninterrupted training.
@@ -163,7 +171,7 @@ def train(
             raise click.UsageError("no output was given: add -o model.pt")
         output = resume
     _refuse_fixed_options(given, columns or context or exclude, resume, warm_start)
-    inputs = [table, *([warm_start] if warm_start else [])]
+    inputs: list[str | Path] = [table, *([warm_start] if warm_start else [])]
     if resume is not None and resume != output:  # in place is how a training is resumed
         inputs.append(resume)
     check_output(output, "checkpoint", inputs=inputs, force=force or output == resume)
@@ -189,15 +197,17 @@ def train(
     elif warm_start is not None:
         flow = load(warm_start)
     if resume or warm_start:
-        data = read_training_table(table, flow.columns, flow.context_columns)
+        data = read_training_table(table, flow.columns, flow.context_columns, missing=missing)
     else:
-        data = read_training_table(table, columns or (), context or (), exclude or ())
+        data = read_training_table(
+            table, columns or (), context or (), exclude or (), missing=missing
+        )
         flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
     if data.left_out:
         click.echo(f"Left out, text or empty: {', '.join(data.left_out)}", err=True)
-    refuse_gaps(data.x, str(table), data.columns)
+    refuse_gaps(data.x, table, data.columns)
     if data.context is not None:
-        refuse_gaps(data.context, str(table), data.context_columns)
+        refuse_gaps(data.context, table, data.context_columns)
     with _warnings_on_stderr():
         result = fit(
             flow,
@@ -208,7 +218,7 @@ def train(
             resume=record,
             warm_start=warm_start is not None,
         )
-    result.record["summary"]["table"] = {"name": table.name, "sha256": _sha256(table)}
+    result.record["summary"]["table"] = _origin(table)
     save(flow, output, training=result.record, force=True)  # checked before training
     if as_json:
         click.echo(json.dumps(result_as_json(flow, result, output, table)))
@@ -236,9 +246,13 @@ def _refuse_fixed_options(
         raise click.UsageError(f"{option} takes its columns from the checkpoint")
 
 
-def _sha256(path: Path) -> str:
+def _origin(table: str) -> dict[str, str]:
+    """The name of the table; and its SHA-256, if it is one file."""
+    path = Path(table)
+    if not path.is_file():
+        return {"name": path.name}
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 @contextmanager

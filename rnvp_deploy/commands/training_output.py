@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["print_result", "result_as_json"]
 
 
-def print_result(result: "Training", output: Path, table: Path) -> None:
+def print_result(result: "Training", output: Path, table: str) -> None:
     """Print the score, the notes, and the command to run next, on standard error."""
     from rnvp_deploy.training import suggested_options
 
@@ -29,17 +29,17 @@ def print_result(result: "Training", output: Path, table: Path) -> None:
     if options := suggested_options(result.warnings):
         lines.append(f"Suggested options: {options}")
     checkpoint = shlex.quote(str(output))
-    resume = f"rnvp-train {shlex.quote(str(table))} --resume {checkpoint}"
+    resume = f"rnvp-train {shlex.quote(table)} --resume {checkpoint}"
     lines.append(f"Next: {resume if interrupted else f'rnvp-export {checkpoint}'}")
     click.echo("\n".join(lines), err=True)
 
 
-def result_as_json(flow: "RNVP", result: "Training", output: Path, table: Path) -> dict[str, Any]:
+def result_as_json(flow: "RNVP", result: "Training", output: Path, table: str) -> dict[str, Any]:
     """The result as plain values, for ``--json``."""
     best = result.best
     return {
         "checkpoint": str(output),
-        "table": str(table),
+        "table": table,
         "rows": result.rows,
         "held_out_rows": result.held_out_rows,
         "columns": flow.columns,

@@ -10,14 +10,9 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.tables import Batch, open_table
+from rnvp_runtime.tables import Batch, Missing, advice_on, open_table, parse_number, shorten
 
 __all__ = ["TrainingTable", "read_training_table"]
-
-_MISSING = frozenset(
-    ("", "-", ".", "?", "n/a", "na", "nan", "-nan", "none", "null", "<na>", "#n/a", "#na")
-)
-"""Spellings of a missing value, in lower case."""
 
 _SHOWN = 5  # rows named in a message
 
@@ -42,10 +37,11 @@ class TrainingTable:
 
 
 def read_training_table(
-    path: Path,
+    path: str | Path,
     columns: Sequence[str] = (),
     context: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> TrainingTable:
     """Read the columns to learn and the columns to condition on.
 
@@ -53,19 +49,19 @@ def read_training_table(
     numbers is an error.
 
     Args:
-        path: A table of any format.
+        path: What `rnvp_runtime.tables.open_table` opens.
         columns: Names or patterns (``mean *``) of the columns to learn. Default: all columns of
             numbers that are in neither ``context`` nor ``exclude``.
         context: Names or patterns of the columns to condition on.
         exclude: Names or patterns of columns to leave out.
+        missing: Spellings of a missing value, beside those that every table has.
 
     Raises:
         TableError: The table cannot be read, a name or pattern matches no column, a column is in
             two of the lists, or a column does not hold numbers.
     """
-    table = open_table(path)
-    width = getattr(table, "width", 0)  # of a table without column names
-    present = tuple(f"x{i}" for i in range(width)) if table.columns is None else table.columns
+    table = open_table(path, missing=missing)
+    present = tuple(f"x{i}" for i in range(table.width)) if table.columns is None else table.columns
     excluded = set(_matching(exclude, present, path))
     given = _matching(context, present, path)
     if both := excluded.intersection(given):
@@ -77,15 +73,14 @@ def read_training_table(
         raise TableError("--exclude leaves out all of --columns")
     others = [name for name in present if name and name not in excluded]
     wanted = list(dict.fromkeys((*asked, *given) if columns else (*others, *given)))
-    found = {name: _Column(name) for name in wanted}
+    found = {name: _Column(name, Missing(missing)) for name in wanted}
     for batch in table:
         if table.columns is None:
             for name, numbers in zip(present, batch.numeric(present).T, strict=True):
                 if name in found:
-                    found[name].add_numbers(numbers)
+                    found[name].add_numbers(numbers.astype(np.float64))
         else:
-            for column in found.values():
-                column.add(batch)
+            _add(batch, list(found.values()))
     required = {*asked, *given}
     kept = [c.name for c in found.values() if c.is_numeric(path, c.name in required)]
     learnt = tuple(name for name in (asked if columns else kept) if name not in given)
@@ -102,7 +97,22 @@ def read_training_table(
     )
 
 
-def _matching(wanted: Sequence[str], present: Sequence[str], path: Path) -> list[str]:
+def _add(batch: Batch, columns: Sequence["_Column"]) -> None:
+    """Read all columns without text at once, which is faster, and the others one by one."""
+    clean = [column for column in columns if not column.text]
+    try:
+        numbers = batch.numeric([column.name for column in clean]).astype(np.float64)
+    except TableError:
+        clean = []
+    else:
+        for column, cells in zip(clean, numbers.T, strict=True):
+            column.add_numbers(cells)
+    for column in columns:
+        if column not in clean:
+            column.add(batch)
+
+
+def _matching(wanted: Sequence[str], present: Sequence[str], path: str | Path) -> list[str]:
     """The columns with these names, or that match these patterns; in the order of ``wanted``."""
     names: list[str] = []
     for name in wanted:
@@ -116,18 +126,19 @@ def _matching(wanted: Sequence[str], present: Sequence[str], path: Path) -> list
     return names
 
 
-@dataclass
+@dataclass(eq=False)
 class _Column:
     """The cells of one column, as they are read."""
 
     name: str
+    missing: Missing
     parts: list[NDArray[np.float64]] = field(default_factory=list)
     cells: int = 0
     numbers: int = 0
     text_rows: list[int] = field(default_factory=list)  # the first ones
     text: int = 0
     example: str = ""
-    decimal_commas: int = 0
+    advice: str = ""  # about cells with commas
 
     def add(self, batch: Batch) -> None:
         """Read this column of ``batch``; text and missing values become NaN."""
@@ -138,7 +149,8 @@ class _Column:
             if isinstance(cells, Sequence):  # CSV: each cell may be of another kind
                 self._add_cells(cells, batch.first_row)
             else:
-                self._add_text(len(batch), batch.first_row, str(cells[0]))
+                shown = next((str(c) for c in cells if str(c) not in ("None", "nan")), "")
+                self._add_text(len(batch), batch.first_row, shown)
 
     def add_numbers(self, numbers: NDArray[np.float64]) -> None:
         """Add cells that are all numbers or missing."""
@@ -148,28 +160,30 @@ class _Column:
 
     def _add_cells(self, cells: Sequence[str], first_row: int) -> None:
         numbers = np.full(len(cells), np.nan)
+        texts = []
         for i, cell in enumerate(cells):
-            text = cell.strip()
-            if text.lower() in _MISSING:
+            if self.missing.matches(cell):
                 continue
-            number = _number(text)
+            number = parse_number(cell)
             if number is not None:
                 numbers[i] = number
                 continue
             self._add_text(1, first_row + i, cell)
             self.cells -= 1  # counted by add_numbers
-            self.decimal_commas += _number(text.replace(",", ".")) is not None
-        self.add_numbers(numbers)
+            texts.append(cell)
+        if texts and not self.advice and any(mark in texts[0] for mark in ",.'"):
+            self.advice = advice_on(texts[:1], cells[:1000])
+        self.add_numbers(self.missing.blank(numbers))
 
     def _add_text(self, count: int, row: int, example: str) -> None:
         if not self.text:
-            self.example = example if len(example) <= 40 else f"{example[:37]}..."
+            self.example = example
         if len(self.text_rows) < _SHOWN:
             self.text_rows.append(row)
         self.text += count
         self.cells += count
 
-    def is_numeric(self, path: Path, required: bool) -> bool:
+    def is_numeric(self, path: str | Path, required: bool) -> bool:
         """Whether all its cells are numbers or missing, and some are numbers.
 
         Raises:
@@ -178,34 +192,23 @@ class _Column:
         if not self.text and self.numbers:
             return True
         where = f"{path}: column {self.name!r}"
-        if self.text and (self.numbers or self.decimal_commas):
+        if self.text and (self.numbers or self.advice):
             one = self.text == 1
             rows = ", ".join(map(str, self.text_rows))
             more = f" and {self.text - _SHOWN:,} more" if self.text > _SHOWN else ""
-            remedy = (
-                "write decimals with a point"
-                if self.decimal_commas
-                else f"correct {'it' if one else 'them'}, or leave the column out with --exclude"
+            remedy = self.advice or (
+                f"correct {'it' if one else 'them'}, or leave the column out with --exclude"
             )
             raise TableError(
                 f"{where}: {self.text:,} of {self.cells:,} cells "
                 f"{'is not a number, row' if one else 'are not numbers, rows'} {rows}{more} "
-                f"({self.example!r}): {remedy}"
+                f"({shorten(self.example)}): {remedy}"
             )
         if required:
-            what = f"text ({self.example!r})" if self.text else "nothing"
+            what = f"text ({shorten(self.example)})" if self.text else "nothing"
             raise TableError(f"{where} holds {what}, expected numbers")
         return False
 
     def values(self) -> NDArray[np.float64]:
         """(n,)."""
         return np.concatenate(self.parts)
-
-
-def _number(text: str) -> float | None:
-    if "_" in text:  # float() reads 2020_01 as 202001
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -30,7 +30,14 @@ def _from_library(library: str) -> Callable[..., RNVP]:
         return convert(flow, library, columns=columns, context_columns=context_columns)
 
     from_library.__name__ = from_library.__qualname__ = f"from_{library}"
-    from_library.__doc__ = f"""``convert(flow, "{library}")``: see ``convert``."""
+    from_library.__doc__ = f"""Convert ``flow``, a model of {library}.
+
+    The same as ``convert(flow, "{library}", columns=..., context_columns=...)``, which see for
+    the arguments and errors.
+
+    Returns:
+        The same distribution as an ``RNVP``.
+    """
     return from_library
 
 

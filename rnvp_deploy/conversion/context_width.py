@@ -14,7 +14,10 @@ MOST = 256
 
 
 def context_width(
-    run: Callable[[Tensor, Tensor | None], object], dim: int, suggested: Iterable[int | None]
+    run: Callable[[Tensor, Tensor | None], object],
+    dim: int,
+    suggested: Iterable[int | None],
+    otherwise: int = 0,
 ) -> int:
     """The first c for which ``run(x, context)`` works.
 
@@ -22,15 +25,13 @@ def context_width(
         run: takes x (n, d) and a context (n, c), or None for c = 0.
         dim: d.
         suggested: widths to try first, after 0: those that the model's layers were made for.
-
-    Returns:
-        c; the first that was suggested if the model runs with none, so that the layer that fails
-        is named later.
+        otherwise: what to return if the model runs with no width; the layer that fails is then
+            named by what reads it.
     """
     likely = [width for width in suggested if width]
     widths: list[int] = [0, *likely, *range(1, MOST + 1)]
     works = (width for width in dict.fromkeys(widths) if _runs(run, dim, width))
-    return next(works, likely[0] if likely else 0)
+    return next(works, otherwise)
 
 
 def _runs(run: Callable[[Tensor, Tensor | None], object], dim: int, width: int) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rnvp_deploy import ir
+from rnvp_deploy.conversion.checks import refuse_unreadable, weights_dtype
 from rnvp_deploy.conversion.finding import find_flow
 from rnvp_deploy.conversion.float64 import float64_copy
 from rnvp_deploy.conversion.holders import refuse_other_steps
@@ -57,7 +58,7 @@ def convert(
     except Exception as error:  # the source's code, where no layer could be named
         raise refusal(found.path, f"it could not be converted: {describe_error(error)}") from None
     refuse_other_steps(found, converted)
-    return converted.to(_dtype(found.flow)).eval()
+    return converted.to(weights_dtype(found.flow)).eval()
 
 
 def _convert_with(
@@ -67,13 +68,11 @@ def _convert_with(
     context_columns: Sequence[str] | None,
 ) -> RNVP:
     """The flow, in float64."""
-    _dtype(model)
-    _refuse_training(model)
-    _refuse_nan(model)
+    refuse_unreadable(model)
     with torch.random.fork_rng(devices=[]):
         with refusing("", "it could not be copied"):
             copied = float64_copy(model)
-        with refusing("", f"a {type(model).__name__} that could not be read"):
+        with refusing("", f"its {type(model).__name__} could not be read"):
             source = reader.read(copied)
         flow = _assemble(source, columns, context_columns)
         prove(source, flow)
@@ -83,6 +82,13 @@ def _convert_with(
 def _assemble(
     source: SourceFlow, columns: Sequence[str] | None, context_columns: Sequence[str] | None
 ) -> RNVP:
+    for layer in source.layers:
+        for transform in layer.transforms:
+            if transform.dim != source.dim:
+                raise refusal(
+                    layer.path,
+                    f"it takes rows of {transform.dim} numbers; the flow has {source.dim}",
+                )
     transforms = tuple(transform for layer in source.layers for transform in layer.transforms)
     if not transforms:
         raise refusal("", "it has no transform")
@@ -91,37 +97,3 @@ def _assemble(
         None if columns is None else tuple(columns),
         None if context_columns is None else tuple(context_columns),
     )
-
-
-def _dtype(model: nn.Module) -> torch.dtype:
-    found: dict[torch.dtype, str] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.is_floating_point():
-            found.setdefault(parameter.dtype, name)
-    for dtype, name in found.items():
-        if dtype not in (torch.float32, torch.float64):
-            raise refusal(name, f"{dtype} weights are not converted; use float32: model.float()")
-    if len(found) > 1:
-        raise refusal(
-            list(found.values())[1], "weights of several dtypes; choose one: model.float()"
-        )
-    return next(iter(found), torch.get_default_dtype())
-
-
-def _refuse_training(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if module.training:
-            raise refusal(name, "it is in training mode; call eval() on the model first")
-
-
-def _refuse_nan(model: nn.Module) -> None:
-    """Refuse weights that are NaN or infinite. A buffer may be infinite, as a bound is."""
-    for name, parameter in model.named_parameters():
-        _refuse_where(~torch.isfinite(parameter), name, "NaN or infinite")
-    for name, buffer in model.named_buffers():
-        _refuse_where(torch.isnan(buffer), name, "NaN")
-
-
-def _refuse_where(wrong: Tensor, name: str, what: str) -> None:
-    if count := int(wrong.sum()):
-        raise refusal(name, f"{count} of its {wrong.numel()} numbers are {what}")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from rnvp_deploy import ir
 from rnvp_deploy.conversion.refusal import refusal
-from rnvp_deploy.ir.networks import output_width, split_outputs
+from rnvp_deploy.ir.networks import output_width, select_outputs, split_outputs
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.scales import Scale
 
-__all__ = ["coupling"]
+__all__ = ["coupling", "pick_outputs"]
 
 
 def coupling(
@@ -47,10 +47,8 @@ def coupling(
             "of each",
         )
     for network, expected in ((sig, k), (mu, k), (joint, 2 * k)):
-        if network is not None and (width := output_width(network, inputs)) != expected:
-            raise refusal(
-                path, f"its network gives {width} numbers; to move {k} coordinates takes {expected}"
-            )
+        if network is not None:
+            _require_outputs(path, network, inputs, expected)
     trunk: ir.Network = ()
     if joint is not None:
         trunk, (last_sig, last_mu) = split_outputs(joint, (k, k))
@@ -58,3 +56,18 @@ def coupling(
     heads = {name: network for name, network in (("sig", sig), ("mu", mu)) if network is not None}
     moved_by = Affine() if scale is None else Affine(scale)
     return ir.Coupling(tuple(passive), tuple(active), heads, trunk, moved_by, inverted, context_dim)
+
+
+def pick_outputs(path: str, network: ir.Network, rows: Sequence[int], width: int) -> ir.Network:
+    """h ↦ the outputs ``rows`` of network(h), in this order, where it must have ``width`` outputs.
+
+    Raises:
+        ConversionError: it has another number of outputs.
+    """
+    _require_outputs(path, network, width, width)
+    return select_outputs(network, rows, width)
+
+
+def _require_outputs(path: str, network: ir.Network, inputs: int, expected: int) -> None:
+    if (width := output_width(network, inputs)) != expected:
+        raise refusal(path, f"its network gives {width} numbers; the coupling uses {expected}")

@@ -30,13 +30,14 @@ class FoundFlow:
     flow:    the model that its library's reader reads.
     reader:  of its library.
     path:    of the flow in what was given; empty if it was given itself.
-    holder:  the object that holds it and may do something besides; None if there is none.
+    holders: the objects that hold it, outermost first; each may do something besides. Wrappers
+             that change nothing are left out.
     """
 
     flow: nn.Module
     reader: Reader
     path: str = ""
-    holder: Any = None
+    holders: tuple[Any, ...] = ()
 
 
 def find_flow(given: Any, library: str | None = None) -> FoundFlow:
@@ -55,7 +56,9 @@ def find_flow(given: Any, library: str | None = None) -> FoundFlow:
     reader = READERS[library] if library else _reader_of(thing)
     if reader is not None and reader.is_flow(thing):
         return FoundFlow(_module(thing), reader, path)
-    inside = {id(found.flow): found for found in _flows_in(thing, path, library, _DEPTH)}
+    inside: dict[int, FoundFlow] = {}
+    for found in _flows_in(thing, path, library, _DEPTH):
+        inside.setdefault(id(found.flow), found)
     if len(inside) == 1:
         return next(iter(inside.values()))
     if inside:
@@ -88,10 +91,10 @@ def _flows_in(thing: Any, path: str, library: str | None, depth: int) -> Iterato
         child, child_path = unwrap(value, _join(path, name))
         reader = READERS[library] if library else _reader_of(child)
         if isinstance(child, nn.Module) and reader is not None and reader.is_flow(child):
-            yield FoundFlow(child, reader, child_path, thing)
+            yield FoundFlow(child, reader, child_path, (thing,))
         elif depth > 1:
             for found in _flows_in(child, child_path, library, depth - 1):
-                yield FoundFlow(found.flow, found.reader, found.path, thing)
+                yield FoundFlow(found.flow, found.reader, found.path, (thing, *found.holders))
 
 
 def parts_of(thing: Any) -> Iterator[tuple[str, Any]]:

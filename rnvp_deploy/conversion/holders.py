@@ -6,6 +6,7 @@ can be run; otherwise its other parts decide.
 """
 
 import copy
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,30 +27,42 @@ TOLERANCE = 1e-6
 
 
 def refuse_other_steps(found: FoundFlow, flow: RNVP) -> None:
-    """Check that the holder of ``found`` computes what ``flow`` does, its conversion in float64.
+    """Check that the holders of ``found`` compute what ``flow`` does, its conversion in float64.
+
+    A warning names the holders' other parts where they do.
 
     Raises:
-        ConversionError: it does not, or it has other parts and nothing that can be compared.
+        ConversionError: they do not, or they have other parts and nothing that can be compared.
     """
-    if found.holder is None:
+    if not found.holders:
         return
-    difference = _difference(found.holder, flow)
-    if difference is not None and difference <= TOLERANCE:
+    kind, at = type(found.holders[0]).__name__, repr(found.path)
+    parts = ", ".join(_other_parts(found.holders[0], found))
+    compared = [
+        (type(holder).__name__, difference)
+        for holder in found.holders
+        if (difference := _difference(holder, flow)) is not None
+    ]
+    differing = [one for one in compared if one[1] > 0]
+    if not parts and not differing:
         return
-    parts = ", ".join(_other_parts(found.holder, found))
-    if difference is None and not parts:
+    if compared and not differing:
+        warnings.warn(
+            f"The flow at {at} was converted without {parts} of the {kind}. The log_prob of the "
+            f"{compared[0][0]} is the flow's.",
+            stacklevel=3,
+        )
         return
-    kind = type(found.holder).__name__
-    leaves_out = f"would leave out {parts}" if parts else "would leave out a step"
-    compared = (
-        f"the {kind} has no log_prob(x) to compare with"
-        if difference is None
-        else f"the log_prob of the {kind} differs from the flow's by up to {difference:.3g} nats"
-    )
+    reason = f"the {kind} has no log_prob or forward to compare with that takes the flow's inputs"
+    if differing:
+        name, difference = differing[0]
+        reason = (
+            f"the log_prob of the {name} differs from the flow's by up to {difference:.3g} nats"
+        )
     raise refusal(
         "",
-        f"a {kind} that holds a flow at {found.path!r}: converting that alone {leaves_out}; "
-        f"{compared}. If the flow alone is meant, give {found.path!r} itself",
+        f"this {kind} holds a flow at {at}; converting that alone would leave out "
+        f"{parts or 'a step'}: {reason}. If the flow alone is meant, give {at} itself",
     )
 
 
@@ -81,7 +94,7 @@ def _difference(holder: Any, flow: RNVP) -> float | None:
             continue
         alike = [one for one in known if one.shape == values.shape]
         differences = [_largest_difference(values, one) for one in alike]
-        if differences and (name == "log_prob" or min(differences) <= TOLERANCE):
+        if differences and (name == "log_prob" or min(differences) == 0):
             return min(differences)
     return None
 
@@ -97,9 +110,10 @@ def _call(holder: Any, name: str, arguments: tuple[Tensor, ...]) -> Tensor | Non
     return first if isinstance(first, Tensor) else None
 
 
-def _largest_difference(a: Tensor, b: Tensor) -> float:
-    difference = (a - b).abs()
-    return float(torch.where(difference <= TOLERANCE * (1 + b.abs()), 0.0, difference).max())
+def _largest_difference(values: Tensor, expected: Tensor) -> float:
+    difference = (values - expected).abs().nan_to_num(torch.inf)
+    counted = expected.isfinite() & (difference > TOLERANCE * (1 + expected.abs()))
+    return float(torch.where(counted, difference, 0.0).max())
 
 
 def _other_parts(thing: Any, found: FoundFlow, path: str = "") -> Iterator[str]:

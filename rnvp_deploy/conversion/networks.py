@@ -111,6 +111,8 @@ def _sequence(module: nn.Module, path: str, width: int) -> ir.Network:
 
 
 def _linear(module: Any, path: str, width: int) -> ir.Network:
+    if callable(module.weight):
+        raise refusal(path, "a quantised Linear; convert the model before it is quantised")
     if module.weight.dim() != 2:
         raise refusal(path, "a stack of linear maps has no counterpart; a coupling has one network")
     outputs, inputs = module.weight.shape

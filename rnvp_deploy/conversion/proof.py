@@ -53,7 +53,8 @@ class _Pair:
 
     def source_forward(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
         with refusing(self.path, f"its forward fails on rows of {x.shape[1]} numbers"):
-            return self.source.forward(x, c)
+            z, log_det = self.source.forward(x.clone(), c)  # it may write to its input
+            return z, log_det
 
     def source_inverse(self, z: Tensor, c: Context) -> Tensor:
         """The source's inverse; the replacement's, if the source's fails and that is one.
@@ -61,7 +62,7 @@ class _Pair:
         Some layers call what torch has removed since (``torch.solve`` in nflows' NaiveLinear).
         """
         try:
-            return self.source.inverse(z, c)
+            return self.source.inverse(z.clone(), c)
         except Exception:
             x = self.inverse(z, c)
             back, _ = self.source_forward(x, c)
@@ -149,7 +150,7 @@ def _prove_whole(
 
     expected, back = forward(_unchanged), inverse(_unchanged)
     with refusing("", f"its log_prob fails on rows of {x.shape[1]} numbers"):
-        log_prob = source.log_prob(x, c)
+        log_prob = source.log_prob(x.clone(), c)
     latent, log_pz, log_det = flow(x, c)
     _require_equal(
         "",
@@ -157,12 +158,13 @@ def _prove_whole(
         (latent, log_pz + log_det),
         (expected[0], log_prob),
         _change(forward, expected),
+        _WHOLE,
     )
-    _require_equal("", ("inverse",), (flow.inverse(z, c),), back, _change(inverse, back))
+    _require_equal("", ("inverse",), (flow.inverse(z, c),), back, _change(inverse, back), _WHOLE)
 
 
 def _require_equal(
-    path: str, names: Sequence[str], converted: Rows, source: Rows, change: Rows
+    path: str, names: Sequence[str], converted: Rows, source: Rows, change: Rows, remark: str = ""
 ) -> None:
     """Refuse unless the conversion equals the source to rounding.
 
@@ -186,7 +188,7 @@ def _require_equal(
                 path,
                 f"the {name} of its conversion differs by "
                 f"{float(error[wrong].nan_to_num(torch.inf).max()):.2g}, which is more than "
-                f"rounding; the model is not converted{'' if path else _WHOLE}",
+                f"rounding; the model is not converted{remark}",
             )
 
 

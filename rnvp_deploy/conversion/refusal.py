@@ -58,7 +58,7 @@ def located(read: Callable[P, T]) -> Callable[P, T]:
     @wraps(read)
     def reading(*args: P.args, **kwargs: P.kwargs) -> T:
         module, path, *_ = args
-        with refusing(str(path), f"a {type(module).__name__} that could not be read"):
+        with refusing(str(path), f"its {type(module).__name__} could not be read"):
             return read(*args, **kwargs)
 
     return reading

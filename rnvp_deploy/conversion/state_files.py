@@ -42,7 +42,13 @@ def read_weights_file(path: Path) -> Any:
             objects, which could run code when opened.
     """
     if not path.is_file():
-        raise ConversionError(f"there are no weights at {path}")
+        missing = f"{path} is a folder" if path.is_dir() else f"there are no weights at {path}"
+        raise ConversionError(f"{missing}; expected a file that torch.save wrote")
+    if path.suffix == ".safetensors":
+        raise ConversionError(
+            f"{path} is a safetensors file; let the factory load it: "
+            "flow.load_state_dict(safetensors.torch.load_file(path))"
+        )
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_NUMPY):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -54,9 +60,8 @@ def read_weights_file(path: Path) -> Any:
             "weights alone: torch.save(flow.state_dict(), path)"
         ) from None
     except Exception as error:  # torch.load raises errors of many types for other files
-        raise ConversionError(
-            f"{path} was not saved by torch.save: {describe_error(error)}"
-        ) from None
+        reason = f": {describe_error(error)}" if isinstance(error, RuntimeError) else ""
+        raise ConversionError(f"{path} was not saved by torch.save{reason}") from None
 
 
 def state_dicts(content: Any, entry: str = "") -> Iterator[StateDict]:
@@ -64,7 +69,8 @@ def state_dicts(content: Any, entry: str = "") -> Iterator[StateDict]:
     if not isinstance(content, Mapping):
         return
     tensors = {str(key): value for key, value in content.items() if _is_weight(value)}
-    if any(isinstance(value, Tensor) for value in content.values()):
+    has_tensors = any(isinstance(value, Tensor) for value in content.values())
+    if has_tensors or (tensors and len(tensors) == len(content)):
         weights = {
             key: torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
             for key, value in tensors.items()

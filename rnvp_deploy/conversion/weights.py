@@ -78,13 +78,13 @@ def load_weights(models: Sequence[nn.Module], path: Path) -> list[str]:
         raise ConversionError(
             f"the weights in {path} do not fit the model: {_diagnosis(fits)}{among}"
         )
-    entries = {fit.source.entry for fit in fits if fit.misfits == 0 and fit.model is loaded.model}
-    if loaded.source.entry not in _USUAL and len(entries) > 1:
+    others = sorted({fit.source.entry for fit in fits if fit.misfits == 0} - {loaded.source.entry})
+    if others and loaded.source.entry not in _USUAL:
         raise ConversionError(
-            f"several entries of {path} fit the model: {', '.join(sorted(entries))}; save the one "
-            "that you mean: torch.save(checkpoint[entry], path)"
+            f"several entries of {path} fit the model: {loaded.source.entry}, {', '.join(others)}; "
+            "save the one that you mean: torch.save(checkpoint[entry], path)"
         )
-    return list(_notes(loaded, path))
+    return [*_notes(loaded, path), *(f"The entry {other!r} fits too." for other in others)]
 
 
 def _preference(state: StateDict) -> int:

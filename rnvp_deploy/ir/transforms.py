@@ -35,6 +35,11 @@ class Coupling:
         object.__setattr__(self, "heads", MappingProxyType(dict(self.heads)))
 
     @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return len(self.passive) + len(self.active)
+
+    @property
     def inputs(self) -> int:
         """The number of inputs of its networks."""
         return len(self.passive) + self.context_dim
@@ -50,6 +55,11 @@ class DiagonalAffine:
     def __post_init__(self) -> None:
         object.__setattr__(self, "loc", freeze(self.loc))
         object.__setattr__(self, "log_scale", freeze(self.log_scale))
+
+    @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return len(self.loc)
 
     @property
     def scale(self) -> Array:
@@ -68,6 +78,11 @@ class Permutation:
     order: tuple[int, ...]
 
     @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return len(self.order)
+
+    @property
     def inverse(self) -> tuple[int, ...]:
         """The order that undoes it."""
         return tuple(np.argsort(self.order).tolist())
@@ -83,6 +98,11 @@ class Linear:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", freeze(self.weight))
         object.__setattr__(self, "bias", freeze(self.bias))
+
+    @property
+    def dim(self) -> int:
+        """d, the number of coordinates."""
+        return len(self.bias)
 
 
 Transform: TypeAlias = Coupling | DiagonalAffine | Permutation | Linear

@@ -86,7 +86,7 @@ class TrainingSummary:
         columns: The columns that were learnt.
         context_columns: The columns that were conditioned on.
         data_sha256: Of all rows in the flow's dtype.
-        table: ``{"name", "sha256"}`` of the file that was trained on, if it was one.
+        table: ``{"name", "sha256"}`` of what was trained on; the digest only if it was one file.
         date: ISO 8601, UTC; None unless SOURCE_DATE_EPOCH was set.
         versions: Of rnvp-deploy, torch, numpy and python.
         train_curve: Training loss of each epoch.

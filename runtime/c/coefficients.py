@@ -107,19 +107,45 @@ SERIES = {
 }
 HALF_LOG_2, QUARTER_PI, EIGHTH = mp.log(2) / 2, mp.pi / 4, mp.tan(mp.pi / 8)
 SLACK = mp.mpf("1.0001")
+TINY = mp.mpf("1e-9")
+ZERO, ONE = mp.mpf(0), mp.mpf(1)
+
+
+def _log_erfc(t: mp.mpf) -> mp.mpf:
+    return mp.log(mp.erfc(t + 2))
+
+
+def _erfc(t: mp.mpf) -> mp.mpf:
+    return mp.erfc(t + 2)
+
+
 Fit = tuple[str, Function, Function, mp.mpf, mp.mpf, int, int]
+
+
+def _fit(
+    name: str,
+    function: Function,
+    weight: Function,
+    interval: tuple[mp.mpf, mp.mpf],
+    degrees: tuple[int, int],
+) -> Fit:
+    """A fit of ``function``, by its series near 0; the degrees are for float32 and float64."""
+    return (name, near_zero(function, SERIES[name]), weight, *interval, *degrees)
+
+
+EXP_RANGE = (-HALF_LOG_2 * SLACK, HALF_LOG_2 * SLACK)
+ANGLE_RANGE = (ZERO, QUARTER_PI**2 * SLACK)
 FITS: list[Fit] = [
-    # name, f, weight, low, high, degree in float32, degree in float64
-    ("EXP", near_zero(_exp, SERIES["EXP"]), lambda r: abs(r) + mp.mpf("1e-9"), -HALF_LOG_2 * SLACK, HALF_LOG_2 * SLACK, 5, 10),
-    ("LOG", near_zero(_log, SERIES["LOG"]), lambda z: z + mp.mpf("1e-9"), mp.mpf(0), mp.mpf(1) / 9 * SLACK, 4, 9),
-    ("SIN", near_zero(_sin, SERIES["SIN"]), lambda z: z + mp.mpf("1e-9"), mp.mpf(0), QUARTER_PI**2 * SLACK, 3, 6),
-    ("COS", near_zero(_cos, SERIES["COS"]), lambda z: z**2 + mp.mpf("1e-9"), mp.mpf(0), QUARTER_PI**2 * SLACK, 2, 5),
-    ("ATAN", near_zero(_atan, SERIES["ATAN"]), lambda z: z + mp.mpf("1e-9"), mp.mpf(0), EIGHTH**2 * SLACK, 4, 10),
-    ("ERF", near_zero(_erf, SERIES["ERF"]), lambda z: mp.mpf(1), mp.mpf(0), mp.mpf(1), 6, 12),
+    _fit("EXP", _exp, lambda r: abs(r) + TINY, EXP_RANGE, (5, 10)),
+    _fit("LOG", _log, lambda z: z + TINY, (ZERO, ONE / 9 * SLACK), (4, 9)),
+    _fit("SIN", _sin, lambda z: z + TINY, ANGLE_RANGE, (3, 6)),
+    _fit("COS", _cos, lambda z: z**2 + TINY, ANGLE_RANGE, (2, 5)),
+    _fit("ATAN", _atan, lambda z: z + TINY, (ZERO, EIGHTH**2 * SLACK), (4, 10)),
+    _fit("ERF", _erf, lambda z: ONE, (ZERO, ONE), (6, 12)),
     # log erfc(a) around a = 2, to where erf rounds to 1.
-    ("ERFC", lambda t: mp.log(mp.erfc(t + 2)), lambda t: mp.erfc(t + 2), mp.mpf(-1), mp.mpf(2), 6, 0),
-    ("ERFC", lambda t: mp.log(mp.erfc(t + 2)), lambda t: mp.erfc(t + 2), mp.mpf(-1), mp.mpf(4), 0, 18),
-]  # fmt: skip
+    ("ERFC", _log_erfc, _erfc, mp.mpf(-1), mp.mpf(2), 6, 0),
+    ("ERFC", _log_erfc, _erfc, mp.mpf(-1), mp.mpf(4), 0, 18),
+]
 
 
 HEADER = """\

@@ -84,14 +84,15 @@ static rnvp_status fail(rnvp_error *error, rnvp_status status, const char *text,
 
 enum {
     VERSION = 1,
-    HEADER = 64,        /* bytes of the header, and of a record */
-    ALIGNMENT = 64,     /* of each array */
+    HEADER = 64,    /* bytes of the header, and of a record */
+    ALIGNMENT = 64, /* of each array */
     MOST_COLUMNS = 1 << 16,
     MOST_RECORDS = 1 << 16,
-    DEEPEST = 8         /* residual blocks inside residual blocks */
+    DEEPEST = 8 /* residual blocks inside residual blocks */
 };
 
-/* Reads a flow.bin from front to back. Without memory it checks and measures; with it, it builds. */
+/* Reads a flow.bin from front to back. Without memory it checks and measures; with it, it builds.
+ */
 typedef struct {
     const unsigned char *bytes;
     uint64_t size, expected; /* where the next array begins */
@@ -105,7 +106,8 @@ typedef struct {
     uint64_t columns; /* that the step at hand may need in the workspace */
 } reader;
 
-static int wrong(reader *r, rnvp_status status, const char *text, uint64_t a, uint64_t b, uint64_t c) {
+static int wrong(reader *r, rnvp_status status, const char *text, uint64_t a, uint64_t b,
+                 uint64_t c) {
     r->status = fail(r->error, status, text, a, b, c);
     return 0;
 }
@@ -144,8 +146,8 @@ static const unsigned char *next_array(reader *r, uint64_t size, uint64_t record
     const unsigned char *array = r->bytes + r->expected;
     uint64_t end = r->expected + aligned(size);
     if (end > r->size) {
-        wrong(r, RNVP_TRUNCATED, "the arrays of record % end at byte %, the file at byte %", record, end,
-              r->size);
+        wrong(r, RNVP_TRUNCATED, "the arrays of record % end at byte %, the file at byte %", record,
+              end, r->size);
         return NULL;
     }
     for (uint64_t i = size; i < end - r->expected; i++)
@@ -200,8 +202,8 @@ static int next_columns(reader *r, uint64_t count, uint64_t limit, uint64_t reco
     for (uint64_t i = 0; array && i < count; i++) {
         uint32_t column = u32(array + 4 * i);
         if (column >= limit || (seen[column / 8] >> column % 8 & 1))
-            return wrong(r, RNVP_MALFORMED, "record %: column % is named twice, or is not below %", record,
-                         column, limit);
+            return wrong(r, RNVP_MALFORMED, "record %: column % is named twice, or is not below %",
+                         record, column, limit);
         seen[column / 8] |= (unsigned char)(1 << column % 8);
         if (place) place[i] = column;
     }
@@ -249,21 +251,24 @@ static int next_record(reader *r, uint32_t index, layer *l) {
         return wrong(r, RNVP_WIDTHS, "record % has no columns", index, 0, 0);
     if (l->inputs > MOST_COLUMNS || l->outputs > MOST_COLUMNS || !l->outputs)
         return wrong(r, RNVP_TOO_LARGE, "record % has % columns, expected 1 to %", index,
-                     l->outputs ? (l->inputs > l->outputs ? l->inputs : l->outputs) : 0, MOST_COLUMNS);
+                     l->outputs ? (l->inputs > l->outputs ? l->inputs : l->outputs) : 0,
+                     MOST_COLUMNS);
     if (!finite(l->parameters[0]) || !finite(l->parameters[1]))
         return wrong(r, RNVP_NOT_FINITE, "record %: a parameter is not finite", index, 0, 0);
     if (u64(from + 48) != r->expected)
-        return wrong(r, RNVP_MALFORMED, "record %: its arrays are said to begin at byte %, expected %", index,
+        return wrong(r, RNVP_MALFORMED,
+                     "record %: its arrays are said to begin at byte %, expected %", index,
                      u64(from + 48), r->expected);
     if (u64(from + 56))
         return wrong(r, RNVP_MALFORMED, "record %: its last 8 bytes are not zero", index, 0, 0);
     int elementwise = l->kind == ACTIVATION || l->kind == NORM || l->kind == RESCALE ||
                       l->kind == RESIDUAL || l->kind == LINEAR || l->kind == AFFINE;
     if (elementwise && l->inputs != l->outputs)
-        return wrong(r, RNVP_WIDTHS, "record % has % columns in and % out, expected as many", index, l->inputs,
-                     l->outputs);
+        return wrong(r, RNVP_WIDTHS, "record % has % columns in and % out, expected as many", index,
+                     l->inputs, l->outputs);
     if (l->kind != COUPLING && (l->sig || l->mu || (l->kind != RESIDUAL && l->trunk)))
-        return wrong(r, RNVP_MALFORMED, "record % holds no network, and says that it does", index, 0, 0);
+        return wrong(r, RNVP_MALFORMED, "record % holds no network, and says that it does", index,
+                     0, 0);
     if (l->kind != COUPLING && l->flags > (l->kind == RESIDUAL))
         return wrong(r, RNVP_MALFORMED, "record % has unknown flags %", index, l->flags, 0);
     if (l->kind != COUPLING && l->kind != ACTIVATION && l->name)
@@ -279,7 +284,8 @@ static void keep(reader *r, uint32_t index, const layer *l) {
 /* `count` records from *index on: a network of `width` columns. Its outputs, or 0 on an error. */
 static uint32_t network_of(reader *r, uint32_t *index, uint32_t count, uint32_t width, int depth) {
     if (count > r->records - *index)
-        return (uint32_t)wrong(r, RNVP_MALFORMED, "a network of % records at record %, where there are %", count,
+        return (uint32_t)wrong(r, RNVP_MALFORMED,
+                               "a network of % records at record %, where there are %", count,
                                *index, r->records);
     uint32_t end = *index + count;
     while (*index < end) {
@@ -287,7 +293,8 @@ static uint32_t network_of(reader *r, uint32_t *index, uint32_t count, uint32_t 
         uint32_t at = *index;
         if (!next_record(r, at, &l)) return 0;
         if (l.inputs != width)
-            return (uint32_t)wrong(r, RNVP_WIDTHS, "record % takes % columns, what comes before gives %", at,
+            return (uint32_t)wrong(r, RNVP_WIDTHS,
+                                   "record % takes % columns, what comes before gives %", at,
                                    l.inputs, width);
         *index += 1;
         switch (l.kind) {
@@ -296,43 +303,54 @@ static uint32_t network_of(reader *r, uint32_t *index, uint32_t count, uint32_t 
             break;
         case ACTIVATION:
             if (l.name >= ACTIVATIONS)
-                return (uint32_t)wrong(r, RNVP_UNKNOWN_KIND, "record %: activation % is not known", at, l.name, 0);
+                return (uint32_t)wrong(r, RNVP_UNKNOWN_KIND, "record %: activation % is not known",
+                                       at, l.name, 0);
             break;
         case NORM:
             if (l.parameters[0] < 0 || l.parameters[1] < 0 || l.parameters[1] >= l.inputs)
-                return (uint32_t)wrong(r, RNVP_MALFORMED, "record %: eps or correction is out of range", at, 0, 0);
+                return (uint32_t)wrong(r, RNVP_MALFORMED,
+                                       "record %: eps or correction is out of range", at, 0, 0);
             break;
         case RESCALE:
-            if (!copied(r, width, 0, at, &l.arrays[0]) || !copied(r, width, 0, at, &l.arrays[1])) return 0;
+            if (!copied(r, width, 0, at, &l.arrays[0]) || !copied(r, width, 0, at, &l.arrays[1]))
+                return 0;
             break;
         case RESIDUAL: {
             if (depth == DEEPEST)
-                return (uint32_t)wrong(r, RNVP_TOO_LARGE, "record %: more than % residual blocks in each other", at,
+                return (uint32_t)wrong(r, RNVP_TOO_LARGE,
+                                       "record %: more than % residual blocks in each other", at,
                                        DEEPEST, 0);
             l.body = l.trunk, l.trunk = 0;
             uint32_t made = network_of(r, index, l.body, width, depth + 1);
             if (!made) return 0;
             if (made != width)
-                return (uint32_t)wrong(r, RNVP_WIDTHS, "record %: its body gives % columns, expected %", at, made,
+                return (uint32_t)wrong(r, RNVP_WIDTHS,
+                                       "record %: its body gives % columns, expected %", at, made,
                                        width);
             if (l.flags) {
                 if (!r->flow->context_dim)
-                    return (uint32_t)wrong(r, RNVP_WIDTHS, "record % has a gate, the flow no context", at, 0, 0);
-                if (*index < r->records && u32(r->bytes + HEADER + (uint64_t)HEADER * *index) != DENSE)
-                    return (uint32_t)wrong(r, RNVP_MALFORMED, "record %: its gate is not dense", at, 0, 0);
+                    return (uint32_t)wrong(r, RNVP_WIDTHS,
+                                           "record % has a gate, the flow no context", at, 0, 0);
+                if (*index < r->records &&
+                    u32(r->bytes + HEADER + (uint64_t)HEADER * *index) != DENSE)
+                    return (uint32_t)wrong(r, RNVP_MALFORMED, "record %: its gate is not dense", at,
+                                           0, 0);
                 made = network_of(r, index, 1, r->flow->context_dim, depth + 1);
                 if (!made) return 0;
                 if (made != width)
-                    return (uint32_t)wrong(r, RNVP_WIDTHS, "record %: its gate gives % columns, expected %", at,
+                    return (uint32_t)wrong(r, RNVP_WIDTHS,
+                                           "record %: its gate gives % columns, expected %", at,
                                            made, width);
             }
             if (*index > end)
-                return (uint32_t)wrong(r, RNVP_MALFORMED, "record % reaches beyond its network", at, 0, 0);
+                return (uint32_t)wrong(r, RNVP_MALFORMED, "record % reaches beyond its network", at,
+                                       0, 0);
             l.size = *index - at;
             break;
         }
         default:
-            return (uint32_t)wrong(r, RNVP_UNKNOWN_KIND, "record %: a layer of kind % is not known", at, l.kind, 0);
+            return (uint32_t)wrong(r, RNVP_UNKNOWN_KIND, "record %: a layer of kind % is not known",
+                                   at, l.kind, 0);
         }
         keep(r, at, &l);
         width = l.outputs;
@@ -347,11 +365,12 @@ static int coupling_of(reader *r, uint32_t *index, layer *l) {
     if (l->flags > (INVERTED | TAKES_CONTEXT | CENTRED))
         return wrong(r, RNVP_MALFORMED, "record % has unknown flags %", at, l->flags, 0);
     if (l->name >= SCALES)
-        return wrong(r, RNVP_UNKNOWN_KIND, "record %: scale function % is not known", at, l->name, 0);
+        return wrong(r, RNVP_UNKNOWN_KIND, "record %: scale function % is not known", at, l->name,
+                     0);
     uint64_t width = l->inputs + (l->flags & TAKES_CONTEXT ? flow->context_dim : 0);
     if (!width || width > MOST_COLUMNS)
-        return wrong(r, RNVP_WIDTHS, "record %: a coupling reads % columns, expected 1 to %", at, width,
-                     MOST_COLUMNS);
+        return wrong(r, RNVP_WIDTHS, "record %: a coupling reads % columns, expected 1 to %", at,
+                     width, MOST_COLUMNS);
     memset(seen, 0, dim / 8 + 1);
     if (!next_columns(r, l->inputs, dim, at, seen, &l->passive)) return 0;
     if (!next_columns(r, l->outputs, dim, at, seen, &l->active)) return 0;
@@ -366,7 +385,8 @@ static int coupling_of(reader *r, uint32_t *index, layer *l) {
         uint32_t made = network_of(r, index, heads[i], hidden, 0);
         if (!made) return 0;
         if (made != l->outputs)
-            return wrong(r, RNVP_WIDTHS, "record %: a head gives % columns, expected %", at, made, l->outputs);
+            return wrong(r, RNVP_WIDTHS, "record %: a head gives % columns, expected %", at, made,
+                         l->outputs);
     }
     l->size = *index - at;
     return 1;
@@ -388,7 +408,8 @@ static int steps_of(reader *r, const layer **steps) {
         case AFFINE:
             index += 1;
             if (l.inputs != flow->dim)
-                return wrong(r, RNVP_WIDTHS, "record % has % columns, the flow %", at, l.inputs, flow->dim);
+                return wrong(r, RNVP_WIDTHS, "record % has % columns, the flow %", at, l.inputs,
+                             flow->dim);
             if (l.kind == LINEAR) {
                 if (!next_map(r, l.inputs, l.outputs, at, &l.map, &l.transposed_map) ||
                     !next_map(r, l.inputs, l.outputs, at, &l.inverse_map, NULL))
@@ -399,13 +420,16 @@ static int steps_of(reader *r, const layer **steps) {
             }
             break;
         default:
-            return wrong(r, RNVP_UNKNOWN_KIND, "record %: a step of kind % is not known", at, l.kind, 0);
+            return wrong(r, RNVP_UNKNOWN_KIND, "record %: a step of kind % is not known", at,
+                         l.kind, 0);
         }
         keep(r, at, &l);
         if (steps) steps[flow->step_count] = &r->layers[at];
         flow->step_count++;
-        if (flow->with_gradient) r->columns += before; /* all that is kept */
-        else if (before > r->columns) r->columns = before;
+        if (flow->with_gradient)
+            r->columns += before; /* all that is kept */
+        else if (before > r->columns)
+            r->columns = before;
     }
     return 1;
 }
@@ -418,9 +442,11 @@ static int header_of(reader *r) {
         return wrong(r, r->size >= 8 && memcmp(from, magic, 8) ? RNVP_NOT_A_FLOW : RNVP_TRUNCATED,
                      "% bytes are too few for a flow.bin, whose header has %", r->size, HEADER, 0);
     if (memcmp(from, magic, 8))
-        return wrong(r, RNVP_NOT_A_FLOW, "this is no flow.bin: its first 8 bytes are not RNVPFLOW", 0, 0, 0);
+        return wrong(r, RNVP_NOT_A_FLOW, "this is no flow.bin: its first 8 bytes are not RNVPFLOW",
+                     0, 0, 0);
     if (u32(from + 8) != VERSION)
-        return wrong(r, RNVP_VERSION, "format version %, this library reads version %", u32(from + 8), VERSION, 0);
+        return wrong(r, RNVP_VERSION, "format version %, this library reads version %",
+                     u32(from + 8), VERSION, 0);
     if (u64(from + 16) != r->size)
         return wrong(r, u64(from + 16) > r->size ? RNVP_TRUNCATED : RNVP_MALFORMED,
                      "the file was written with % bytes and has %", u64(from + 16), r->size, 0);
@@ -430,25 +456,28 @@ static int header_of(reader *r) {
     flow->dtype = (rnvp_dtype_name)dtype;
     flow->dim = u32(from + 24), flow->context_dim = u32(from + 28), r->records = u32(from + 32);
     if (!flow->dim || flow->dim > MOST_COLUMNS || flow->context_dim > MOST_COLUMNS)
-        return wrong(r, RNVP_TOO_LARGE, "% columns and % of context, expected 1 to % (context: 0 to it)", flow->dim,
+        return wrong(r, RNVP_TOO_LARGE,
+                     "% columns and % of context, expected 1 to % (context: 0 to it)", flow->dim,
                      flow->context_dim, MOST_COLUMNS);
     if (r->records > MOST_RECORDS)
-        return wrong(r, RNVP_TOO_LARGE, "% records, expected at most %", r->records, MOST_RECORDS, 0);
+        return wrong(r, RNVP_TOO_LARGE, "% records, expected at most %", r->records, MOST_RECORDS,
+                     0);
     flow->log_prob_constant = f64(from + 40);
     if (!finite(flow->log_prob_constant))
         return wrong(r, RNVP_NOT_FINITE, "the constant of log_prob is not finite", 0, 0, 0);
     if (u32(from + 36) || u64(from + 48) || u64(from + 56))
-        return wrong(r, RNVP_MALFORMED, "bytes 36 to 39 and 48 to 63 of the header are not zero", 0, 0, 0);
+        return wrong(r, RNVP_MALFORMED, "bytes 36 to 39 and 48 to 63 of the header are not zero", 0,
+                     0, 0);
     r->expected = HEADER + (uint64_t)HEADER * r->records;
     if (r->expected > r->size)
-        return wrong(r, RNVP_TRUNCATED, "% records end at byte %, the file at byte %", r->records, r->expected,
-                     r->size);
+        return wrong(r, RNVP_TRUNCATED, "% records end at byte %, the file at byte %", r->records,
+                     r->expected, r->size);
     return 1;
 }
 
 /* The whole file, into memory of `available` bytes or, if it is NULL, only checked and measured. */
-static rnvp_status read_flow(const void *bytes, size_t size, unsigned how, void *memory, uint64_t *used,
-                             rnvp_error *error) {
+static rnvp_status read_flow(const void *bytes, size_t size, unsigned how, void *memory,
+                             uint64_t *used, rnvp_error *error) {
     rnvp_flow measured;
     reader r = {.bytes = bytes, .size = size, .memory = memory, .error = error};
     r.flow = room(&r, sizeof measured);
@@ -459,7 +488,8 @@ static rnvp_status read_flow(const void *bytes, size_t size, unsigned how, void 
     flow->with_gradient = how & RNVP_GRADIENT;
     flow->kernels = instance(flow->dtype, how & ~(unsigned)RNVP_GRADIENT);
     if (!flow->kernels)
-        return fail(error, RNVP_NO_TARGET, "this processor or this build has no such instruction set", 0, 0, 0);
+        return fail(error, RNVP_NO_TARGET,
+                    "this processor or this build has no such instruction set", 0, 0, 0);
     r.layers = room(&r, r.records * (uint64_t)sizeof(layer));
     const layer **steps = room(&r, r.records * (uint64_t)sizeof(layer *));
     unsigned char seen[MOST_COLUMNS / 8 + 1];
@@ -470,14 +500,15 @@ static rnvp_status read_flow(const void *bytes, size_t size, unsigned how, void 
     flow->steps = steps;
     if (!steps_of(&r, steps)) return r.status;
     if (r.expected != r.size)
-        return fail(error, RNVP_MALFORMED, "the last array ends at byte %, the file at byte %", r.expected, r.size,
-                    0);
+        return fail(error, RNVP_MALFORMED, "the last array ends at byte %, the file at byte %",
+                    r.expected, r.size, 0);
     /* Besides what a step takes: the state and the context, with gradients, and the noise. */
     uint64_t columns = r.columns + 8 * ((uint64_t)flow->dim + flow->context_dim) + 64;
     uint64_t traces = flow->with_gradient ? 4 * ((uint64_t)r.records + 4) : 0;
     uint64_t workspace = columns * flow->kernels->rows * 8 + traces * sizeof(trace);
     if (workspace > SIZE_MAX / 2 || r.used > SIZE_MAX / 2 || workspace > (uint64_t)1 << 40)
-        return fail(error, RNVP_TOO_LARGE, "the flow needs % bytes and a workspace of %", r.used, workspace, 0);
+        return fail(error, RNVP_TOO_LARGE, "the flow needs % bytes and a workspace of %", r.used,
+                    workspace, 0);
     flow->columns = (size_t)columns, flow->traces = (size_t)traces;
     *used = r.used;
     return RNVP_OK;
@@ -485,10 +516,12 @@ static rnvp_status read_flow(const void *bytes, size_t size, unsigned how, void 
 
 /* ---- The functions of rnvp.h ---- */
 
-rnvp_status rnvp_measure(const void *bytes, size_t size, unsigned how, size_t *needed, rnvp_error *error) {
+rnvp_status rnvp_measure(const void *bytes, size_t size, unsigned how, size_t *needed,
+                         rnvp_error *error) {
     uint64_t used = 0;
     if (!bytes || !needed || how & ~(unsigned)(RNVP_GRADIENT | RNVP_AVX512))
-        return fail(error, RNVP_ARGUMENT, "bytes or needed is NULL, or how is % and not one of rnvp.h's", how, 0, 0);
+        return fail(error, RNVP_ARGUMENT,
+                    "bytes or needed is NULL, or how is % and not one of rnvp.h's", how, 0, 0);
     rnvp_status status = read_flow(bytes, size, how, NULL, &used, error);
     if (!status) *needed = (size_t)used;
     return status;
@@ -503,8 +536,8 @@ rnvp_status rnvp_build(const void *bytes, size_t size, unsigned how, void *memor
     rnvp_status status = rnvp_measure(bytes, size, how, &needed, error);
     if (status) return status;
     if (!memory || available < needed || (uintptr_t)memory % ALIGNMENT)
-        return fail(error, RNVP_ARGUMENT, "the flow needs % bytes aligned to %, given are %", needed, ALIGNMENT,
-                    memory ? available : 0);
+        return fail(error, RNVP_ARGUMENT, "the flow needs % bytes aligned to %, given are %",
+                    needed, ALIGNMENT, memory ? available : 0);
     status = read_flow(bytes, size, how, memory, &used, error);
     if (!status) *flow = memory;
     return status;
@@ -540,11 +573,13 @@ rnvp_status rnvp_inverse(const rnvp_flow *flow, rnvp_workspace *workspace, size_
     return RNVP_OK;
 }
 
-rnvp_status rnvp_sample(const rnvp_flow *flow, rnvp_workspace *workspace, uint64_t seed, uint64_t start,
-                        size_t n, double temperature, const void *context, void *x, void *log_prob) {
+rnvp_status rnvp_sample(const rnvp_flow *flow, rnvp_workspace *workspace, uint64_t seed,
+                        uint64_t start, size_t n, double temperature, const void *context, void *x,
+                        void *log_prob) {
     const uint64_t most = INT64_MAX;
     if (missing(flow, workspace, n, flow, context)) return RNVP_ARGUMENT;
-    if (start > most || n > most - start || !(temperature >= 0) || !finite(temperature)) return RNVP_ARGUMENT;
+    if (start > most || n > most - start || !(temperature >= 0) || !finite(temperature))
+        return RNVP_ARGUMENT;
     flow->kernels->sample(flow, workspace, seed, start, n, temperature, context, x, log_prob);
     return RNVP_OK;
 }
@@ -575,7 +610,8 @@ static void release(void *start) {
     free(block);
 }
 
-rnvp_status rnvp_open(const void *bytes, size_t size, unsigned how, rnvp_flow **flow, rnvp_error *error) {
+rnvp_status rnvp_open(const void *bytes, size_t size, unsigned how, rnvp_flow **flow,
+                      rnvp_error *error) {
     size_t needed = 0;
     if (!flow) return fail(error, RNVP_ARGUMENT, "flow is NULL", 0, 0, 0);
     *flow = NULL;
@@ -607,7 +643,9 @@ rnvp_status rnvp_open_file(const char *path, unsigned how, rnvp_flow **flow, rnv
 
 void rnvp_close(rnvp_flow *flow) { release(flow); }
 
-rnvp_workspace *rnvp_workspace_new(const rnvp_flow *flow) { return allocate(rnvp_workspace_size(flow)); }
+rnvp_workspace *rnvp_workspace_new(const rnvp_flow *flow) {
+    return allocate(rnvp_workspace_size(flow));
+}
 
 void rnvp_workspace_free(rnvp_workspace *workspace) { release(workspace); }
 

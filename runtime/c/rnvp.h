@@ -31,19 +31,19 @@ typedef struct rnvp_workspace rnvp_workspace;
 
 typedef enum {
     RNVP_OK = 0,
-    RNVP_TRUNCATED,       /* the bytes end before what they must hold */
-    RNVP_NOT_A_FLOW,      /* they do not begin as a flow.bin does */
-    RNVP_VERSION,         /* a format version that this library does not know */
-    RNVP_MALFORMED,       /* a field, size, offset or padding is not what the format says */
-    RNVP_UNKNOWN_KIND,    /* a step, activation or scale function that the format does not have */
-    RNVP_WIDTHS,          /* the columns of one step do not fit the next */
-    RNVP_NOT_FINITE,      /* a weight or a parameter is NaN or infinite */
-    RNVP_TOO_LARGE,       /* beyond the format's limits, or this machine's address space */
-    RNVP_NO_MEMORY,       /* malloc returned NULL */
-    RNVP_NO_FILE,         /* the file cannot be read */
-    RNVP_NO_TARGET,       /* this processor, or this build, lacks the instruction set asked for */
-    RNVP_NO_GRADIENT,     /* the flow was opened without RNVP_GRADIENT */
-    RNVP_ARGUMENT         /* an argument is out of range or missing */
+    RNVP_TRUNCATED,    /* the bytes end before what they must hold */
+    RNVP_NOT_A_FLOW,   /* they do not begin as a flow.bin does */
+    RNVP_VERSION,      /* a format version that this library does not know */
+    RNVP_MALFORMED,    /* a field, size, offset or padding is not what the format says */
+    RNVP_UNKNOWN_KIND, /* a step, activation or scale function that the format does not have */
+    RNVP_WIDTHS,       /* the columns of one step do not fit the next */
+    RNVP_NOT_FINITE,   /* a weight or a parameter is NaN or infinite */
+    RNVP_TOO_LARGE,    /* beyond the format's limits, or this machine's address space */
+    RNVP_NO_MEMORY,    /* malloc returned NULL */
+    RNVP_NO_FILE,      /* the file cannot be read */
+    RNVP_NO_TARGET,    /* this processor, or this build, lacks the instruction set asked for */
+    RNVP_NO_GRADIENT,  /* the flow was opened without RNVP_GRADIENT */
+    RNVP_ARGUMENT      /* an argument is out of range or missing */
 } rnvp_status;
 
 typedef struct {
@@ -55,14 +55,14 @@ typedef enum { RNVP_FLOAT32 = 1, RNVP_FLOAT64 = 2 } rnvp_dtype_name;
 
 /* How to open a flow: 0, or a sum of these. */
 enum {
-    RNVP_GRADIENT = 1, /* prepare for rnvp_gradient, which takes twice the memory */
+    RNVP_GRADIENT = 1,  /* prepare for rnvp_gradient, which takes twice the memory */
     RNVP_BASELINE = 16, /* the instruction set to use, instead of the best one there is */
     RNVP_AVX2 = 32,
     RNVP_AVX512 = 48
 };
 
-/* Open a flow from the `size` bytes of a flow.bin, which are checked whole, copied, and may be freed
- * then. On failure *flow is NULL and *error (unless NULL) says why. */
+/* Open a flow from the `size` bytes of a flow.bin, which are checked whole, copied, and may be
+ * freed then. On failure *flow is NULL and *error (unless NULL) says why. */
 rnvp_status rnvp_open(const void *bytes, size_t size, unsigned how, rnvp_flow **flow,
                       rnvp_error *error);
 rnvp_status rnvp_open_file(const char *path, unsigned how, rnvp_flow **flow, rnvp_error *error);
@@ -83,7 +83,7 @@ size_t rnvp_workspace_size(const rnvp_flow *flow);
 int rnvp_dim(const rnvp_flow *flow);         /* d */
 int rnvp_context_dim(const rnvp_flow *flow); /* c, 0 for an unconditional flow */
 rnvp_dtype_name rnvp_dtype(const rnvp_flow *flow);
-const char *rnvp_target(const rnvp_flow *flow); /* "baseline", "avx2", "avx512" */
+const char *rnvp_target(const rnvp_flow *flow);  /* "baseline", "avx2", "avx512" */
 size_t rnvp_rows_at_once(const rnvp_flow *flow); /* n in multiples of this is fastest */
 
 /* In all that follows, `context` is NULL for an unconditional flow, and an output that is NULL is

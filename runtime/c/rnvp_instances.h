@@ -4,9 +4,9 @@
  * RNVP_TARGET   a word for the instruction set
  * RNVP_BITS     32 or 64: the number type
  * RNVP_BYTES    a vector's width
- * RNVP_BLOCK    vectors of rows that are worked on together, RNVP_COLUMNS outputs of a layer at once:
- *               their product, and a few more, is how many vector registers there are
- * RNVP_FMA, RNVP_SQRT   what the compiler's vector types have no operator for
+ * RNVP_BLOCK    vectors of rows that are worked on together, RNVP_COLUMNS outputs of a layer at
+ * once: their product, and a few more, is how many vector registers there are RNVP_FMA, RNVP_SQRT
+ * what the compiler's vector types have no operator for
  */
 
 #if defined(__aarch64__)
@@ -16,12 +16,15 @@
 #endif
 
 #define RNVP_PANEL 4 /* vectors of outputs whose weights lie together */
+#ifndef RNVP_GROUPS
+#define RNVP_GROUPS 2 /* blocks of rows that share what is read of the weights */
+#endif
 #define RNVP_FEW (LANES / 2) /* so few rows are run one by one: measured, docs/native.md */
 
 #define RNVP_STRING_(word) #word
 #define RNVP_STRING(word) RNVP_STRING_(word)
 #ifdef __clang__
-#define RNVP_UNROLL _Pragma("unroll")
+#define RNVP_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define RNVP_UNROLL _Pragma("GCC unroll 16")
 #endif
@@ -89,6 +92,7 @@
 #define dense_row RNVP_NAME(dense_row)
 #define tile RNVP_NAME(tile)
 #define tiles RNVP_NAME(tiles)
+#define dense_rows RNVP_NAME(dense_rows)
 #define dense RNVP_NAME(dense)
 #define relu_ RNVP_NAME(relu_)
 #define elu_ RNVP_NAME(elu_)
@@ -114,6 +118,7 @@
 #define network RNVP_NAME(network)
 #define add RNVP_NAME(add)
 #define network_back RNVP_NAME(network_back)
+#define move RNVP_NAME(move)
 #define gather RNVP_NAME(gather)
 #define scatter RNVP_NAME(scatter)
 #define coupling RNVP_NAME(coupling)
@@ -161,7 +166,9 @@
 #define RNVP_SQRT_32(a) _mm_sqrt_ps((__m128)(a))
 #define RNVP_SQRT_64(a) _mm_sqrt_pd((__m128d)(a))
 #else
-#define RNVP_SQRT_32(a) ((vec){__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]), __builtin_sqrtf(a[3])})
+#define RNVP_SQRT_32(a)                                                                            \
+    ((vec){__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]),                    \
+           __builtin_sqrtf(a[3])})
 #define RNVP_SQRT_64(a) ((vec){__builtin_sqrt(a[0]), __builtin_sqrt(a[1])})
 #endif
 #endif
@@ -195,7 +202,8 @@
 /* ---- x86 with AVX-512: 32 registers of 64 bytes ---- */
 
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")

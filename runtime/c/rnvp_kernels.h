@@ -3,13 +3,16 @@
  * A block of rows goes through the whole flow before the next: its activations stay in the nearest
  * cache. A matrix of activations lies column by column, in one of two arrangements:
  *
- *     many rows   the lanes of a vector are rows. A column is `rows` vectors (1 ... RNVP_BLOCK).
+ *     many rows   the lanes of a vector are rows. A column is `rows` vectors (1 ... MOST_ROWS).
  *     one row     the lanes of a vector are columns. A column is one number, and the last vector
  *                 is filled up with lanes that nobody may look at.
  *
  * Code that works number by number is the same for both; what sums over columns (dense maps,
  * row_sum) has both forms.
  */
+
+#undef MOST_ROWS
+#define MOST_ROWS (RNVP_BLOCK * RNVP_GROUPS)
 
 typedef struct {
     const rnvp_flow *flow;
@@ -46,19 +49,36 @@ static inline vec of_column(const run *r, const REAL *of, size_t v) {
 
 /* ---- Sums over the columns of each row ---- */
 
+/* The sum of a vector's lanes: halves are added until 16 bytes are left. */
 static inline REAL total(vec a) {
-    REAL part[LANES];
-    store(part, a);
-    for (int n = LANES / 2; n; n /= 2)
-        for (int i = 0; i < n; i++) part[i] += part[i + n];
-    return part[0];
+    typedef REAL bytes16 __attribute__((vector_size(16)));
+#if RNVP_BYTES >= 32
+    typedef REAL bytes32 __attribute__((vector_size(32)));
+#if RNVP_BYTES == 64
+    bytes32 low, high;
+    memcpy(&low, &a, 32), memcpy(&high, (const char *)&a + 32, 32);
+    low += high;
+#else
+    bytes32 low = (bytes32)a;
+#endif
+    bytes16 rest, other;
+    memcpy(&rest, &low, 16), memcpy(&other, (const char *)&low + 16, 16);
+    rest += other;
+#else
+    bytes16 rest = (bytes16)a;
+#endif
+#if RNVP_BITS == 32
+    return (rest[0] + rest[2]) + (rest[1] + rest[3]);
+#else
+    return rest[0] + rest[1];
+#endif
 }
 
 /* The last vector of a row of so many columns, with zeros in the lanes that fill it up. */
 static inline vec last_vector(const REAL *of_row, size_t columns) {
     REAL lanes[LANES] = {0};
-    size_t whole = columns - columns % LANES;
-    memcpy(lanes, of_row + whole, (columns - whole) * sizeof(REAL));
+    for (size_t whole = columns - columns % LANES, i = whole; i < columns; i++)
+        lanes[i - whole] = of_row[i];
     return load(lanes);
 }
 
@@ -72,7 +92,8 @@ static void row_sum(const run *r, const REAL *a, size_t columns, vec *sum) {
     }
     for (int k = 0; k < r->rows; k++) sum[k] = (vec){0};
     for (size_t c = 0; c < columns; c++)
-        for (int k = 0; k < r->rows; k++) sum[k] += load(a + (c * (size_t)r->rows + (size_t)k) * LANES);
+        for (int k = 0; k < r->rows; k++)
+            sum[k] += load(a + (c * (size_t)r->rows + (size_t)k) * LANES);
 }
 
 /* Vector v of a matrix takes part in the sum of these rows. */
@@ -109,34 +130,46 @@ static void pack_weights(const void *weights, int transposed, const dense_map *m
         return;
     }
     for (size_t panel = 0; panel < outputs; panel += PANEL) {
-        size_t rest = (outputs - panel + LANES - 1) / LANES * LANES, width = rest < PANEL ? rest : PANEL;
+        size_t rest = (outputs - panel + LANES - 1) / LANES * LANES,
+               width = rest < PANEL ? rest : PANEL;
         for (size_t i = 0; i < inputs; i++)
             for (size_t o = panel; o < panel + width; o++)
                 *packed_weights++ = o < outputs ? from[o * by_output + i * by_input] : 0;
     }
 }
 
-/* `width` vectors of outputs for one row. Two sums for each hide the latency of the addition. */
+/* `width` vectors of outputs for one row. Each is the sum of `ways` sums, which take turns: enough
+ * of them hide the latency of an addition. */
 static inline __attribute__((always_inline)) void panel_of_row(const REAL *w, const REAL *bias,
-                                                               const REAL *x, size_t inputs, REAL *y,
-                                                               const int width, int relu) {
-    vec even[RNVP_PANEL], odd[RNVP_PANEL];
-    RNVP_UNROLL for (int j = 0; j < width; j++) even[j] = load(bias + j * LANES), odd[j] = (vec){0};
-    size_t i = 0;
-    for (; i + 2 <= inputs; i += 2, w += 2 * width * LANES) {
-        vec first = splat(x[i]), second = splat(x[i + 1]);
-        RNVP_UNROLL for (int j = 0; j < width; j++) {
-            even[j] = fma_(first, load(w + j * LANES), even[j]);
-            odd[j] = fma_(second, load(w + (width + j) * LANES), odd[j]);
+                                                               const REAL *x, size_t inputs,
+                                                               REAL *y, int relu, const int width,
+                                                               const int ways) {
+    vec sum[4][RNVP_PANEL];
+    RNVP_UNROLL
+    for (int k = 0; k < ways; k++) {
+        RNVP_UNROLL
+        for (int j = 0; j < width; j++) sum[k][j] = k ? (vec){0} : load(bias + j * LANES);
+    }
+    size_t i = 0, step = (size_t)ways;
+    for (; i + step <= inputs; i += step) {
+        RNVP_UNROLL
+        for (int k = 0; k < ways; k++, w += width * LANES) {
+            vec input = splat(x[i + (size_t)k]);
+            RNVP_UNROLL
+            for (int j = 0; j < width; j++) sum[k][j] = fma_(input, load(w + j * LANES), sum[k][j]);
         }
     }
-    if (i < inputs) {
-        vec last = splat(x[i]);
-        RNVP_UNROLL for (int j = 0; j < width; j++) even[j] = fma_(last, load(w + j * LANES), even[j]);
+    for (; i < inputs; i++, w += width * LANES) {
+        vec input = splat(x[i]);
+        RNVP_UNROLL
+        for (int j = 0; j < width; j++) sum[0][j] = fma_(input, load(w + j * LANES), sum[0][j]);
     }
-    RNVP_UNROLL for (int j = 0; j < width; j++) {
-        vec sum = even[j] + odd[j];
-        store(y + j * LANES, relu ? at_least(sum, 0) : sum);
+    RNVP_UNROLL
+    for (int j = 0; j < width; j++) {
+        vec all = sum[0][j];
+        RNVP_UNROLL
+        for (int k = 1; k < ways; k++) all += sum[k][j];
+        store(y + j * LANES, relu ? at_least(all, 0) : all);
     }
 }
 
@@ -149,7 +182,8 @@ static void dense_row(const dense_map *map, const REAL *x, REAL *y, int relu) {
         store(y + (outputs - 1) / LANES * LANES, (vec){0});
         for (size_t o = 0; o < outputs; o++) {
             vec sum = {0};
-            for (size_t v = 0; v < whole; v++, w += LANES) sum = fma_(load(w), load(x + v * LANES), sum);
+            for (size_t v = 0; v < whole; v++, w += LANES)
+                sum = fma_(load(w), load(x + v * LANES), sum);
             if (inputs % LANES) sum = fma_(load(w), rest, sum), w += LANES;
             REAL value = total(sum) + bias[o];
             y[o] = relu && value < 0 ? 0 : value;
@@ -160,40 +194,56 @@ static void dense_row(const dense_map *map, const REAL *x, REAL *y, int relu) {
         size_t width = (outputs - o + LANES - 1) / LANES;
         if (width > RNVP_PANEL) width = RNVP_PANEL;
         switch (width) {
-        case 1: panel_of_row(w, bias + o, x, inputs, y + o, 1, relu); break;
-        case 2: panel_of_row(w, bias + o, x, inputs, y + o, 2, relu); break;
-        case 3: panel_of_row(w, bias + o, x, inputs, y + o, 3, relu); break;
-        default: panel_of_row(w, bias + o, x, inputs, y + o, 4, relu); break;
+        case 1: panel_of_row(w, bias + o, x, inputs, y + o, relu, 1, 4); break;
+        case 2: panel_of_row(w, bias + o, x, inputs, y + o, relu, 2, 4); break;
+        case 3: panel_of_row(w, bias + o, x, inputs, y + o, relu, 3, 2); break;
+        default: panel_of_row(w, bias + o, x, inputs, y + o, relu, 4, 2); break;
         }
         w += width * LANES * inputs;
     }
 }
 
-/* `columns` outputs for `rows` vectors of rows: all sums stay in registers. */
-static inline __attribute__((always_inline)) void tile(const REAL *w, size_t by_input,
-                                                       size_t by_output, const REAL *bias,
-                                                       const REAL *x, size_t inputs, REAL *y,
-                                                       const int columns, const int rows, int relu) {
+/* `columns` outputs for `rows` vectors of rows: all sums stay in registers. A column of x and of y
+ * has `of_column` numbers. */
+static inline __attribute__((always_inline)) void
+tile(const REAL *w, size_t by_input, size_t by_output, const REAL *bias, const REAL *x,
+     size_t inputs, REAL *y, size_t of_column, int relu, const int columns, const int rows) {
     vec sum[RNVP_COLUMNS][RNVP_BLOCK];
-    RNVP_UNROLL for (int c = 0; c < columns; c++)
-        RNVP_UNROLL for (int k = 0; k < rows; k++) sum[c][k] = splat(bias[c]);
-    for (size_t i = 0; i < inputs; i++, w += by_input, x += rows * LANES) {
+    RNVP_UNROLL
+    for (int c = 0; c < columns; c++) RNVP_UNROLL
+    for (int k = 0; k < rows; k++) sum[c][k] = splat(bias[c]);
+    for (size_t i = 0; i < inputs; i++, w += by_input, x += of_column) {
         vec of_rows[RNVP_BLOCK];
-        RNVP_UNROLL for (int k = 0; k < rows; k++) of_rows[k] = load(x + k * LANES);
-        RNVP_UNROLL for (int c = 0; c < columns; c++) {
+        RNVP_UNROLL
+        for (int k = 0; k < rows; k++) of_rows[k] = load(x + k * LANES);
+        RNVP_UNROLL
+        for (int c = 0; c < columns; c++) {
             vec weight = splat(w[(size_t)c * by_output]);
-            RNVP_UNROLL for (int k = 0; k < rows; k++) sum[c][k] = fma_(weight, of_rows[k], sum[c][k]);
+            RNVP_UNROLL
+            for (int k = 0; k < rows; k++) sum[c][k] = fma_(weight, of_rows[k], sum[c][k]);
         }
     }
-    RNVP_UNROLL for (int c = 0; c < columns; c++)
-        RNVP_UNROLL for (int k = 0; k < rows; k++) {
-            vec value = relu ? at_least(sum[c][k], 0) : sum[c][k];
-            store(y + (c * rows + k) * LANES, value);
-        }
+    RNVP_UNROLL
+    for (int c = 0; c < columns; c++) RNVP_UNROLL
+    for (int k = 0; k < rows; k++)
+        store(y + (size_t)c * of_column + k * LANES, relu ? at_least(sum[c][k], 0) : sum[c][k]);
 }
 
-static inline __attribute__((always_inline)) void tiles(const dense_map *map, const REAL *x, REAL *y,
-                                                        const int rows, int relu) {
+/* The same `columns` outputs for all rows of a block: their weights are read once from afar. */
+static inline __attribute__((always_inline)) void tiles(const REAL *w, size_t by_input,
+                                                        size_t by_output, const REAL *bias,
+                                                        const REAL *x, size_t inputs, REAL *y,
+                                                        int rows, int relu, const int columns) {
+    size_t of_column = (size_t)rows * LANES;
+    for (; rows >= RNVP_BLOCK; rows -= RNVP_BLOCK, x += RNVP_BLOCK * LANES, y += RNVP_BLOCK * LANES)
+        tile(w, by_input, by_output, bias, x, inputs, y, of_column, relu, columns, RNVP_BLOCK);
+    if (rows == 2)
+        tile(w, by_input, by_output, bias, x, inputs, y, of_column, relu, columns, 2);
+    else if (rows == 1)
+        tile(w, by_input, by_output, bias, x, inputs, y, of_column, relu, columns, 1);
+}
+
+static void dense_rows(const dense_map *map, const REAL *x, REAL *y, int rows, int relu) {
     const REAL *w = map->weights, *bias = map->bias;
     size_t inputs = map->inputs, outputs = map->outputs;
     size_t padded = (inputs + LANES - 1) / LANES * LANES;
@@ -202,12 +252,12 @@ static inline __attribute__((always_inline)) void tiles(const dense_map *map, co
         size_t by_input = map->by_rows ? 1 : rest < PANEL ? rest : PANEL;
         size_t by_output = map->by_rows ? padded : 1;
         const REAL *at = map->by_rows ? w + o * padded : w + panel * inputs + (o - panel);
-        REAL *to = y + o * (size_t)(rows * LANES);
+        REAL *to = y + o * (size_t)rows * LANES;
         if (o + RNVP_COLUMNS <= outputs) {
-            tile(at, by_input, by_output, bias + o, x, inputs, to, RNVP_COLUMNS, rows, relu);
+            tiles(at, by_input, by_output, bias + o, x, inputs, to, rows, relu, RNVP_COLUMNS);
             o += RNVP_COLUMNS;
         } else {
-            tile(at, by_input, by_output, bias + o, x, inputs, to, 1, rows, relu);
+            tiles(at, by_input, by_output, bias + o, x, inputs, to, rows, relu, 1);
             o += 1;
         }
     }
@@ -215,29 +265,29 @@ static inline __attribute__((always_inline)) void tiles(const dense_map *map, co
 
 /* y = W x + b, and with `relu` max(y, 0). */
 static void dense(const run *r, const dense_map *map, const REAL *x, REAL *y, int relu) {
-    switch (r->rows) {
-    case 0: dense_row(map, x, y, relu); break;
-    case 1: tiles(map, x, y, 1, relu); break;
-    case 2: tiles(map, x, y, 2, relu); break;
-    default: tiles(map, x, y, RNVP_BLOCK, relu); break;
-    }
+    if (r->rows)
+        dense_rows(map, x, y, r->rows, relu);
+    else
+        dense_row(map, x, y, relu);
 }
 
 /* ---- Activations ---- */
 
 #undef EACH
-#define EACH(expression)                                                                          \
-    for (size_t v = 0; v < count; v++) {                                                          \
-        vec h = load(from + v * LANES);                                                           \
-        store(to + v * LANES, expression);                                                        \
-    }                                                                                             \
+#define EACH(expression)                                                                           \
+    for (size_t v = 0; v < count; v++) {                                                           \
+        vec h = load(from + v * LANES);                                                            \
+        store(to + v * LANES, expression);                                                         \
+    }                                                                                              \
     break
 
 static inline vec relu_(vec h) { return at_least(h, 0); }
 
 static inline vec elu_(vec h) { return choose(h < 0, expm1_(at_most(h, 0)), (vec){0}); }
 
-static inline vec unit_clip(vec h) { return at_least(at_most(h * (REAL)(1.0 / 6) + (REAL)0.5, 1), 0); }
+static inline vec unit_clip(vec h) {
+    return at_least(at_most(h * (REAL)(1.0 / 6) + (REAL)0.5, 1), 0);
+}
 
 static const REAL selu_scale = (REAL)1.0507009873554805, selu_alpha = (REAL)1.6732632423543772;
 static const REAL gelu_inner = (REAL)0.7978845608028654, gelu_cubic = (REAL)0.044715;
@@ -276,12 +326,12 @@ static void activate(const layer *l, const REAL *from, REAL *to, size_t count) {
 }
 
 #undef EACH_BACK
-#define EACH_BACK(derivative)                                                                     \
-    for (size_t v = 0; v < count; v++) {                                                          \
-        vec h = load(before + v * LANES), y = load(after + v * LANES);                            \
-        (void)h, (void)y;                                                                         \
-        store(g + v * LANES, load(g + v * LANES) * (derivative));                                 \
-    }                                                                                             \
+#define EACH_BACK(derivative)                                                                      \
+    for (size_t v = 0; v < count; v++) {                                                           \
+        vec h = load(before + v * LANES), y = load(after + v * LANES);                             \
+        (void)h, (void)y;                                                                          \
+        store(g + v * LANES, load(g + v * LANES) * (derivative));                                  \
+    }                                                                                              \
     break
 
 static inline vec where(ivec mask, vec a) { return choose(mask, a, (vec){0}); }
@@ -370,7 +420,7 @@ static void scale_function_back(const layer *l, const REAL *before, REAL *g, siz
 
 /* a -= its mean over the columns of each row. */
 static void centre(const run *r, REAL *a, size_t columns) {
-    vec mean[RNVP_BLOCK];
+    vec mean[MOST_ROWS];
     row_sum(r, a, columns, mean);
     for (size_t v = 0; v < vectors(r, columns); v++)
         store(a + v * LANES, load(a + v * LANES) - mean[row_of(r, v)] / splat((REAL)columns));
@@ -399,7 +449,7 @@ static void norm_back(run *r, const layer *l, const REAL *y, const REAL *deviati
     size_t width = l->inputs, count = vectors(r, width);
     REAL divisor = (REAL)((double)width - l->parameters[1]);
     REAL *free_again = r->space, *products = take(r, width);
-    vec sums[RNVP_BLOCK];
+    vec sums[MOST_ROWS];
     for (size_t v = 0; v < count; v++)
         store(products + v * LANES, load(g + v * LANES) * load(y + v * LANES));
     row_sum(r, products, width, sums);
@@ -451,7 +501,7 @@ static const REAL *network(run *r, const layer *l, uint32_t count, const REAL *h
             leave(r, l, h, to, NULL);
             break;
         case NORM: {
-            vec deviation[RNVP_BLOCK];
+            vec deviation[MOST_ROWS];
             REAL *kept = NULL;
             norm(r, l, h, to, deviation);
             if (r->keep) {
@@ -473,15 +523,18 @@ static const REAL *network(run *r, const layer *l, uint32_t count, const REAL *h
             if (l->flags) {
                 gate = take(r, l->outputs);
                 dense(r, &l[1 + l->body].map, r->context, gate, 0);
-                for (size_t v = 0; v < all; v++) store(gate + v * LANES, sigmoid_(load(gate + v * LANES)));
+                for (size_t v = 0; v < all; v++)
+                    store(gate + v * LANES, sigmoid_(load(gate + v * LANES)));
             }
             for (size_t v = 0; v < all; v++) {
                 vec by = load(change + v * LANES);
                 if (gate) by *= load(gate + v * LANES);
                 store(to + v * LANES, load(h + v * LANES) + by);
             }
-            if (r->keep) leave(r, l, NULL, change, gate);
-            else r->space = free_again;
+            if (r->keep)
+                leave(r, l, NULL, change, gate);
+            else
+                r->space = free_again;
             break;
         }
         default: break;
@@ -544,28 +597,37 @@ static REAL *network_back(run *r, uint32_t count, REAL *g) {
 
 /* ---- Steps of the flow ---- */
 
+/* One column of a matrix. */
+static inline void move(const run *r, const REAL *from, REAL *to) {
+    if (!r->rows)
+        *to = *from;
+    else
+        for (int k = 0; k < r->rows; k++) store(to + k * LANES, load(from + k * LANES));
+}
+
 static inline void gather(const run *r, const REAL *state, const uint32_t *columns, size_t count,
                           REAL *to) {
     size_t s = stride(r);
-    for (size_t c = 0; c < count; c++) memcpy(to + c * s, state + columns[c] * s, s * sizeof(REAL));
+    for (size_t c = 0; c < count; c++) move(r, state + columns[c] * s, to + c * s);
 }
 
 static inline void scatter(const run *r, const REAL *from, const uint32_t *columns, size_t count,
                            REAL *state) {
     size_t s = stride(r);
-    for (size_t c = 0; c < count; c++) memcpy(state + columns[c] * s, from + c * s, s * sizeof(REAL));
+    for (size_t c = 0; c < count; c++) move(r, from + c * s, state + columns[c] * s);
 }
 
 /* What a coupling leaves behind: `scaled`, the number that e^s multiplied, times e^s; the factors
  * e^s; and u. One way it is b e^s + mu, the other (b - mu) e^s. */
 static void coupling(run *r, const layer *l, int inverse, REAL *state, vec *log_det) {
-    size_t moved = l->outputs, all = vectors(r, moved), context = l->flags & TAKES_CONTEXT ? r->flow->context_dim : 0;
+    size_t moved = l->outputs, all = vectors(r, moved),
+           context = l->flags & TAKES_CONTEXT ? r->flow->context_dim : 0;
     int multiply_first = !(l->flags & INVERTED) == !inverse;
     REAL *free_again = r->space;
     REAL *seen = take(r, l->inputs + context), *b = take(r, moved);
     gather(r, state, l->passive, l->inputs, seen);
     for (size_t c = 0; c < context; c++)
-        memcpy(seen + (l->inputs + c) * stride(r), r->context + c * stride(r), stride(r) * sizeof(REAL));
+        move(r, r->context + c * stride(r), seen + (l->inputs + c) * stride(r));
     gather(r, state, l->active, moved, b);
 
     const layer *first = l + 1;
@@ -580,7 +642,7 @@ static void coupling(run *r, const layer *l, int inverse, REAL *state, vec *log_
         if (l->flags & CENTRED) centre(r, s, moved);
         if (!multiply_first)
             for (size_t v = 0; v < all; v++) store(s + v * LANES, -load(s + v * LANES));
-        vec sum[RNVP_BLOCK];
+        vec sum[MOST_ROWS];
         row_sum(r, s, moved, sum);
         for (int k = 0; k < (r->rows ? r->rows : 1); k++) log_det[k] += sum[k];
     }
@@ -598,8 +660,10 @@ static void coupling(run *r, const layer *l, int inverse, REAL *state, vec *log_
         store(b + v * LANES, to);
     }
     scatter(r, b, l->active, moved, state);
-    if (r->keep) leave(r, l, u, scaled, s);
-    else r->space = free_again;
+    if (r->keep)
+        leave(r, l, u, scaled, s);
+    else
+        r->space = free_again;
 }
 
 /* by_state: from the gradient after the coupling to the one before it. */
@@ -627,8 +691,10 @@ static void coupling_back(run *r, const layer *l, REAL *by_state) {
         if (l->flags & CENTRED) centre(r, by_u, moved);
         scale_function_back(l, u, by_u, all);
         REAL *other = network_back(r, l->sig, by_u);
-        if (by_h) add(r, by_h, other, l->trunk ? l[1 + l->trunk].inputs : inputs + context);
-        else by_h = other;
+        if (by_h)
+            add(r, by_h, other, l->trunk ? l[1 + l->trunk].inputs : inputs + context);
+        else
+            by_h = other;
     }
     if (by_h) {
         by_h = network_back(r, l->trunk, by_h);
@@ -664,18 +730,24 @@ static void all_steps(run *r, int inverse, REAL *state, vec *log_det) {
     uint32_t count = r->flow->step_count;
     for (uint32_t i = 0; i < count; i++) {
         const layer *l = r->flow->steps[inverse ? count - 1 - i : i];
-        if (l->kind == COUPLING) coupling(r, l, inverse, state, log_det);
-        else if (l->kind == AFFINE) affine(r, l, inverse, state);
-        else linear(r, inverse ? &l->inverse_map : &l->map, state);
+        if (l->kind == COUPLING)
+            coupling(r, l, inverse, state, log_det);
+        else if (l->kind == AFFINE)
+            affine(r, l, inverse, state);
+        else
+            linear(r, inverse ? &l->inverse_map : &l->map, state);
     }
 }
 
 static void all_steps_back(run *r, REAL *by_state) {
     for (uint32_t i = r->flow->step_count; i--;) {
         const layer *l = r->flow->steps[i];
-        if (l->kind == COUPLING) coupling_back(r, l, by_state);
-        else if (l->kind == AFFINE) affine_back(r, l, by_state);
-        else linear(r, &l->transposed_map, by_state);
+        if (l->kind == COUPLING)
+            coupling_back(r, l, by_state);
+        else if (l->kind == AFFINE)
+            affine_back(r, l, by_state);
+        else
+            linear(r, &l->transposed_map, by_state);
     }
 }
 
@@ -715,16 +787,18 @@ static void log_prob_out(const run *r, const vec *log_det, const vec *squares, i
 
 static void sum_of_squares(run *r, const REAL *a, size_t columns, vec *sum) {
     REAL *free_again = r->space, *squares = take(r, columns);
-    for (size_t v = 0; v < vectors(r, columns); v++) store(squares + v * LANES, square(load(a + v * LANES)));
+    for (size_t v = 0; v < vectors(r, columns); v++)
+        store(squares + v * LANES, square(load(a + v * LANES)));
     row_sum(r, squares, columns, sum);
     r->space = free_again;
 }
 
 /* The next block of `left` rows: how it is arranged, and how many rows it has. */
 static size_t next_block(run *r, const rnvp_flow *flow, void *space, size_t left) {
-    size_t most = RNVP_BLOCK * LANES, count = left < most ? left : most;
+    size_t most = MOST_ROWS * LANES, count = left < most ? left : most;
     if (count <= RNVP_FEW) count = 1;
-    *r = (run){.flow = flow, .space = space, .rows = count > 1 ? (int)((count + LANES - 1) / LANES) : 0};
+    *r = (run){
+        .flow = flow, .space = space, .rows = count > 1 ? (int)((count + LANES - 1) / LANES) : 0};
     return count;
 }
 
@@ -736,12 +810,12 @@ static void context_in(run *r, const REAL *context, size_t at, size_t count) {
     r->context = to;
 }
 
-static void forward_rows(const rnvp_flow *flow, void *space, size_t n, const void *x, const void *context,
-                    void *log_prob, void *z) {
+static void forward_rows(const rnvp_flow *flow, void *space, size_t n, const void *x,
+                         const void *context, void *log_prob, void *z) {
     size_t dim = flow->dim, count;
     for (size_t at = 0; at < n; at += count) {
         run r;
-        vec log_det[RNVP_BLOCK] = {{0}}, squares[RNVP_BLOCK];
+        vec log_det[MOST_ROWS] = {{0}}, squares[MOST_ROWS];
         count = next_block(&r, flow, space, n - at);
         REAL *state = take(&r, dim);
         rows_in(&r, (const REAL *)x + at * dim, count, dim, flow->x_columns, state);
@@ -758,15 +832,15 @@ static void forward_rows(const rnvp_flow *flow, void *space, size_t n, const voi
 /* From latents in `state`, on. */
 static void inverse_block(run *r, REAL *state, size_t at, size_t count, REAL *x, REAL *log_prob) {
     size_t dim = r->flow->dim;
-    vec log_det[RNVP_BLOCK] = {{0}}, squares[RNVP_BLOCK];
+    vec log_det[MOST_ROWS] = {{0}}, squares[MOST_ROWS];
     if (log_prob) sum_of_squares(r, state, dim, squares);
     all_steps(r, 1, state, log_det);
     if (log_prob) log_prob_out(r, log_det, squares, 1, count, log_prob + at);
     if (x) rows_out(r, state, count, dim, r->flow->x_columns, x + at * dim);
 }
 
-static void inverse_rows(const rnvp_flow *flow, void *space, size_t n, const void *z, const void *context,
-                    void *x, void *log_prob) {
+static void inverse_rows(const rnvp_flow *flow, void *space, size_t n, const void *z,
+                         const void *context, void *x, void *log_prob) {
     size_t dim = flow->dim, count;
     for (size_t at = 0; at < n; at += count) {
         run r;
@@ -780,7 +854,8 @@ static void inverse_rows(const rnvp_flow *flow, void *space, size_t n, const voi
 
 /* Latents of rows start ... of the stream; see docs/stream.md. Pair p of a row is (radius, angle),
  * and becomes normals 2p (the cosine) and 2p + 1. */
-static void noise(run *r, uint64_t seed, uint64_t start, size_t count, REAL temperature, REAL *state) {
+static void noise(run *r, uint64_t seed, uint64_t start, size_t count, REAL temperature,
+                  REAL *state) {
     size_t dim = r->flow->dim, s = stride(r), blocks = (dim + 3) / 4, pairs = 2 * blocks;
     REAL *free_again = r->space, *first = take(r, pairs), *second = take(r, pairs);
     for (size_t i = 0; i < s; i++)
@@ -800,13 +875,13 @@ static void noise(run *r, uint64_t seed, uint64_t start, size_t count, REAL temp
     }
     for (size_t c = 0; c < dim; c++) {
         size_t j = r->flow->z_columns[c];
-        memcpy(state + c * s, (j % 2 ? second : first) + j / 2 * s, s * sizeof(REAL));
+        move(r, (j % 2 ? second : first) + j / 2 * s, state + c * s);
     }
     r->space = free_again;
 }
 
 static void sample_rows(const rnvp_flow *flow, void *space, uint64_t seed, uint64_t start, size_t n,
-                   double temperature, const void *context, void *x, void *log_prob) {
+                        double temperature, const void *context, void *x, void *log_prob) {
     size_t count;
     for (size_t at = 0; at < n; at += count) {
         run r;
@@ -819,11 +894,11 @@ static void sample_rows(const rnvp_flow *flow, void *space, uint64_t seed, uint6
 }
 
 static void gradient_rows(const rnvp_flow *flow, void *space, size_t n, const void *x,
-                     const void *context, void *log_prob, void *by_x, void *by_context) {
+                          const void *context, void *log_prob, void *by_x, void *by_context) {
     size_t dim = flow->dim, conditions = flow->context_dim, count;
     for (size_t at = 0; at < n; at += count) {
         run r;
-        vec log_det[RNVP_BLOCK] = {{0}}, squares[RNVP_BLOCK];
+        vec log_det[MOST_ROWS] = {{0}}, squares[MOST_ROWS];
         count = next_block(&r, flow, (char *)space + flow->traces * sizeof(trace), n - at);
         r.keep = 1, r.trace = space;
         REAL *state = take(&r, dim);
@@ -838,17 +913,24 @@ static void gradient_rows(const rnvp_flow *flow, void *space, size_t n, const vo
             sum_of_squares(&r, state, dim, squares);
             log_prob_out(&r, log_det, squares, 0, count, (REAL *)log_prob + at);
         }
-        for (size_t v = 0; v < vectors(&r, dim); v++) store(state + v * LANES, -load(state + v * LANES));
+        for (size_t v = 0; v < vectors(&r, dim); v++)
+            store(state + v * LANES, -load(state + v * LANES));
         all_steps_back(&r, state);
         if (by_x) rows_out(&r, state, count, dim, flow->x_columns, (REAL *)by_x + at * dim);
         if (by_context && conditions)
-            rows_out(&r, r.by_context, count, conditions, NULL, (REAL *)by_context + at * conditions);
+            rows_out(&r, r.by_context, count, conditions, NULL,
+                     (REAL *)by_context + at * conditions);
     }
 }
 
-static const struct kernels kernel_table = {
-    RNVP_STRING(RNVP_TARGET), RNVP_BLOCK * LANES, packed_size,  pack_weights,
-    forward_rows,             inverse_rows,       sample_rows,  gradient_rows};
+static const struct kernels kernel_table = {RNVP_STRING(RNVP_TARGET),
+                                            MOST_ROWS *LANES,
+                                            packed_size,
+                                            pack_weights,
+                                            forward_rows,
+                                            inverse_rows,
+                                            sample_rows,
+                                            gradient_rows};
 
 #ifdef RNVP_ELEMENTARY
 /* For tests/native/elementary.c: 16 values of one of the functions of rnvp_vector.h. */

@@ -1,10 +1,12 @@
-/* An open flow: the steps of its flow.bin, in the file's order, with weights laid out to be read. */
+/* An open flow: the steps of its flow.bin in the file's order, with weights laid out for reading.
+ */
 #ifndef RNVP_PLAN_H
 #define RNVP_PLAN_H
 
 #include "rnvp.h"
 
-enum { /* kinds of record, as in docs/flow-bin.md */
+/* Kinds of record, as in docs/flow-bin.md. */
+enum {
     COUPLING = 1,
     LINEAR = 2,
     AFFINE = 3,
@@ -15,15 +17,43 @@ enum { /* kinds of record, as in docs/flow-bin.md */
     RESIDUAL = 20
 };
 
-enum { /* activations */
-    IDENTITY, RELU, LEAKY_RELU, TANH, SIGMOID, SILU, ELU, SELU, SOFTPLUS, GELU_TANH, GELU, SIN, EXP,
-    MULTIPLY, CLAMP_EXP, SOFTSIGN, LOG_SIGMOID, MISH, HARD_TANH, RELU6, HARD_SIGMOID, HARD_SWISH,
+/* Activations. */
+enum {
+    IDENTITY,
+    RELU,
+    LEAKY_RELU,
+    TANH,
+    SIGMOID,
+    SILU,
+    ELU,
+    SELU,
+    SOFTPLUS,
+    GELU_TANH,
+    GELU,
+    SIN,
+    EXP,
+    MULTIPLY,
+    CLAMP_EXP,
+    SOFTSIGN,
+    LOG_SIGMOID,
+    MISH,
+    HARD_TANH,
+    RELU6,
+    HARD_SIGMOID,
+    HARD_SWISH,
     ACTIVATIONS
 };
 
-enum { /* scale functions */
-    SCALE_EXP, SCALE_TANH, SCALE_ATAN, SCALE_SOFT_CLIP, SCALE_LOG_SIGMOID, SCALE_LOG_SIGMOID_PLUS,
-    SCALE_LOG_SOFTPLUS, SCALE_CLIP,
+/* Scale functions. */
+enum {
+    SCALE_EXP,
+    SCALE_TANH,
+    SCALE_ATAN,
+    SCALE_SOFT_CLIP,
+    SCALE_LOG_SIGMOID,
+    SCALE_LOG_SIGMOID_PLUS,
+    SCALE_LOG_SOFTPLUS,
+    SCALE_CLIP,
     SCALES
 };
 
@@ -43,7 +73,7 @@ typedef struct {
     uint32_t size;                  /* records: this one and those inside it */
     uint32_t name;                  /* of an activation or a scale function */
     uint32_t flags;
-    uint32_t trunk, sig, mu, body;  /* records of the networks inside */
+    uint32_t trunk, sig, mu, body; /* records of the networks inside */
     double parameters[2];
     const uint32_t *passive, *active; /* of a coupling: the columns it reads, and moves */
     const void *arrays[3];            /* affine: loc, scale, 1 / scale; rescale: weight, bias */
@@ -62,9 +92,9 @@ struct rnvp_flow {
     uint32_t dim, context_dim;
     rnvp_dtype_name dtype;
     int with_gradient;
-    double log_prob_constant; /* all constant log-determinants, less d/2 log 2 pi */
+    double log_prob_constant;              /* all constant log-determinants, less d/2 log 2 pi */
     const uint32_t *x_columns, *z_columns; /* column i of the state is x[x_columns[i]], z[...] */
-    const layer *const *steps; /* couplings, linears and affines */
+    const layer *const *steps;             /* couplings, linears and affines */
     uint32_t step_count;
     const struct kernels *kernels;
     size_t columns; /* the most that is alive at once, in columns of a block */
@@ -74,7 +104,7 @@ struct rnvp_flow {
 /* One instance of the vector code. */
 struct kernels {
     const char *target;
-    size_t rows; /* in a block */
+    size_t rows;                                                       /* in a block */
     size_t (*packed)(uint32_t inputs, uint32_t outputs, int *by_rows); /* bytes of weights */
     /* weights: (outputs, inputs), or with `transposed` (inputs, outputs). */
     void (*pack)(const void *weights, int transposed, const dense_map *map, void *to);

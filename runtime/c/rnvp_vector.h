@@ -52,7 +52,9 @@ static inline vec load(const REAL *from) {
 
 static inline void store(REAL *to, vec a) { memcpy(to, &a, sizeof a); }
 
-static inline vec splat(REAL x) { return x - (vec){0}; } /* x - 0 is x; x + 0 loses the sign of -0 */
+static inline vec splat(REAL x) {
+    return x - (vec){0};
+} /* x - 0 is x; x + 0 loses the sign of -0 */
 
 /* a where the mask is all ones, b where it is all zeros. */
 static inline vec choose(ivec mask, vec a, vec b) {
@@ -89,9 +91,10 @@ static inline __attribute__((always_inline)) vec polynomial(vec t, const REAL *t
     return sum;
 }
 
-static const REAL exp_terms[] = {TERMS(EXP)}, log_terms[] = {TERMS(LOG)}, sin_terms[] = {TERMS(SIN)},
-                  cos_terms[] = {TERMS(COS)}, atan_terms[] = {TERMS(ATAN)},
-                  erf_terms[] = {TERMS(ERF)}, erfc_terms[] = {TERMS(ERFC)};
+static const REAL exp_terms[] = {TERMS(EXP)}, log_terms[] = {TERMS(LOG)},
+                  sin_terms[] = {TERMS(SIN)}, cos_terms[] = {TERMS(COS)},
+                  atan_terms[] = {TERMS(ATAN)}, erf_terms[] = {TERMS(ERF)},
+                  erfc_terms[] = {TERMS(ERFC)};
 
 #undef POLYNOMIAL
 #define POLYNOMIAL(t, terms) polynomial((t), (terms), (int)(sizeof(terms) / sizeof *(terms)))
@@ -248,7 +251,8 @@ static inline vec atan_(vec x) {
     const REAL low = 6.123233995736766e-17; /* of pi / 2 */
 #endif
     vec a = abs_(x);
-    ivec far = a > splat((REAL)2.4142135623730950488), near = a <= splat((REAL)0.4142135623730950488);
+    ivec far = a > splat((REAL)2.4142135623730950488),
+         near = a <= splat((REAL)0.4142135623730950488);
     ivec middle = ~(far | near);
     vec top = choose(far, splat(-1), choose(middle, a - 1, a));
     vec t = top / choose(far, a, choose(middle, a + 1, splat(1))), z = t * t;

@@ -5,6 +5,7 @@
     flow = rnvp_runtime.load("model.rnvp")
     flow.log_prob(x)               # (n,), nats
     flow.forward(x)                # (n, d), latents
+    flow.log_prob_and_grad(x)      # (n,) and (n, d), the derivatives
     flow.inverse(z)                # (n, d)
     flow.sample(1000, seed=7)      # (1000, d); row i is always the same
 
@@ -25,14 +26,18 @@ from rnvp_runtime.errors import (
 )
 
 if TYPE_CHECKING:
+    from rnvp_runtime.anomalies import Explanation, explain
+    from rnvp_runtime.anomaly_columns import AnomalyColumns
     from rnvp_runtime.bundle.manifest import Manifest
     from rnvp_runtime.flow import Flow, load
     from rnvp_runtime.sampling import SampledRows, sample_table
     from rnvp_runtime.scoring import ScoredRows, score_table
 
 __all__ = [
+    "AnomalyColumns",
     "BundleError",
     "EngineError",
+    "Explanation",
     "Flow",
     "InputError",
     "Manifest",
@@ -42,12 +47,16 @@ __all__ = [
     "SampledRows",
     "ScoredRows",
     "TableError",
+    "explain",
     "load",
     "sample_table",
     "score_table",
 ]
 
 _MODULES = {
+    "AnomalyColumns": "rnvp_runtime.anomaly_columns",
+    "Explanation": "rnvp_runtime.anomalies",
+    "explain": "rnvp_runtime.anomalies",
     "Flow": "rnvp_runtime.flow",
     "load": "rnvp_runtime.flow",
     "Manifest": "rnvp_runtime.bundle.manifest",

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from rnvp_runtime.errors import MissingExtraError
 
-__all__ = ["EXTRAS", "import_extra", "missing_extra_message"]
+__all__ = ["EXTRAS", "import_extra", "missing_extra_message", "optional"]
 
 EXTRAS = {
     "pyarrow": "tables",
@@ -43,3 +43,11 @@ def import_extra(module: str) -> ModuleType:
         if (error.name or "").partition(".")[0] != module.partition(".")[0]:
             raise
         raise MissingExtraError(missing_extra_message(module) or str(error)) from None
+
+
+def optional(module: str) -> ModuleType | None:
+    """``module``, a package of an extra or a submodule of one; None if it is not installed."""
+    try:
+        return import_extra(module)
+    except MissingExtraError:
+        return None

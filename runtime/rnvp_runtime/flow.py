@@ -30,6 +30,9 @@ For the sampler it is 1: onnxruntime plans its memory for the count of the first
 another count without a plan.
 """
 
+_GRADIENT_ROWS = 256
+"""The most rows in a tile of the gradient graph, which keeps the activations of every layer."""
+
 
 def load(
     path: BundlePath,
@@ -112,6 +115,7 @@ class Flow:
         self.context_columns: tuple[str, ...] = self.manifest.context_columns
         self._dtype = np.dtype(self.manifest.dtype)
         self._tile = rows_in_a_tile(self.manifest.flow.widths, self._dtype.itemsize)
+        self._gradient_tile = min(self._tile, _GRADIENT_ROWS)
         if self.providers:  # importing the engine takes time: only where there is more to check
             chosen.check(self.manifest, self.providers)
         self._sampler_is_wrong = "sampler" in wrong_graphs(chosen, self.providers)
@@ -144,8 +148,32 @@ class Flow:
     def forward(
         self, x: Any, context: Any = None, *, return_log_prob: bool = False
     ) -> Array | tuple[Array, Array]:
-        """The latent z of x: (n, dim); with ``return_log_prob`` also log p(x): (n,), nats."""
+        """The latent z of x: (n, dim).
+
+        Args:
+            x: (n, dim).
+            context: (n, context_dim), for a conditional flow.
+            return_log_prob: also return log p(x): (n,), nats.
+        """
         return _one_or_two(self._map("density", _names("z", return_log_prob), "x", x, context))
+
+    def log_prob_and_grad(
+        self, x: ArrayLike | Any, context: ArrayLike | Any = None
+    ) -> tuple[Array, ...]:
+        """log p(x | context) and its derivatives.
+
+        Returns:
+            log_prob, (n,), nats, and ∂ log p / ∂x, (n, dim), nats per unit of each column. For a
+            conditional flow also ∂ log p / ∂context, (n, context_dim).
+
+        Raises:
+            BundleError: also if an rnvp-deploy without this graph wrote the bundle.
+
+        Example:
+            >>> log_prob, grad = flow.log_prob_and_grad(x)            # doctest: +SKIP
+        """
+        outputs = ("log_prob", "grad_x", *(("grad_context",) if self.context_dim else ()))
+        return tuple(self._map("gradient", outputs, "x", x, context))
 
     @overload
     def inverse(
@@ -158,7 +186,13 @@ class Flow:
     def inverse(
         self, z: Any, context: Any = None, *, return_log_prob: bool = False
     ) -> Array | tuple[Array, Array]:
-        """The x whose latent is z: (n, dim); with ``return_log_prob`` also log p(x): (n,), nats."""
+        """The x whose latent is z: (n, dim).
+
+        Args:
+            z: (n, dim).
+            context: (n, context_dim), for a conditional flow.
+            return_log_prob: also return log p(x): (n,), nats.
+        """
         return _one_or_two(self._map("inverse", _names("x", return_log_prob), "z", z, context))
 
     @overload
@@ -210,6 +244,9 @@ class Flow:
 
         Returns:
             x, (n, dim); with ``return_log_prob`` the pair of x and log_prob, (n,), in nats.
+
+        Raises:
+            InputError: an argument is out of its range, or the context does not fit.
         """
         n, start = operator.index(n), operator.index(start)
         if n < 0 or start < 0 or start + n >= 2**63:
@@ -310,18 +347,23 @@ class Flow:
         """``outputs`` of ``graph`` over all rows; ``inputs(low, high)`` are those of one tile."""
         few_rows = rows <= (1 if graph == "sampler" else _FEW_ROWS)
         run = self._graphs.get(graph, outputs, few_rows=few_rows)
-        if rows <= self._tile:
+        tile = self._gradient_tile if graph == "gradient" else self._tile
+        if rows <= tile:
             return run(inputs(0, rows), rows)
-        results = [
-            np.empty((rows, self.dim)[: 1 if o == "log_prob" else 2], self._dtype) for o in outputs
-        ]
+        results = [np.empty((rows, *self._width(output)), self._dtype) for output in outputs]
 
         def one_tile(low: int, high: int) -> None:
             for whole, part in zip(results, run(inputs(low, high), high - low), strict=True):
                 whole[low:high] = part
 
-        over_tiles(one_tile, rows, self._tile, self.threads)
+        over_tiles(one_tile, rows, tile, self.threads)
         return results
+
+    def _width(self, output: str) -> tuple[int, ...]:
+        """The shape of one row of ``output``."""
+        if output == "log_prob":
+            return ()
+        return (self.context_dim if output == "grad_context" else self.dim,)
 
 
 def _load_again(

@@ -12,7 +12,7 @@ from rnvp_runtime.errors import InputError
 from rnvp_runtime.flow import Flow
 from rnvp_runtime.inputs import is_frame, rows_of
 from rnvp_runtime.stream import fresh_seed, signed_seed
-from rnvp_runtime.tables import Column, Table, open_table, refuse_gaps
+from rnvp_runtime.tables import Column, Table, ahead, open_table, refuse_gaps
 
 __all__ = ["SampledRows", "sample_table"]
 
@@ -81,7 +81,7 @@ def sample_table(
             open_table(context_from) if isinstance(context_from, str | PathLike) else context_from
         )
         refuse_gaps(table, flow.context_columns, "correct them")
-        blocks = ((len(batch), batch.numeric(flow.context_columns)) for batch in table)
+        blocks = ahead((len(batch), batch.numeric(flow.context_columns)) for batch in table)
     return _sampled(flow, blocks, seed, start, temperature, log_prob)
 
 

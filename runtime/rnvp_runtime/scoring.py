@@ -8,9 +8,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rnvp_runtime.anomalies import reference_of
+from rnvp_runtime.anomaly_columns import AnomalyColumns
 from rnvp_runtime.errors import InputError, TableError
 from rnvp_runtime.flow import Flow
-from rnvp_runtime.tables import FORMATS, Batch, Column, Gaps, Table, TableFormat, open_table
+from rnvp_runtime.tables import (
+    FORMATS,
+    Batch,
+    Column,
+    Gaps,
+    Table,
+    TableFormat,
+    ahead,
+    open_table,
+)
 
 __all__ = ["ScoredRows", "score_table"]
 
@@ -24,6 +35,7 @@ class ScoredRows:
     log_prob: NDArray[Any]  # (n,), nats, in the flow's dtype
     finite: int  # rows whose log_prob is neither NaN nor infinite
     finite_sum: float  # sum of their log_prob
+    unlikely: int = 0  # rows that the threshold flags
 
     def __len__(self) -> int:
         return len(self.log_prob)
@@ -36,8 +48,11 @@ def score_table(
     into: TableFormat = FORMATS[".csv"],
     nan: Literal["error", "keep"] = "error",
     advice: str = "correct them, or pass nan='keep'",
+    anomalies: AnomalyColumns | None = None,
 ) -> Iterator[ScoredRows]:
     """Score every row of ``table``, in constant memory.
+
+    The next rows are read, by another thread, while the flow scores the last ones.
 
     Columns are found by name, those of the context too. A table without names holds the flow's
     columns in order, then the context's.
@@ -51,13 +66,16 @@ def score_table(
         nan: with ``"error"``, a TableError that names the rows with NaN, infinity or empty cells
             is raised after the last batch. With ``"keep"`` they are scored like any other row.
         advice: what that error tells the user to do.
+        anomalies: more columns to add, which say how unlikely a row is and why.
 
     Yields:
         The rows in order, some thousands at a time.
 
     Raises:
-        InputError: the flow has a column called log_prob, beside which it cannot be written.
-        TableError: the table cannot be read, does not fit the flow, or has a column log_prob.
+        BundleError: the bundle lacks what ``anomalies`` needs.
+        InputError: the flow has a column called log_prob, beside which it cannot be written, or the
+            output has no column names and ``anomalies`` needs them.
+        TableError: the table cannot be read, does not fit the flow, or has a column that is added.
 
     Example:
         >>> for rows in rnvp_runtime.score_table(flow, "data.csv"):   # doctest: +SKIP
@@ -70,30 +88,45 @@ def score_table(
             "the flow itself learnt a column called log_prob: write a .npy, which holds only "
             "densities, or train without that column"
         )
-    if into.has_names and "log_prob" in (source.columns or ()):
-        raise TableError(
-            f"{source.path} has a column 'log_prob' already: rename it, or write a .npy"
+    added = anomalies or AnomalyColumns()
+    if added.names(flow.dim) and not into.has_names:
+        raise InputError(
+            "the output has no column names, which quantiles and explanations need: write a .csv"
         )
-    return _scored(flow, source, names, into, advice if nan == "error" else None)
+    if into.has_names:
+        for name in ("log_prob", *added.names(flow.dim)):
+            if name in (source.columns or ()):
+                raise TableError(
+                    f"{source.path} has a column {name!r} already: rename it, or write a .npy"
+                )
+    if added.names(flow.dim):
+        reference_of(flow)
+    return _scored(flow, source, names, into, advice if nan == "error" else None, added)
 
 
 def _scored(
-    flow: Flow, table: Table, names: Sequence[str], into: TableFormat, advice: str | None
+    flow: Flow,
+    table: Table,
+    names: Sequence[str],
+    into: TableFormat,
+    advice: str | None,
+    added: AnomalyColumns,
 ) -> Iterator[ScoredRows]:
     gaps = Gaps()
-    for batch in table:
-        numbers = batch.numeric(names)
+    for batch, numbers in ahead((batch, batch.numeric(names)) for batch in table):
         if advice is not None:
             gaps.add(numbers, batch.first_row)
-        context = numbers[:, flow.dim :] if flow.context_dim else None
-        log_prob = flow.log_prob(numbers[:, : flow.dim], context)
+        x, context = numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
+        log_prob = flow.log_prob(x, context)
         finite = log_prob[np.isfinite(log_prob)]
+        more = added.of(flow, x, context, log_prob)
         yield ScoredRows(
             batch.first_row,
-            {**_columns_to_keep(batch, names, numbers, into), "log_prob": log_prob},
+            {**_columns_to_keep(batch, names, numbers, into), "log_prob": log_prob, **more},
             log_prob,
             len(finite),
             float(finite.sum(dtype=np.float64)),
+            int(np.sum(more.get("unlikely", 0))),
         )
     if advice is not None:
         gaps.raise_if_any(table.path, advice)

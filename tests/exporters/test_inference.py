@@ -5,11 +5,14 @@ import torch
 
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.config import Mixing
+from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import ACTIVATIONS
+from rnvp_deploy.scales import Tanh
+from rnvp_exporters.graphs import steps
 from rnvp_exporters.graphs.modules import Density, Inverse, Sampler
 from rnvp_exporters.graphs.operators import ONNX, PLAIN, Operators
 from rnvp_exporters.lowering import lower
-from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
+from tests.flows import CONFIGS, MAPS, SCALES, lively, map_spec, some_context, some_data
 
 DOUBLE = torch.float64
 
@@ -39,6 +42,23 @@ def test_each_scale_function(name: str, mixing: Mixing) -> None:
     hold_to_eager(
         lively(RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(8,), couplings=3))
     )
+
+
+@pytest.mark.parametrize("permuted", [False, True], ids=["halves", "permuted"])
+@pytest.mark.parametrize("name", MAPS)
+def test_each_elementwise_map(name: str, permuted: bool) -> None:
+    """Coordinates that a coupling does not move stay as they are."""
+    hold_to_eager(lively(map_spec(MAPS[name], permuted=permuted)))
+
+
+@pytest.mark.parametrize("permuted", [False, True], ids=["halves", "permuted"])
+def test_a_map_without_a_step_of_its_own_is_its_eager_code(
+    permuted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new map is exported before anyone writes a shorter form of it."""
+    monkeypatch.setattr(steps, "COUPLING_STEPS", {})
+    hold_to_eager(lively(map_spec(Affine(Tanh()), permuted=permuted)))
+    hold_to_eager(lively(CONFIGS["given"]))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -13,7 +13,7 @@ from rnvp_exporters.graphs import FORMATS, Format, graph_definitions, trace
 from rnvp_exporters.lowering import lower
 from rnvp_exporters.proof.parity import check
 from rnvp_exporters.proof.probes import probe
-from rnvp_exporters.proof.running import engine
+from rnvp_exporters.proof.running import open_graph
 from rnvp_exporters.proof.vectors import choose_vectors
 from tests.flows import CONFIGS, SCALES, lively
 
@@ -28,7 +28,7 @@ def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) 
         drawn = probe(flow, graph, dtype, exact=lower(flow).halves_apart)
         for format in formats:
             content = trace(graph, lower(flow), dtype, format, 18)
-            records = check(choose_vectors(flow, drawn), engine(graph, content, format), format)
+            records = check(choose_vectors(flow, drawn), open_graph(graph, content, format), format)
             assert {record.output for record in records} == set(graph.outputs)
 
 
@@ -56,4 +56,4 @@ def test_every_opset(opset: int) -> None:
     for graph in graph_definitions(flow.dim, flow.context_dim):
         drawn = probe(flow, graph, torch.float32, exact=lower(flow).halves_apart)
         content = trace(graph, lower(flow), torch.float32, "onnx", opset)
-        check(choose_vectors(flow, drawn), engine(graph, content, "onnx"), "onnx")
+        check(choose_vectors(flow, drawn), open_graph(graph, content, "onnx"), "onnx")

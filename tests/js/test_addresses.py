@@ -51,8 +51,8 @@ def test_the_query_of_the_address_is_kept_for_every_file(visit, page, root, expe
 
 def test_fetch_may_add_headers(visit, page, root, expected) -> None:
     allowed = {"permitted": lambda path, h: "model.rnvp/" not in path or h["x-key"] == "secret"}
-    code = SAMPLE.format(
-        'args.address, { fetch: (url, init) => fetch(url, { ...init, headers: { "x-key": "secret" } }) }'
+    code = "const headers = { 'x-key': 'secret' };" + SAMPLE.format(
+        "args.address, { fetch: (url, init) => fetch(url, { ...init, headers }) }"
     )
     with serving(root, **allowed) as url:
         found = visit(url, page, code)

@@ -1,4 +1,4 @@
-"""A flow that was closed, or whose engine or worker failed: every call rejects, none waits for ever."""
+"""A closed flow, and one whose engine or worker failed: every call rejects, none waits for ever."""
 
 import base64
 import shutil

@@ -183,7 +183,8 @@ def test_one_row_of_context_stands_for_the_rows_of_many_tiles(driver, site) -> N
         """
         const flow = await load(args.source);
         const { x } = await flow.sample(9000, { seed: 1, context: [0.5, -1] });
-        const context = { data: Array.from({ length: 9000 }, () => [0.5, -1]).flat(), shape: [9000, 2] };
+        const data = Array.from({ length: 9000 }, () => [0.5, -1]).flat();
+        const context = { data, shape: [9000, 2] };
         return [await flow.logProb(x, { context: [0.5, -1] }), await flow.logProb(x, { context })];
         """,
         source=str(site("conditional") / "model.rnvp"),

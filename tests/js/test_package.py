@@ -11,16 +11,26 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
 
 CONSUMER = """
-import { load, BundleError, InputError, RnvpError, Flow, Matrix } from "rnvp-runtime";
-import type { Float, Manifest, Rows } from "rnvp-runtime";
+import { load, BundleError, ClosedError, EngineError, InputError, RnvpError } from "rnvp-runtime";
+import { Flow, Matrix } from "rnvp-runtime";
+import type { Context, Float, LoadOptions, Manifest, Rows } from "rnvp-runtime";
 
-const flow: Flow = await load("model.rnvp", { ort: new URL("https://example.org/"), threads: 1 });
+const options: LoadOptions = {
+  ort: new URL("https://example.org/"),
+  threads: 1,
+  worker: () => new Worker("worker.js"),
+  fetch: (url, init) => fetch(url, { ...init, credentials: "include" }),
+};
+const flow: Flow = await load("model.rnvp", options);
 const { x, logProb } = await flow.sample(10n, { seed: 7n, start: 3, context: [1] });
 const n: number = x.shape[0];
-const data: Float = x.data;
+const data: Float32Array = x.data;
+const float: Float = x.data;
 for (const row of x.rows()) row.at(n);
 const rows: Rows = [[1, 2], new Float32Array(2)];
-const nats: Float = await flow.logProb(x);
+const contexts: Context[] = [[1, 2], [[1, 2]], new Float32Array(2), x, { data, shape: [2] }];
+for (const context of contexts) await flow.logProb(x, { context });
+const nats: Float32Array = await flow.logProb(x);
 const { z } = await flow.forward(rows, { context: rows });
 const back: Matrix = (await flow.inverse(z)).x;
 const names: readonly string[] = flow.columns;
@@ -28,9 +38,25 @@ const manifest: Manifest = flow.manifest;
 const file: File = new File([], "manifest.json");
 await load([file]);
 await load(new Map([["manifest.json", new Uint8Array()]]));
-const error: RnvpError = new BundleError("");
+const errors: RnvpError[] = [new BundleError(""), new ClosedError(""), new EngineError("")];
 await flow.close();
-export { data, nats, back, names, manifest, error, logProb, InputError };
+export { float, nats, back, names, manifest, errors, logProb, InputError };
+
+const total: number = (await flow.logProb(x)).reduce((s, v) => s + v, 0);
+const double = await load<Float64Array>("double.rnvp");
+const wide: Float64Array = (await double.sample(3)).x.data;
+const widest: number = (await double.logProb(x)).reduce((s, v) => s + v, 0);
+async function either<F extends Float>(flow: Flow<F>): Promise<F> {
+  return (await flow.sample(1)).x.row(0);
+}
+export { total, wide, widest, either };
+
+// Every method of a typed array.
+function methods(a: Float32Array, b: Float64Array): unknown[] {
+  return [ARRAY_METHODS];
+}
+export { methods };
+export const read = methods((await flow.forward(x)).z.column(0), wide);
 
 // @ts-expect-error a seed is no text
 await flow.sample(10, { seed: "7" });
@@ -40,7 +66,55 @@ await flow.logProb([1, 2]);
 new Flow();
 // @ts-expect-error the manifest cannot be changed
 flow.manifest.dim = 3;
+// @ts-expect-error a flow of float32 gives no doubles
+const narrow: Float64Array = await flow.logProb(x);
+// @ts-expect-error there are two float types
+await load<Int8Array>("model.rnvp");
 """
+METHODS = """
+at(0)
+copyWithin(0, 1)
+entries()
+every((v, i, all) => v > i + all.length)
+fill(0)
+filter((v, i, all) => v > i + all.length)
+find((v, i, all) => v > i + all.length)
+findIndex((v, i, all) => v > i + all.length)
+findLast((v, i, all) => v > i + all.length)
+findLastIndex((v, i, all) => v > i + all.length)
+forEach((v, i, all) => v > i + all.length)
+includes(0)
+indexOf(0)
+join(", ")
+keys()
+lastIndexOf(0)
+map((v, i, all) => v + i + all.length)
+reduce((s, v) => s + v)
+reduce((s, v) => s + v, 0)
+reduce((s, v) => s + String(v), "")
+reduceRight((s, v) => s + v, 0)
+reverse()
+set([1, 2], 0)
+slice(0, 1)
+some((v, i, all) => v > i + all.length)
+sort((v, w) => v - w)
+subarray(0, 1)
+toLocaleString()
+toReversed()
+toSorted((v, w) => v - w)
+toString()
+values()
+with(0, 1)
+buffer
+byteLength
+byteOffset
+length
+"""
+RESOLUTIONS = {
+    "bundler": {"module": "esnext", "moduleResolution": "bundler"},
+    "node16": {"module": "node16"},
+    "nodenext": {"module": "nodenext"},
+}
 
 
 @pytest.fixture
@@ -48,20 +122,39 @@ def here(packages: Path) -> Path:
     return PACKAGE
 
 
-def test_the_types_are_what_a_strict_consumer_needs(here, packages, tmp_path) -> None:
-    (tmp_path / "consumer.mts").write_text(CONSUMER)
-    (tmp_path / "node_modules").mkdir()
-    (tmp_path / "node_modules" / "rnvp-runtime").symlink_to(here)
-    options = {"module": "nodenext", "target": "es2022", "lib": ["es2022", "dom"]}
+def compiled(here: Path, packages: Path, folder: Path, source: str, **options) -> str:
+    """What a strict TypeScript compiler says of ``source``."""
+    folder.mkdir(exist_ok=True)
+    (folder / "consumer.mts").write_text(source)
+    if not (folder / "node_modules").exists():
+        (folder / "node_modules").mkdir()
+        (folder / "node_modules" / "rnvp-runtime").symlink_to(here)
+    options |= {"target": "es2022", "lib": ["es2023", "dom", "dom.iterable"]}
     options |= {"strict": True, "noEmit": True, "types": [], "skipLibCheck": False}
     config = {"compilerOptions": options, "files": ["consumer.mts"]}
-    (tmp_path / "tsconfig.json").write_text(json.dumps(config))
+    (folder / "tsconfig.json").write_text(json.dumps(config))
     told = subprocess.run(
-        ["node", packages / "typescript" / "bin" / "tsc", "-p", tmp_path],
+        ["node", packages / "typescript" / "bin" / "tsc", "-p", folder],
         capture_output=True,
         text=True,
     )
-    assert told.stdout + told.stderr == ""
+    return told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("options", RESOLUTIONS.values(), ids=RESOLUTIONS)
+def test_the_types_are_what_a_strict_consumer_needs(here, packages, tmp_path, options) -> None:
+    calls = [f"{array}.{method}" for method in METHODS.split("\n") if method for array in "ab"]
+    source = CONSUMER.replace("ARRAY_METHODS", ", ".join(calls))
+    assert compiled(here, packages, tmp_path, source, **options) == ""
+
+
+def test_the_methods_are_those_of_a_typed_array(driver) -> None:
+    """None is left out above."""
+    names = driver.run(
+        "return Object.getOwnPropertyNames(Object.getPrototypeOf(Float32Array).prototype);"
+    )
+    listed = {re.match(r"\w+", method).group() for method in METHODS.split("\n") if method}
+    assert listed == set(names) - {"constructor"}
 
 
 def test_every_exported_name_is_typed(here, driver) -> None:

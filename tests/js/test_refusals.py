@@ -1,6 +1,7 @@
 """What JavaScript refuses, with the sentences that Python refuses it with."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -151,8 +152,8 @@ def test_numbers_that_do_not_fit_are_refused(driver, site, call: str, reason: st
     ("call", "reason"),
     {
         "flow.sample(3)": "the flow needs context, (n, 2): c0, c1",
-        "flow.sample(3, { context: [[1, 2], [3, 4]] })": "context has 2 rows, 3 samples: pass one row, or one for",
-        "flow.logProb([[1, 2, 3]], { context: [[1, 2], [3, 4]] })": "context has 2 rows, x has 1: pass one",
+        "flow.sample(3, { context: [[1, 2], [3, 4]] })": "context has 2 rows, 3 samples: pass",
+        "flow.logProb([[1, 2, 3]], { context: [[1, 2], [3, 4]] })": "context has 2 rows, x has 1",
         "flow.sample(3, { context: [1] })": "context[0] has 1 numbers, expected 2",
     }.items(),
 )
@@ -167,3 +168,38 @@ def test_a_context_that_does_not_fit_is_refused(driver, site, call: str, reason:
 def test_files_without_a_manifest_are_no_bundle(driver) -> None:
     with pytest.raises(JavaScriptError, match="none of these files is a manifest"):
         driver.run("return load(new Map([['a.txt', new Uint8Array(1)]]));")
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "sampler.onnx"])
+def test_a_named_pipe_is_refused_and_not_waited_for(driver, own, file: str) -> None:
+    path = own / "model.rnvp" / file
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(JavaScriptError, match=r"BundleError: .* is not a regular file"):
+        driver.run(SAMPLE, source=str(own / "model.rnvp"))
+    path.unlink()
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "sampler.onnx"])
+def test_a_file_without_end_is_refused(driver, own, file: str) -> None:
+    path = own / "model.rnvp" / file
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(JavaScriptError, match=r"BundleError: .* is not a regular file"):
+        driver.run(SAMPLE, source=str(own / "model.rnvp"))
+
+
+@pytest.mark.parametrize("how", ["path", "url", "files"])
+def test_a_manifest_of_more_than_a_mebibyte_is_refused(driver, server, own, how: str) -> None:
+    """It is read no further."""
+    path = own / "model.rnvp" / "manifest.json"
+    path.write_text(path.read_text() + " " * 2**20)
+    source = f"{server}/{own.name}/model.rnvp" if how == "url" else str(own / "model.rnvp")
+    code = "return load(args.source);"
+    if how == "files":
+        code = """
+            const { readFile } = await import("node:fs/promises");
+            return load({ "manifest.json": await readFile(`${args.source}/manifest.json`) });
+        """
+    with pytest.raises(JavaScriptError, match=r"BundleError: .*more than 1048576 bytes"):
+        driver.run(code, source=source)

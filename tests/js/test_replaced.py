@@ -79,8 +79,7 @@ def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, expor
     """The host lets browsers keep every file for an hour. After the redeploy the sampler is in the
     browser's cache and the density is not."""
     shutil.copytree(exports["new"], own / "next.rnvp")
-    draw = "const flow = await load(source, { ort }); return (await flow.sample(5, { seed: 1 })).x.data;"
-    score = "const flow = await load(source, { ort }); return flow.logProb([[0, 0]]);"
+    draw = f"const flow = await load(source, {{ ort }}); {SAMPLE}"
     with serving(root, headers={"Cache-Control": "max-age=3600"}) as url:
         before, after = driver.run(
             CACHED,
@@ -91,7 +90,6 @@ def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, expor
         )
     np.testing.assert_allclose(before[0], sampled(exports["old"]), atol=1e-4)
     np.testing.assert_allclose(after[0], sampled(exports["new"]), atol=1e-4)
-    del score
 
 
 def test_a_stale_manifest_and_a_new_graph(driver, root, own, exports) -> None:

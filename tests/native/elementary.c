@@ -19,22 +19,30 @@ typedef struct {
 } function;
 
 static long double sigmoid(long double x) { return 1 / (1 + expl(-x)); }
-static long double softplus(long double x) { return x > 0 ? x + log1pl(expl(-x)) : log1pl(expl(x)); }
+static long double softplus(long double x) {
+    return x > 0 ? x + log1pl(expl(-x)) : log1pl(expl(x));
+}
 static long double sine_turns(long double u) {
     const long double pi = 3.14159265358979323846264338327950288L;
-    return u <= 0.125L ? sinl(2 * pi * u)
+    return u <= 0.125L   ? sinl(2 * pi * u)
            : u <= 0.375L ? cosl(2 * pi * (u - 0.25L))
            : u <= 0.625L ? -sinl(2 * pi * (u - 0.5L))
-           : u <= 0.875L ? -cosl(2 * pi * (u - 0.75L)) : sinl(2 * pi * (u - 1));
+           : u <= 0.875L ? -cosl(2 * pi * (u - 0.75L))
+                         : sinl(2 * pi * (u - 1));
 }
 
 static const function functions[] = {
-    {"exp", -INFINITY, INFINITY, expl},   {"expm1", -INFINITY, 0, expm1l},
-    {"tanh", -INFINITY, INFINITY, tanhl}, {"sigmoid", -INFINITY, INFINITY, sigmoid},
-    {"log1p", 0, 1, log1pl},              {"log", -INFINITY, INFINITY, logl},
+    {"exp", -INFINITY, INFINITY, expl},
+    {"expm1", -INFINITY, 0, expm1l},
+    {"tanh", -INFINITY, INFINITY, tanhl},
+    {"sigmoid", -INFINITY, INFINITY, sigmoid},
+    {"log1p", 0, 1, log1pl},
+    {"log", -INFINITY, INFINITY, logl},
     {"softplus", -INFINITY, INFINITY, softplus},
-    {"sin", -INFINITY, INFINITY, sinl},   {"cos", -INFINITY, INFINITY, cosl},
-    {"turns", 0, 1, sine_turns},          {"atan", -INFINITY, INFINITY, atanl},
+    {"sin", -INFINITY, INFINITY, sinl},
+    {"cos", -INFINITY, INFINITY, cosl},
+    {"turns", 0, 1, sine_turns},
+    {"atan", -INFINITY, INFINITY, atanl},
     {"erf", -INFINITY, INFINITY, erfl},
 };
 
@@ -85,17 +93,21 @@ int main(int count, char **args) {
             }
         }
         if (!strcmp(args[2], "baseline"))
-            bits == 32 ? elementary_32_baseline((int)f, x32, y32) : elementary_64_baseline((int)f, x64, y64);
+            bits == 32 ? elementary_32_baseline((int)f, x32, y32)
+                       : elementary_64_baseline((int)f, x64, y64);
 #if defined(__x86_64__)
         else if (!strcmp(args[2], "avx2"))
-            bits == 32 ? elementary_32_avx2((int)f, x32, y32) : elementary_64_avx2((int)f, x64, y64);
+            bits == 32 ? elementary_32_avx2((int)f, x32, y32)
+                       : elementary_64_avx2((int)f, x64, y64);
         else if (!strcmp(args[2], "avx512"))
-            bits == 32 ? elementary_32_avx512((int)f, x32, y32) : elementary_64_avx512((int)f, x64, y64);
+            bits == 32 ? elementary_32_avx512((int)f, x32, y32)
+                       : elementary_64_avx512((int)f, x64, y64);
 #endif
         else
             return fprintf(stderr, "unknown target\n"), 2;
         for (int i = 0; i < 16; i++) {
-            double x = bits == 32 ? (double)x32[i] : x64[i], y = bits == 32 ? (double)y32[i] : y64[i];
+            double x = bits == 32 ? (double)x32[i] : x64[i],
+                   y = bits == 32 ? (double)y32[i] : y64[i];
             /* float32 against float64, which is faster and fine enough. */
             double error = ulps(y, it->exact(x), bits);
             if (error > worst) worst = error, where = x;

@@ -1,7 +1,6 @@
 """Descriptions as plain containers, and back."""
 
 import json
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from rnvp_deploy.transforms import (
     PermutationSpec,
     TransformSpec,
 )
+from tests.flows import MAPS, SCALES
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 widths = st.integers(1, 99)
@@ -33,24 +33,7 @@ steps = st.recursive(
 )
 networks = st.lists(steps, min_size=1, max_size=4).map(tuple)
 positive = st.floats(1e-3, 1e3)
-parameters = {
-    "bound": positive,
-    "width": positive,
-    "slope": st.floats(1e-6, 0.999),
-    "sign": st.sampled_from([1.0, -1.0]),
-    "shift": numbers,
-    "eps": st.floats(0, 1),
-    "most": st.floats(2, 9),
-    "low": st.floats(-9, -1),
-    "high": st.floats(0, 9),
-}
-simple_scales = st.one_of(
-    *(
-        st.builds(kind, **{field.name: parameters[field.name] for field in fields(kind)})
-        for kind in scales.SCALES.values()
-        if kind is not scales.Centred
-    )
-)
+simple_scales = st.builds(scales.Tanh, positive, positive) | st.sampled_from(list(SCALES.values()))
 any_scale = simple_scales | st.builds(scales.Centred, simple_scales)
 layers = st.one_of(
     st.builds(
@@ -67,6 +50,7 @@ layers = st.one_of(
         st.just((2,)),
         st.just((0, 1)),
         st.tuples(st.tuples(st.just("joint"), networks)),
+        st.sampled_from(list(MAPS.values())),
     ),
     st.builds(DiagonalAffineSpec, widths, st.booleans(), st.booleans()),
     st.permutations(range(4)).map(lambda order: PermutationSpec(tuple(order))),

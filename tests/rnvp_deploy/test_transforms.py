@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnvp_deploy import scales
 from rnvp_deploy.errors import ConfigError
-from rnvp_deploy.maps import Affine
+from rnvp_deploy.maps import Affine, ElementwiseMap
 from rnvp_deploy.networks import Activation, Dense, Norm, Residual, Steps, mlp
 from rnvp_deploy.scales import Scale, Tanh
 from rnvp_deploy.transforms import (
@@ -27,7 +27,7 @@ from rnvp_deploy.transforms import (
     TransformSpec,
     build,
 )
-from tests.flows import perturb
+from tests.flows import MAPS, perturb
 
 D, C, N = 5, 2, 6
 SILU = Activation("silu")
@@ -55,6 +55,15 @@ def coupling(
     )
 
 
+def mapped(elementwise: ElementwiseMap, inverted: bool, joint: bool) -> CouplingSpec:
+    """A coupling with an elementwise map, with a network for each parameter or one for all."""
+    outputs = {name: 3 * size for name, size in elementwise.parameters.items()}
+    if joint:
+        outputs = {"joint": sum(outputs.values())}
+    networks = tuple((name, net(2, width)) for name, width in outputs.items())
+    return CouplingSpec((0, 1), (2, 3, 4), networks, elementwise, inverted)
+
+
 SCALES = [scale for kind in scales.SCALES.values() for scale in kind.examples()]
 TRANSFORMS: dict[str, TransformSpec] = {
     "coupling, joint": CouplingSpec((0, 1), (2, 3, 4), (("joint", net(2, 6)),)),
@@ -68,6 +77,14 @@ TRANSFORMS: dict[str, TransformSpec] = {
     "permutation": PermutationSpec((3, 0, 4, 1, 2)),
     "linear, lu": LinearSpec(D),
     "linear, dense": LinearSpec(D, lu=False),
+    **{
+        f"coupling, {name}{', inverted' * inverted}{', joint' * joint}": mapped(
+            elementwise, inverted, joint
+        )
+        for name, elementwise in MAPS.items()
+        for inverted in (False, True)
+        for joint in (False, True)
+    },
     **{f"coupling, k = {k}": coupling(tuple(range(k))) for k in range(1, D)},
     **{
         f"coupling, {scale}{', inverted' * inverted}{', context' * bool(context)}": coupling(

@@ -17,15 +17,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from scipy import stats
 
 import rnvp_runtime
 from rnvp_runtime.bundle.manifest import (
     Checkpoint,
+    ColumnReference,
     FileRecord,
     FlowSummary,
     Graph,
     Manifest,
     Parity,
+    Reference,
     Spread,
     TensorSpec,
 )
@@ -63,6 +66,10 @@ class Affine:
         half = 0.5 * z.shape[1] * np.log(2 * np.pi)
         return -0.5 * (z**2).sum(axis=1) - half - np.log(self.scale).sum()
 
+    def gradients(self, x: Any, context: Any = None) -> tuple[Array, Array]:
+        by_x = -self.z(x, context) / self.scale
+        return by_x, -by_x @ self.mixing.T
+
     def latents(self, seed: int, start: int, count: int) -> Array:
         rows = np.arange(start, start + count, dtype=np.int64)[:, None]
         a, b, c = (np.array(_cycle(k, len(self.loc)), np.int64) for k in range(3))
@@ -77,7 +84,11 @@ def affine() -> Callable[..., Affine]:
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a bundle: ``make_bundle(dim=2, context_dim=0, dtype="float32", width=128)``."""
+    """Writes a bundle: ``make_bundle(dim=2, context_dim=0, dtype="float32", width=128)``.
+
+    With ``gradient=True`` it is as a newer rnvp-deploy writes it: with a gradient graph, and with
+    the exact quantiles of its own samples as the reference.
+    """
 
     def make(name: str = "model.rnvp", **options: Any) -> Path:
         return write_bundle(tmp_path / name, **options)
@@ -113,18 +124,41 @@ def _affine(dim: int = 2, context_dim: int = 0) -> Affine:
 
 
 def write_bundle(
-    folder: Path, dim: int = 2, context_dim: int = 0, dtype: str = "float32", width: int = 128
+    folder: Path,
+    dim: int = 2,
+    context_dim: int = 0,
+    dtype: str = "float32",
+    width: int = 128,
+    gradient: bool = False,
 ) -> Path:
+    """Write a bundle whose flow is one affine map; return ``folder``."""
     folder.mkdir()
     graphs = {}
-    for name in ("density", "inverse", "sampler"):
+    for name in ("density", "inverse", "sampler", *["gradient"] * gradient):
         inputs, outputs = _signature(name, dim, context_dim, dtype)
         (folder / f"{name}.onnx").write_bytes(_model(name, inputs, outputs, dim, context_dim))
         _write_vector(folder, name, outputs, dim, context_dim, dtype)
         graphs[name] = Graph(inputs, outputs, 9, {"onnx": f"{name}.onnx"})
     (folder / "README.md").write_text("An affine map.\n", encoding="utf-8")
-    seal(folder, _manifest(dim, context_dim, dtype, width, graphs))
+    manifest = _manifest(dim, context_dim, dtype, width, graphs)
+    if gradient:
+        manifest = dataclasses.replace(manifest, reference=_reference(dim, context_dim))
+    seal(folder, manifest)
     return folder
+
+
+def _reference(dim: int, context_dim: int) -> Reference:
+    """Exact: −2 (log_prob − most) of a normal vector is chi-squared with dim degrees of freedom."""
+    map_ = _affine(dim, context_dim)
+    most = -0.5 * dim * np.log(2 * np.pi) - float(np.log(map_.scale).sum())
+    levels = (0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 1.0)
+    inner = [most - 0.5 * stats.chi2.isf(level, dim) for level in levels[1:-1]]
+    columns = [
+        ColumnReference(loc - 3.09 * scale, loc, loc + 3.09 * scale, scale)
+        for loc, scale in zip(map_.loc.tolist(), map_.scale.tolist(), strict=True)
+    ]
+    log_prob = (most - 40.0, *map(float, inner), most)
+    return Reference("samples", 100_000, levels, log_prob, tuple(columns))
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
@@ -152,6 +186,8 @@ def _manifest(
     spread = Spread(1e-7, 3e-7, 1e-6)
     outputs = [("density", "log_prob"), ("density", "z"), ("inverse", "x")]
     outputs += [("inverse", "log_prob"), ("sampler", "x"), ("sampler", "log_prob")]
+    if "gradient" in graphs:
+        outputs += [("gradient", spec.name) for spec in graphs["gradient"].outputs]
     return Manifest(
         id="0123456789abcdef",
         dim=dim,
@@ -170,7 +206,7 @@ def _manifest(
                 output=output,
                 format="onnx",
                 unit="nats" if output == "log_prob" else "data units",
-                scale=(1.0,) if output == "log_prob" else (1.0,) * dim,
+                scale=(1.0,) * {"log_prob": 1, "grad_context": context_dim}.get(output, dim),
                 eager=spread,
                 exported=spread,
                 ratio=Spread(1.0, 1.0, 1.0),
@@ -194,10 +230,15 @@ def _signature(
         scalars = [("seed", "int64"), ("start", "int64"), ("count", "int64")]
         inputs = tuple(TensorSpec(n, t, ()) for n, t in [*scalars, ("temperature", dtype)])
     else:
-        inputs = (TensorSpec("x" if graph == "density" else "z", dtype, (rows, dim)),)
+        inputs = (TensorSpec("z" if graph == "inverse" else "x", dtype, (rows, dim)),)
     if context_dim:
         inputs += (TensorSpec("context", dtype, (rows, context_dim)),)
     log_prob = TensorSpec("log_prob", dtype, (rows,))
+    if graph == "gradient":
+        derivatives = [TensorSpec("grad_x", dtype, (rows, dim))]
+        if context_dim:
+            derivatives += [TensorSpec("grad_context", dtype, (rows, context_dim))]
+        return inputs, (log_prob, *derivatives)
     values = TensorSpec("z" if graph == "density" else "x", dtype, (rows, dim))
     return inputs, (log_prob, values) if graph == "density" else (values, log_prob)
 
@@ -217,6 +258,7 @@ def _model(
         "loc": map_.loc.astype(kind),
         "scale": map_.scale.astype(kind),
         "mixing": map_.mixing.astype(kind),
+        "unmixing": map_.mixing.T.astype(kind),
         "half": np.array(-0.5, kind),
         "constant": np.array(log_two_pi, kind),
         "one": np.array([1], np.int64),
@@ -232,13 +274,18 @@ def _model(
         shift = node(
             "Add", "loc", node("MatMul", "context", "mixing", result="mixed"), result="shift"
         )
-    if graph == "density":
+    if graph in ("density", "gradient"):
         z = node("Div", node("Sub", "x", shift, result="centred"), "scale", result="z")
     else:
         z = "z" if graph == "inverse" else _latents(node, constants, dim, kind)
         node("Add", node("Mul", z, "scale", result="scaled"), shift, result="x")
     squares = node("ReduceSum", node("Mul", z, z, result="zz"), "one", result="square", keepdims=0)
     node("Sub", node("Mul", squares, "half", result="exponent"), "constant", result="log_prob")
+    if graph == "gradient":
+        slope = node("Div", z, "scale", result="slope")
+        node("Neg", slope, result="grad_x")
+        if context_dim:
+            node("MatMul", slope, "unmixing", result="grad_context")
     values = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
     values["int64"] = TensorProto.INT64
     body = helper.make_graph(
@@ -293,11 +340,13 @@ def _write_vector(
     else:
         inputs = [rows.astype(dtype)]
         x, z = (
-            (rows, map_.z(rows, context)) if graph == "density" else (map_.x(rows, context), rows)
+            (map_.x(rows, context), rows) if graph == "inverse" else (rows, map_.z(rows, context))
         )
     if context_dim:
         inputs.append(context.astype(dtype))
+    by_x, by_context = map_.gradients(x, context)
     known = {"x": x, "z": z, "log_prob": map_.log_prob(x, context)}
+    known |= {"grad_x": by_x, "grad_context": by_context}
     data = folder / "tests" / graph / "test_data_set_0"
     data.mkdir(parents=True)
     for i, array in enumerate(inputs):

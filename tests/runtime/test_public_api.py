@@ -8,9 +8,9 @@ import rnvp_runtime
 def test_the_public_names() -> None:
     """Adding or removing one is a decision."""
     assert set(rnvp_runtime.__all__) == {
-        "BundleError", "EngineError", "Flow", "InputError", "Manifest", "MissingExtraError",
-        "OutputError", "RnvpError", "SampledRows", "ScoredRows", "TableError", "load",
-        "sample_table", "score_table",
+        "AnomalyColumns", "BundleError", "EngineError", "Explanation", "Flow", "InputError",
+        "Manifest", "MissingExtraError", "OutputError", "RnvpError", "SampledRows", "ScoredRows",
+        "TableError", "explain", "load", "sample_table", "score_table",
     }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def is_ours(folder: Path) -> bool:
 def publish(
     target: Path, text: str, *, force: bool = False, meanwhile: Callable[[], Any] = lambda: None
 ) -> None:
+    """Publish a folder of two files that hold ``text``."""
     with publish_folder(target, force=force, is_ours=is_ours, kind="test folder") as folder:
         (folder / "ours").write_text(text)
         (folder / "sub").mkdir()
@@ -45,10 +46,12 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
+    """Where the folder is published."""
     return tmp_path / "model.rnvp"
 
 
 def names(folder: Path) -> list[str]:
+    """The names in a folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 

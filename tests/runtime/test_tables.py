@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnvp_runtime import RnvpError, TableError
-from rnvp_runtime.tables import describe_gaps, open_table, open_writer, read_columns, rows_with_gaps
+from rnvp_runtime.tables import describe_gaps, open_table, open_writer, rows_with_gaps
 
 CSV = "id,a,b,colour\n1,0.5,-1,red\n2,,2e3,green\n3,4,nan,\n"
 VALUES = [[0.5, -1.0], [np.nan, 2000.0], [4.0, np.nan]]
@@ -31,6 +31,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def numeric(path: Path, names: list[str], **options: Any) -> Any:
+    """All rows of the columns ``names`` as one array."""
     return np.concatenate([batch.numeric(names) for batch in open_table(path, **options)])
 
 
@@ -189,39 +190,10 @@ def test_paths_that_are_no_table(tmp_path: Path, write: Any) -> None:
     """Missing files, folders and unknown suffixes are told apart."""
     with pytest.raises(TableError, match="does not exist"):
         open_table(tmp_path / "none.csv")
-    with pytest.raises(TableError, match="is a folder"):
+    with pytest.raises(TableError, match="is a folder without a table"):
         open_table(tmp_path)
     with pytest.raises(TableError, match=r"is not one of \.csv, \.tsv, \.parquet"):
-        open_table(write("a\n1\n", "t.xlsx"))
-
-
-def test_all_numeric_columns_are_read(write: Any) -> None:
-    """Without a choice, columns of text are skipped, and named."""
-    found = read_columns(write(CSV))
-    assert (found.columns, found.skipped) == (("id", "a", "b"), ("colour",))
-    np.testing.assert_array_equal(found.values[:, 1:], VALUES)
-
-
-def test_chosen_columns_are_read_in_order(write: Any) -> None:
-    """A choice is taken as it is."""
-    found = read_columns(write(CSV), ["b", "id"])
-    assert (found.columns, found.skipped) == (("b", "id"), ())
-    np.testing.assert_array_equal(found.values, [[-1, 1], [2000, 2], [np.nan, 3]])
-
-
-def test_a_matrix_has_columns_x0_x1(tmp_path: Path) -> None:
-    """Names are given where there are none, and may be chosen from."""
-    np.save(tmp_path / "t.npy", np.arange(6.0).reshape(2, 3))
-    assert read_columns(tmp_path / "t.npy").columns == ("x0", "x1", "x2")
-    np.testing.assert_array_equal(read_columns(tmp_path / "t.npy", ["x2"]).values, [[2], [5]])
-    with pytest.raises(TableError, match="no column 'y'"):
-        read_columns(tmp_path / "t.npy", ["y"])
-
-
-def test_a_table_of_text_has_nothing_to_train_on(write: Any) -> None:
-    """No numeric column at all is an error."""
-    with pytest.raises(TableError, match="has no numeric column; there are a, b"):
-        read_columns(write("a,b\nx,y\n"))
+        open_table(write("a\n1\n", "t.json"))
 
 
 def test_rows_without_numbers_are_named() -> None:

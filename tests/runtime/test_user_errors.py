@@ -10,6 +10,8 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
 def run(error: BaseException) -> Result:
+    """What a command prints and returns whose code raises ``error``."""
+
     def fail() -> None:
         raise error
 

@@ -22,12 +22,14 @@ Make = Callable[..., Path]
 
 
 def vectors_of(bundle: Path, engine: OnnxRuntime) -> list[Check]:
+    """The checks of the bundle's test vectors."""
     manifest = Manifest.read(bundle)
     _, contents = read_files(open_source(bundle), manifest, manifest.files)
     return check_vectors(contents, manifest, engine)
 
 
 def failed(checks: list[Check]) -> list[str]:
+    """The checks that failed, one line each."""
     return [f"{check.name} {check.detail}" for check in checks if not check.passed]
 
 

@@ -1,4 +1,4 @@
-"""``export``: a trained flow becomes a bundle, proven, and published whole or not at all."""
+"""``export``: write the bundle of a trained flow, atomically, after its graphs are checked."""
 
 import copy
 import hashlib
@@ -15,9 +15,11 @@ import torch
 
 import rnvp_deploy
 from rnvp_deploy import RNVP
+from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.plain import to_plain
 from rnvp_exporters.bundle import card, report
 from rnvp_exporters.bundle.describe import summarise
+from rnvp_exporters.bundle.reference import reference
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import (
     FORMATS,
@@ -31,7 +33,7 @@ from rnvp_exporters.graphs import (
 from rnvp_exporters.lowering import Lowered, lower
 from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
-from rnvp_exporters.proof.running import GraphFunction, engine
+from rnvp_exporters.proof.running import GraphFunction, open_graph
 from rnvp_runtime.bundle import manifest as bundle
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.publishing import check_folder_target, publish_folder
@@ -74,18 +76,19 @@ def export(
         The manifest, with the parity of every output.
 
     Raises:
-        CheckpointError: the file at the path is not an rnvp-deploy checkpoint.
-        ParityError: a graph is not the same function as the flow. Nothing is published.
+        CheckpointError: ``source`` is not an rnvp-deploy checkpoint.
+        ParityError: the error of an exported graph is too large. Nothing is published.
         PrecisionError: the flow is not usable in ``dtype``, or overflows. Nothing is published.
-        ExportError: the target exists, or an option has an unknown value.
+        ExportError: the target exists, an option's value is not supported, or a weight is NaN or
+            infinite.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
     check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
-    checkpoint_sha = None
+    checkpoint_sha, training = None, {}
     if not isinstance(source, RNVP):
         flow = rnvp_deploy.load(source)
-        checkpoint_sha = _sha256(Path(source))
+        checkpoint_sha, training = _sha256(Path(source)), read_training(source)
     else:
         flow = copy.deepcopy(source).eval()
     options = _Options(
@@ -101,7 +104,8 @@ def export(
         ) as work,
         _one_thread(),
     ):
-        return _write(work, target.name, flow, options, checkpoint_sha, tell)
+        known = reference(flow, training)
+        return _write(work, target.name, flow, options, checkpoint_sha, known, tell)
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def _write(
     flow: RNVP,
     options: _Options,
     checkpoint_sha: str | None,
+    known: bundle.Reference | None,
     tell: Progress,
 ) -> Manifest:
     dtype, bundle_id = options.dtype, identify(flow, options.dtype, options.opset)
@@ -156,7 +161,7 @@ def _write(
         drawn = probes.probe(flow, graph, getattr(torch, dtype), exact=lowered.halves_apart)
         chosen = vectors.choose_vectors(flow, drawn)
         for format, content in traced_graph.contents.items():
-            run = traced_graph.run if format == "onnx" else engine(graph, content, format)
+            run = traced_graph.run if format == "onnx" else open_graph(graph, content, format)
             records += parity.check(chosen, run, format)
             (folder / traced_graph.files[format]).write_bytes(content)
         sensitivities.append(vectors.sensitivity(flow, chosen))
@@ -187,6 +192,7 @@ def _write(
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
         checkpoint=bundle.Checkpoint(sha256=checkpoint_sha),
         precision=precision,
+        reference=known,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(
@@ -228,7 +234,7 @@ def _trace(
         contents[format] = trace(graph, lowered, real, format, options.opset)
         if format == "onnx":
             contents[format], nodes = _labelled(contents[format], graph, flow, bundle_id)
-    return _Traced(graph, contents, nodes, engine(graph, contents["onnx"], "onnx"))
+    return _Traced(graph, contents, nodes, open_graph(graph, contents["onnx"], "onnx"))
 
 
 def identify(flow: RNVP, dtype: str, opset: int) -> str:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from rnvp_deploy import RNVP
 from rnvp_exporters.bundle.templates import environment
 from rnvp_exporters.proof.parity import ALLOWED
+from rnvp_exporters.proof.precision import LIMITS
 from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["write"]
@@ -20,7 +21,9 @@ def write(manifest: Manifest, flow: RNVP, name: str) -> str:
     """The report of a bundle whose folder is called ``name``, as HTML."""
     picture, caption = _picture(flow)
     template = environment().get_template("report.html")
-    return template.render(m=manifest, name=name, allowed=ALLOWED, picture=picture, caption=caption)
+    return template.render(
+        m=manifest, name=name, allowed=ALLOWED, limits=LIMITS, picture=picture, caption=caption
+    )
 
 
 @torch.no_grad()
@@ -37,6 +40,7 @@ def _picture(flow: RNVP) -> tuple[Markup, str]:
         given = ", given the mean of each condition"
         context = context.expand(SAMPLES, -1)
     x = flow.sample(SAMPLES, seed=SEED, context=context).double().numpy()
+    x = x[np.isfinite(x).all(axis=1)]
     if flow.dim == 1:
         figure = Figure(figsize=(8, 3.2))
         axes = figure.subplots()

@@ -1,6 +1,7 @@
 """``rnvp-export``: from a checkpoint to a bundle, on the command line."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,8 @@ def _source(model: str, weights: Path | None, output: Path | None) -> "tuple[RNV
     click.echo(f"Running {model} (your code).", err=True)
     from rnvp_deploy.conversion.factory import convert_factory
 
-    return convert_factory(model, weights), output
+    notes = partial(click.echo, err=True)
+    return convert_factory(model, weights, tell=notes), output
 
 
 def _tell(manifest: "Manifest", target: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
+from rnvp_exporters.graphs.gradient import gradient
 from rnvp_exporters.graphs.modules import Density, Inverse, Sampler
 from rnvp_exporters.graphs.operators import Operators
 from rnvp_exporters.lowering import Lowered
@@ -33,14 +34,18 @@ class GraphDefinition:
 
 
 def graph_definitions(dim: int, context_dim: int) -> list[GraphDefinition]:
-    """The three graphs of a flow of ``dim`` coordinates and ``context_dim`` conditions."""
+    """The four graphs of a flow of ``dim`` coordinates and ``context_dim`` conditions."""
     rows: Shape = ("n", dim)
     vector: Shape = ("n",)
     context: dict[str, Shape] = {"context": ("n", context_dim)} if context_dim else {}
     scalars: dict[str, Shape] = dict.fromkeys(("seed", "start", "count", "temperature"), ())
     density, inverse = {"log_prob": vector, "z": rows}, {"x": rows, "log_prob": vector}
+    derivatives = {"log_prob": vector, "grad_x": rows}
+    if context:
+        derivatives["grad_context"] = context["context"]
     return [
         GraphDefinition("density", Density, {"x": rows, **context}, density),
         GraphDefinition("inverse", Inverse, {"z": rows, **context}, inverse),
         GraphDefinition("sampler", Sampler, {**scalars, **context}, inverse),
+        GraphDefinition("gradient", gradient, {"x": rows, **context}, derivatives),
     ]

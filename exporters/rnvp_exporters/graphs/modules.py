@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rnvp_exporters.graphs.operators import PLAIN, Operators
 from rnvp_exporters.graphs.steps import DiagonalStep, Direction, Join, Split, step
-from rnvp_exporters.lowering import Lowered, PlacedCoupling
+from rnvp_exporters.lowering import Lowered
 
 __all__ = ["Density", "Inverse", "Sampler", "TransformStack"]
 
@@ -30,8 +30,7 @@ class Density(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z, log_scales = self.stack(x, context)
-        log_prob = log_base(z) if log_scales is None else log_scales + log_base(z)
-        return log_prob + self.stack.constant, z
+        return self.stack.log_prob(z, log_scales), z
 
 
 class Inverse(nn.Module):
@@ -43,8 +42,7 @@ class Inverse(nn.Module):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, log_scales = self.stack(z, context)
-        log_prob = log_base(z) if log_scales is None else log_base(z) - log_scales
-        return x, log_prob + self.stack.constant
+        return x, self.stack.log_prob(z, log_scales)
 
 
 class Sampler(nn.Module):
@@ -81,7 +79,7 @@ class Sampler(nn.Module):
 
 
 class TransformStack(nn.Module):
-    """All transforms in one direction: the coordinates at the end, and the sum of all σ.
+    """All transforms in one direction, and log_prob from what they give.
 
     The log-determinants of affines and linears and the base's −½ d log 2π are one ``constant`` of
     log_prob. It is added last, when the other terms are summed: added earlier, it would make the
@@ -107,22 +105,27 @@ class TransformStack(nn.Module):
         self.steps = nn.ModuleList(
             [step(value, lowered.parts, direction, operators) for value in steps]
         )
-        self.writes = [value.writes if isinstance(value, PlacedCoupling) else 0 for value in steps]
-        self.widths = [len(part) for part in lowered.parts]
+        self.is_forward = direction == "forward"
         self.register_buffer("constant", torch.tensor(constant, dtype=torch.float64))
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The coordinates (n, d), and Σσ of this direction (n,), or None if all σ are constant."""
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The coordinates at the end, (n, d), and the σ of every coupling, each (n, width)."""
         if self.entry is not None:
             x = self.entry(x)
         parts = self.split(x)
-        terms: dict[int, list[Tensor]] = {}
-        for module, written in zip(self.steps, self.writes, strict=True):
-            log_scale = module(parts, context)
-            if log_scale is not None:
-                terms.setdefault(self.widths[written], []).append(log_scale)
+        log_scales = [module(parts, context) for module in self.steps]
         x = self.join(parts)
         if self.exit is not None:
             x = self.exit(x)
-        totals = [self.operators.total(group) for group in terms.values()]
-        return x, sum(totals[1:], start=totals[0]) if totals else None
+        return x, [log_scale for log_scale in log_scales if log_scale is not None]
+
+    def log_prob(self, z: Tensor, log_scales: list[Tensor]) -> Tensor:
+        """log p(x), (n,) in nats, of the x whose latent is z, from the σ of this direction."""
+        log_prob = log_base(z)
+        widths: dict[int, list[Tensor]] = {}
+        for log_scale in log_scales:
+            widths.setdefault(log_scale.shape[-1], []).append(log_scale)
+        for same_width in widths.values():
+            total = self.operators.total(same_width)
+            log_prob = log_prob + total if self.is_forward else log_prob - total
+        return log_prob + self.constant

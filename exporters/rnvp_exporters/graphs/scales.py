@@ -45,13 +45,14 @@ class RefinedAtan(Atan):
     """``Atan``; in float64 by a float32 atan and one Newton step.
 
     onnxruntime has no float64 Atan. With y ≈ atan u, atan u = y + (u cos y − sin y) /
-    (cos y + u sin y) + O(δ³), where δ ≈ 10⁻⁷ is the error of y.
+    (cos y + u sin y) + O(δ³), where δ ≈ 10⁻⁷ is the error of y. With y taken as a constant, the
+    derivative by u is 1 / (cos y + u sin y)² = 1 / (1 + u²) + O(δ²).
     """
 
     def __call__(self, u: Tensor) -> Tensor:
         if u.dtype != torch.float64:
             return super().__call__(u)
-        y = torch.atan(u.float()).double()
+        y = torch.atan(u.detach().float()).double()
         sin, cos = torch.sin(y), torch.cos(y)
         return (y + (u * cos - sin) / (cos + u * sin)) * (0.636 * self.bound)
 

@@ -24,6 +24,7 @@ from rnvp_exporters.lowering.placement import Step
 __all__ = [
     "COUPLING_STEPS",
     "AffineCouplingStep",
+    "CouplingStep",
     "DiagonalStep",
     "Direction",
     "Join",
@@ -38,13 +39,51 @@ def step(lowered: Step, parts: Parts, direction: Direction, operators: Operators
     """The module of one step."""
     match lowered:
         case PlacedCoupling():
-            return COUPLING_STEPS[type(lowered.map)](lowered, direction, operators)
+            kind = COUPLING_STEPS.get(type(lowered.map), CouplingStep)
+            return kind(lowered, direction, operators)
         case Linear():
             return LinearStep(lowered, direction)
         case DiagonalAffine():
             return SplitDiagonalStep(lowered, parts, direction)
         case Permutation():
             return PermutationStep(lowered, direction)
+
+
+class CouplingStep(nn.Module):
+    """A coupling with any elementwise map: the map's own PyTorch code, as eager runs it."""
+
+    active: Tensor
+
+    def __init__(
+        self, coupling: PlacedCoupling, direction: Direction, operators: Operators
+    ) -> None:
+        super().__init__()
+        forward = coupling.inverted == (direction == "inverse")
+        self.move = coupling.map.forward if forward else coupling.map.inverse
+        self.reads, self.writes = coupling.reads, coupling.writes
+        self.takes_context = bool(coupling.context_dim)
+        self.trunk = GraphNetwork(coupling.trunk)
+        self.heads = nn.ModuleDict(
+            {name: GraphNetwork(head) for name, head in coupling.heads.items()}
+        )
+        self.is_whole = len(coupling.active) == coupling.width
+        active = torch.zeros(coupling.width, dtype=torch.bool)
+        active[list(coupling.active)] = True
+        self.register_buffer("active", active)
+
+    def forward(self, parts: list[Tensor], context: Tensor | None) -> Tensor:
+        seen = parts[self.reads]
+        if self.takes_context and context is not None:
+            seen = torch.cat([seen, context], -1)
+        seen, b = self.trunk(seen, context), parts[self.writes]
+        moved, log_derivative = self.move(
+            b, {name: head(seen, context) for name, head in self.heads.items()}
+        )
+        if not self.is_whole:  # the map may round where its parameters are 0
+            moved = torch.where(self.active, moved, b)
+            log_derivative = torch.where(self.active, log_derivative, 0.0)
+        parts[self.writes] = moved
+        return log_derivative
 
 
 class AffineCouplingStep(nn.Module):
@@ -100,7 +139,7 @@ class AffineCouplingStep(nn.Module):
 
 
 COUPLING_STEPS: dict[type[ElementwiseMap], type[AffineCouplingStep]] = {Affine: AffineCouplingStep}
-"""The step of a coupling, by the class of its elementwise map."""
+"""Steps that need fewer nodes than ``CouplingStep``, by the class of the elementwise map."""
 
 
 class LinearStep(nn.Module):

@@ -14,9 +14,10 @@ import torch
 from onnx_ir.passes import common as passes
 from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.fx import GraphModule
 
 from rnvp_exporters.graphs.definitions import INTEGERS, GraphDefinition
+from rnvp_exporters.graphs.exact_scalars import ScalarsAsTensors
 from rnvp_exporters.graphs.operators import ONNX, PLAIN, TRANSLATIONS, Operators
 from rnvp_exporters.lowering import Lowered
 
@@ -78,11 +79,14 @@ def _dynamic(graph: GraphDefinition) -> tuple[dict[int, Any], ...]:
 def _onnx(
     graph: GraphDefinition, module: nn.Module, example: tuple[Tensor, ...], opset: int
 ) -> bytes:
+    dynamic: tuple[Any, ...] = _dynamic(graph)
+    if not isinstance(module, GraphModule):  # a recorded module holds no Python numbers
+        module, dynamic = _ExactScalars(module), (dynamic,)
     program = torch.onnx.export(
-        _ExactScalars(module),
+        module,
         example,
         dynamo=True,
-        dynamic_shapes=(_dynamic(graph),),
+        dynamic_shapes=dynamic,
         input_names=list(graph.inputs),
         output_names=list(graph.outputs),
         opset_version=opset,
@@ -97,31 +101,15 @@ def _onnx(
 
 
 class _ExactScalars(nn.Module):
-    """A module whose Python numbers are traced as tensors of their operand's dtype.
-
-    The ONNX exporter writes a Python number as float32, even where it multiplies a float64.
-    """
+    """A module whose Python numbers are traced as tensors of their operand's dtype."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
     def forward(self, *inputs: Tensor) -> Any:
-        with _ScalarsAsTensors():
+        with ScalarsAsTensors():
             return self.module(*inputs)
-
-
-class _ScalarsAsTensors(TorchFunctionMode):
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        double = any(isinstance(arg, Tensor) and arg.dtype == torch.float64 for arg in args)
-        if double and any(isinstance(arg, float) for arg in args):
-            args = tuple(
-                torch.tensor(arg, dtype=torch.float64) if isinstance(arg, float) else arg
-                for arg in args
-            )
-        return func(*args, **(kwargs or {}))
 
 
 def _torchscript(module: nn.Module, example: tuple[Tensor, ...]) -> bytes:

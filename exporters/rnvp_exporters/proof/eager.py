@@ -40,6 +40,8 @@ def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
     if graph.name == "density":
         z, log_pz, log_jacob = flow(tensors["x"], context)
         return {"log_prob": (log_pz + log_jacob).double().numpy(), "z": z.double().numpy()}
+    if graph.name == "gradient":
+        return _differentiated(flow, graph, tensors)
     if graph.name == "sampler":
         real = np.float64 if flow.dtype == torch.float64 else np.float32
         count = int(inputs["count"])
@@ -107,6 +109,16 @@ class RoundedFunctions(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         value = func(*args, **(kwargs or {}))
         return _rounded(value, self.draw, self.dtype) if func in ELEMENTARY else value
+
+
+def _differentiated(flow: RNVP, graph: GraphDefinition, tensors: dict[str, torch.Tensor]) -> Arrays:
+    """log_prob, and its derivatives by x and the context, by PyTorch's autograd."""
+    with torch.enable_grad():
+        leaves = [tensors[name].requires_grad_() for name in graph.inputs]
+        log_prob = flow.log_prob(*leaves)
+        gradients = torch.autograd.grad(log_prob.sum(), leaves, materialize_grads=True)
+    values = (log_prob.detach(), *gradients)
+    return {name: value.double().numpy() for name, value in zip(graph.outputs, values, strict=True)}
 
 
 def _inverse(

@@ -170,4 +170,5 @@ def _first_input(inputs: Arrays, row: int) -> str:
 
 
 def _unit(output: str) -> str:
-    return {"log_prob": "nats", "x": "standard deviations"}.get(output, "latent units")
+    units = {"log_prob": "nats", "x": "standard deviations", "z": "latent units"}
+    return units.get(output, "nats per standard deviation")

@@ -156,8 +156,7 @@ def _faults(
 def _coarse_columns(
     flow: RNVP, dtype: str, x: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> str:
-    """The columns whose values the dtype cannot tell apart, in a sentence; empty if there are
-    none."""
+    """A sentence that names the columns whose values the dtype cannot tell apart, or nothing."""
     with np.errstate(over="ignore", invalid="ignore"):
         middle = np.median(x, axis=0)
         step = np.abs(np.spacing(middle.astype(dtype))).astype(np.float64)

@@ -51,7 +51,8 @@ class Probe:
     The first DATA_ROWS rows are like data; the others lie in the tails.
 
     scale:      unit of the columns of each output: 1 for log_prob (nats) and z; for x the standard
-                deviation of the column (``column_scale``).
+                deviation of the column (``column_scale``); for a gradient one nat for each
+                standard deviation.
     eager:      eager's own error in those units: the largest over runs that differ by roundings.
     floor:      the cost of one rounding of the output. Smaller errors are not told apart.
     non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
@@ -98,10 +99,7 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
     """
     inputs = _inputs(copy.deepcopy(flow).double(), graph)
     truth = eager(copy.deepcopy(flow).double(), graph, inputs)
-    scale = {
-        name: column_scale(true[:DATA_ROWS]) if name == "x" else np.ones(_columns(true).shape[1])
-        for name, true in truth.items()
-    }
+    scale = {name: _unit_size(name, true, inputs) for name, true in truth.items()}
     measured = measure(flow, graph, inputs, dtype, scale)
     spreads, floor = {}, {}
     eps = torch.finfo(dtype).eps
@@ -110,12 +108,10 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
         usable = np.isfinite(measured.rows[name])
         if usable[:DATA_ROWS].mean() < 0.5:
             raise ExportError(
-                f"{graph.name}: eager PyTorch in this dtype gives no three correct digits "
-                f"of {name} "
-                f"for {1 - usable[:DATA_ROWS].mean():.0%} of rows like data, so an exported graph "
-                "cannot be held to it. Use float64 (--dtype float64), or train again with "
-                "a bounded "
-                "scale function (--scale tanh)"
+                f"{graph.name}: eager PyTorch in this dtype gives no three correct digits of "
+                f"{name} for {1 - usable[:DATA_ROWS].mean():.0%} of rows like data, so an exported "
+                "graph cannot be held to it. Use float64 (--dtype float64), or train again with a "
+                "bounded scale function (--scale tanh)"
             )
         runs = [spread(run[usable]) for run in measured.runs[name]]
         spreads[name] = Spread(
@@ -129,6 +125,7 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
     if graph.name != "sampler":
         rows = _with_non_finite(graph, inputs)
         non_finite = rows, eager(copy.deepcopy(flow).to(dtype), graph, rows)
+    exact = exact and graph.name != "gradient"  # inf − inf depends on the order of the sums
     return Probe(graph, dtype, measured, scale, spreads, floor, non_finite, exact)
 
 
@@ -155,6 +152,15 @@ def measure(
             judged = np.isfinite(size) & (largest <= FEWEST_DIGITS * size)
         rows[name] = np.where(judged, largest, np.inf)
     return Measured(inputs, truth, runs, rows)
+
+
+def _unit_size(output: str, truth: NDArray[np.float64], inputs: Arrays) -> NDArray[np.float64]:
+    """The unit of each column of an output: see ``Probe.scale``."""
+    if output == "x":
+        return column_scale(truth[:DATA_ROWS])
+    if output.startswith("grad_"):  # nats for each standard deviation of the input
+        return 1 / column_scale(inputs[output.removeprefix("grad_")][:DATA_ROWS])
+    return np.ones(_columns(truth).shape[1])
 
 
 def column_scale(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -190,7 +196,7 @@ def _inputs(flow: RNVP, graph: GraphDefinition) -> Arrays:
         inputs["context"] = _representable(context.numpy())
         context = torch.from_numpy(inputs["context"])
     match graph.name:
-        case "density":
+        case "density" | "gradient":
             x = flow.inverse(torch.from_numpy(z), context).numpy()
             # Half of the tails are where data may lie by chance: a box four deviations wide.
             data, box = x[:DATA_ROWS], slice(rows - TAIL_ROWS // 2, rows)

@@ -38,8 +38,7 @@ CHANGE = 1.001  # of every weight, which verification must notice
 
 @dataclass(frozen=True)
 class Vectors:
-    """The test vectors of one graph, and the permitted error of each output, in its scale's
-    unit."""
+    """The test vectors of one graph, and the permitted error of each output in its scale."""
 
     probe: Probe
     sets: tuple[tuple[Arrays, Arrays], ...]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rnvp_deploy import ir
 from rnvp_deploy.conversion.affine import read_affine
 from rnvp_deploy.conversion.context_width import context_width
-from rnvp_deploy.conversion.couplings import coupling
+from rnvp_deploy.conversion.couplings import coupling, pick_outputs
 from rnvp_deploy.conversion.networks import first_width, read_network
 from rnvp_deploy.conversion.recognition import recognise_scale
 from rnvp_deploy.conversion.refusal import located, refusal, type_names
@@ -27,7 +27,6 @@ from rnvp_deploy.conversion.source import (
     base_layer,
     inverse_layer,
 )
-from rnvp_deploy.ir.networks import select_outputs
 from rnvp_deploy.scales import Exp
 
 __all__ = ["READER", "is_nflows_flow", "read_nflows"]
@@ -79,7 +78,10 @@ def read_nflows(
             "_distribution", f"its rows have shape {tuple(shape)}; only vectors are converted"
         )
     dim = int(shape[0])
-    context_dim = context_width(lambda x, c: log_prob(flow, x, c), dim, _context_widths(flow))
+    declared = [getattr(module, "context_features", None) or 0 for module in flow.modules()]
+    context_dim = context_width(
+        lambda x, c: log_prob(flow, x, c), dim, _context_widths(flow), otherwise=max(declared)
+    )
     layers = _layers(flow._transform, "_transform", dim, context_dim)
     base = _base(flow._distribution, "_distribution", context_dim)
     return SourceFlow(dim, context_dim, (*layers, *base), lambda x, c: log_prob(flow, x, c))
@@ -153,7 +155,7 @@ def _coupling(module: Any, path: str, context_dim: int, additive: bool) -> ir.Co
         path,
         passive,
         active,
-        joint=select_outputs(network, [*range(k, 2 * k), *range(k)], 2 * k),
+        joint=pick_outputs(path, network, [*range(k, 2 * k), *range(k)], 2 * k),
         scale=recognise_scale(log_scale, path),
         context_dim=context_dim,
     )
@@ -202,7 +204,7 @@ def _conditional_base(distribution: Any, path: str, context_dim: int) -> SourceL
         path,
         (),
         range(dim),
-        joint=select_outputs(network, [*range(dim, 2 * dim), *range(dim)], 2 * dim),
+        joint=pick_outputs(path, network, [*range(dim, 2 * dim), *range(dim)], 2 * dim),
         scale=Exp(),
         inverted=True,
         context_dim=context_dim,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rnvp_deploy import ir
 from rnvp_deploy.conversion.affine import read_affine
-from rnvp_deploy.conversion.couplings import coupling
+from rnvp_deploy.conversion.couplings import coupling, pick_outputs
 from rnvp_deploy.conversion.networks import read_network
 from rnvp_deploy.conversion.refusal import located, refusal, type_names
 from rnvp_deploy.conversion.source import (
@@ -23,7 +23,7 @@ from rnvp_deploy.conversion.source import (
     base_layer,
     inverse_layer,
 )
-from rnvp_deploy.ir.networks import precompose, select_outputs
+from rnvp_deploy.ir.networks import precompose
 from rnvp_deploy.scales import Exp, LogSigmoid
 
 __all__ = ["READER"]
@@ -119,7 +119,7 @@ def _masked(module: Any, path: str, dim: int) -> ir.Coupling:
         if not isinstance(net, nn.Module) or not passive:  # torch.zeros_like
             return None
         read = precompose(read_network(net, f"{path}.{name}", dim), np.eye(dim)[:, passive])
-        return select_outputs(read, active, dim)
+        return pick_outputs(f"{path}.{name}", read, active, dim)
 
     return coupling(
         path, passive, active, sig=network("s"), mu=network("t"), scale=Exp(), inverted=True
@@ -155,7 +155,7 @@ def _block(module: Any, path: str, dim: int) -> ir.Coupling:
         path,
         passive,
         active,
-        joint=select_outputs(network, [*range(1, 2 * k, 2), *range(0, 2 * k, 2)], 2 * k),
+        joint=pick_outputs(path, network, [*range(1, 2 * k, 2), *range(0, 2 * k, 2)], 2 * k),
         scale=_SCALES[inner.scale_map],
         inverted=True,
     )

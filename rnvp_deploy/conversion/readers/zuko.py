@@ -14,7 +14,7 @@ from torch import Tensor
 from rnvp_deploy import ir
 from rnvp_deploy.conversion.affine import read_affine
 from rnvp_deploy.conversion.context_width import context_width
-from rnvp_deploy.conversion.couplings import coupling
+from rnvp_deploy.conversion.couplings import coupling, pick_outputs
 from rnvp_deploy.conversion.networks import first_width, read_network
 from rnvp_deploy.conversion.recognition import recognise_scale
 from rnvp_deploy.conversion.refusal import LayerError, located, refusal, type_names
@@ -26,7 +26,6 @@ from rnvp_deploy.conversion.source import (
     base_layer,
     inverse_layer,
 )
-from rnvp_deploy.ir.networks import select_outputs
 
 __all__ = ["READER"]
 
@@ -147,7 +146,7 @@ def _coupling(module: Any, path: str, dim: int, context_dim: int) -> ir.Coupling
         path,
         passive,
         active,
-        joint=select_outputs(network, [*range(1, 2 * k, 2), *range(0, 2 * k, 2)], 2 * k),
+        joint=pick_outputs(path, network, [*range(1, 2 * k, 2), *range(0, 2 * k, 2)], 2 * k),
         scale=recognise_scale(log_scale, path),
         context_dim=context_dim,
     )

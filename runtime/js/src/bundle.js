@@ -44,13 +44,15 @@ export class Bundle {
   /**
    * The graph's file and its entry in the manifest.
    *
-   * @param {"density" | "inverse" | "sampler"} name
+   * @param {"density" | "inverse" | "sampler" | "gradient"} name
    * @returns {Promise<{file: string, bytes: Uint8Array, manifest: object}>}
-   * @throws {BundleError} The file is missing or altered, or the bundle was replaced.
+   * @throws {BundleError} The bundle has no such graph, the file is missing or altered, or the
+   *   bundle was replaced.
    */
   async graph(name) {
     for (const cache of ["default", "reload"]) {
       const manifest = this.#manifest;
+      if (!manifest.graphs[name]) throw this.#lacks(name);
       const file = manifest.graphs[name].files.onnx;
       const { bytes, fault } = await this.#checked(file, manifest.files[file], cache);
       // Another call may have taken a newer manifest meanwhile: then these bytes are old.
@@ -63,6 +65,14 @@ export class Bundle {
       if (fault) await this.#refresh(fault);
     }
     return this.graph(name);
+  }
+
+  #lacks(name) {
+    return new BundleError(
+      `${this.#source.name} has no ${name} graph, only ` +
+        `${Object.keys(this.#manifest.graphs).join(", ")}: an older rnvp-deploy wrote it, export ` +
+        "its checkpoint again",
+    );
   }
 
   /** `{bytes}` of `file` if they are the exported ones, else `{fault}`. */

@@ -31,6 +31,12 @@ export class Flow {
     return { z: values, logProb };
   }
 
+  async logProbAndGrad(x, { context } = {}) {
+    const found = await this.#map("gradient", "grad_x", "x", x, context);
+    const { values: gradX, logProb, gradContext } = found;
+    return gradContext ? { logProb, gradX, gradContext } : { logProb, gradX };
+  }
+
   async inverse(z, { context } = {}) {
     const { values, logProb } = await this.#map("inverse", "x", "z", z, context);
     return { x: values, logProb };
@@ -99,8 +105,13 @@ export class Flow {
       const [length, width] = matrix.shape;
       matrices[name] = { data: matrix.data, width, repeat: length !== rows };
     }
-    const { values, logProb } = await this.#graphs.run({ graph, rows, output, matrices, draw });
-    return { values: new Matrix(values, [rows, this.dim]), logProb };
+    const widths = { [output]: this.dim };
+    if (graph === "gradient" && this.contextDim) widths.grad_context = this.contextDim;
+    const { logProb, values } = await this.#graphs.run({ graph, rows, widths, matrices, draw });
+    const [first, second] = Object.entries(values).map(
+      ([name, data]) => new Matrix(data, [rows, widths[name]]),
+    );
+    return { values: first, logProb, gradContext: second };
   }
 }
 

@@ -5,17 +5,21 @@
 import { BundleError, ClosedError } from "./errors.js";
 import { rowsInATile } from "./tiles.js";
 
+/** The most rows in a tile of the gradient graph, which keeps the activations of every layer. */
+const GRADIENT_ROWS = 256;
+
 /**
  * @typedef {object} Request
- * @property {"density" | "inverse" | "sampler"} graph
+ * @property {"density" | "inverse" | "sampler" | "gradient"} graph
  * @property {number} rows n
- * @property {"z" | "x"} output name of the (n, dim) output
+ * @property {Record<string, number>} widths name -> width of each output beside log_prob
  * @property {Record<string, {data: Float, width: number, repeat: boolean}>} matrices by input's
  *   name; with `repeat`, one row stands for all
  * @property {{seed: bigint, start: bigint, temperature: number}} [draw] of the sampler
  *
  * @typedef {Float32Array | Float64Array} Float of the bundle's dtype
- * @typedef {{values: Float, logProb: Float}} Result (n * dim,) row by row, and (n,) in nats
+ * @typedef {{values: Record<string, Float>, logProb: Float}} Result name -> (n * width,) row by row,
+ *   and (n,) in nats
  */
 
 export class Graphs {
@@ -45,12 +49,13 @@ export class Graphs {
    * @throws {EngineError} The engine or its worker cannot start, or has stopped.
    * @throws {ClosedError} `close` was called.
    */
-  async run({ graph, rows, output, matrices, draw }) {
+  async run({ graph, rows, widths, matrices, draw }) {
     this.#checkOpen();
-    const { run, file, tile } = await this.#graph(graph, output);
-    const { dim, dtype } = this.manifest;
+    const { run, file, tile } = await this.#graph(graph, Object.keys(widths));
+    const { dtype } = this.manifest;
     const Float = dtype === "float64" ? Float64Array : Float32Array;
-    const values = new Float(rows * dim);
+    const values = {};
+    for (const [name, width] of Object.entries(widths)) values[name] = new Float(rows * width);
     const logProb = new Float(rows);
     for (let low = 0; low < rows; low += tile) {
       this.#checkOpen();
@@ -62,7 +67,9 @@ export class Graphs {
       }
       const found = await run(feeds);
       const checked = (name, shape) => outputOf(found, name, dtype, shape, file);
-      values.set(checked(output, [count, dim]), low * dim);
+      for (const [name, width] of Object.entries(widths)) {
+        values[name].set(checked(name, [count, width]), low * width);
+      }
       logProb.set(checked("log_prob", [count]), low);
     }
     this.#checkOpen();
@@ -80,21 +87,22 @@ export class Graphs {
   }
 
   /** The graph called `name`. One that failed to open is tried again by the next call. */
-  #graph(name, output) {
+  #graph(name, outputs) {
     if (!this.#opened.has(name)) {
-      const opening = this.#open(name, output);
+      const opening = this.#open(name, outputs);
       opening.catch(() => this.#opened.delete(name));
       this.#opened.set(name, opening);
     }
     return this.#opened.get(name);
   }
 
-  async #open(name, output) {
+  async #open(name, outputs) {
     const { file, bytes, manifest } = await this.#bundle.graph(name);
     const { flow, dtype, min_onnxruntime } = manifest;
     const about = { name: file, minOnnxruntime: min_onnxruntime };
-    const run = await this.#engine.open(bytes, ["log_prob", output], about);
-    return { run, file, tile: rowsInATile(flow.widths, dtype === "float64" ? 8 : 4) };
+    const run = await this.#engine.open(bytes, ["log_prob", ...outputs], about);
+    const tile = rowsInATile(flow.widths, dtype === "float64" ? 8 : 4);
+    return { run, file, tile: name === "gradient" ? Math.min(tile, GRADIENT_ROWS) : tile };
   }
 }
 

@@ -122,6 +122,14 @@ export class Flow<F extends Float = Float32Array> {
   logProb(x: Rows, options?: Given): Promise<F>;
   /** The latent z of x, (n, d), and log p(x), (n,), nats. */
   forward(x: Rows, options?: Given): Promise<{ z: Matrix<F>; logProb: F }>;
+  /**
+   * log p(x), (n,), nats, and its derivatives: by x, (n, d), nats per unit of each column; for a
+   * conditional flow also by the context, (n, c). A bundle of an older rnvp-deploy lacks this graph.
+   */
+  logProbAndGrad(
+    x: Rows,
+    options?: Given,
+  ): Promise<{ logProb: F; gradX: Matrix<F>; gradContext?: Matrix<F> }>;
   /** The x whose latent is z, (n, d), and log p(x), (n,), nats. */
   inverse(z: Rows, options?: Given): Promise<{ x: Matrix<F>; logProb: F }>;
   /**
@@ -205,6 +213,25 @@ export interface Parity {
   readonly passed: boolean;
 }
 
+/**
+ * Rows to compare new rows with, in a few numbers: the share `levels[i]` of them has at most the
+ * log-density `log_prob[i]`.
+ */
+export interface Reference {
+  /** "held-out rows" of the training, or "samples" of the flow. */
+  readonly source: string;
+  readonly rows: number;
+  readonly levels: readonly number[];
+  readonly log_prob: readonly number[];
+  /** Quantiles 0.001, 0.5 and 0.999 and the standard deviation of each column of x. */
+  readonly columns: readonly {
+    readonly low: number;
+    readonly median: number;
+    readonly high: number;
+    readonly deviation: number;
+  }[];
+}
+
 /** `manifest.json`, version 1, with its own names. */
 export interface Manifest {
   readonly format: "rnvp-bundle";
@@ -224,9 +251,14 @@ export interface Manifest {
     readonly parameters: number;
     readonly widths: readonly number[];
   };
-  readonly graphs: Readonly<Record<"density" | "inverse" | "sampler", Graph>>;
+  readonly graphs: Readonly<Record<"density" | "inverse" | "sampler", Graph>> & {
+    /** Missing in bundles of an older rnvp-deploy. */
+    readonly gradient?: Graph;
+  };
   readonly parity: readonly Parity[];
   readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly checkpoint: { readonly sha256: string | null };
+  /** What is normal for the flow; null in older bundles and where nothing is known. */
+  readonly reference: Reference | null;
 }

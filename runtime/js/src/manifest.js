@@ -7,7 +7,7 @@ import { BundleError } from "./errors.js";
 
 export const FORMAT = "rnvp-bundle";
 export const VERSION = 1;
-const GRAPHS = ["density", "inverse", "sampler"];
+const GRAPHS = ["density", "inverse", "sampler"]; // of every bundle; newer ones add "gradient"
 
 // A decoder takes (value, where) and gives the value back, or throws naming `where`.
 const text = a("text", (v) => typeof v === "string");
@@ -39,6 +39,14 @@ const PARITY = record({
   tolerance: number,
   passed: flag,
 });
+const COLUMN = record({ low: number, median: number, high: number, deviation: number });
+const REFERENCE = record({
+  source: text,
+  rows: whole,
+  levels: list(number),
+  log_prob: list(number),
+  columns: list(COLUMN),
+});
 const MANIFEST = record({
   id: text,
   dim: whole,
@@ -55,6 +63,7 @@ const MANIFEST = record({
   files: table(record({ sha256: text, bytes: whole })),
   versions: table(text),
   checkpoint: record({ sha256: a("text or null", (v) => v === null || typeof v === "string") }),
+  reference: optional(REFERENCE),
 });
 
 /**
@@ -102,6 +111,21 @@ function consistent(manifest) {
     /^\d+(\.\d+)*$/.test(manifest.min_onnxruntime),
     "min_onnxruntime should be a version such as 1.18",
   );
+  const { reference } = manifest;
+  if (reference) {
+    const { levels, log_prob, rows } = reference;
+    expect(reference.columns.length === dim, "reference.columns should hold dim columns");
+    expect(rows >= 1, "reference.rows should be at least 1");
+    expect(
+      levels.length >= 2 && levels.length === log_prob.length,
+      "reference.levels and reference.log_prob should be equally long",
+    );
+    expect(
+      levels[0] === 0 && levels.at(-1) === 1 && increases(levels),
+      "reference.levels should increase from 0 to 1",
+    );
+    expect(increases(log_prob), "reference.log_prob should increase");
+  }
   for (const name of GRAPHS) expect(Object.hasOwn(graphs, name), `graphs.${name} is missing`);
   for (const [name, graph] of Object.entries(graphs)) {
     expect(Object.hasOwn(graph.files, "onnx"), `graphs.${name}.files.onnx is missing`);
@@ -118,6 +142,8 @@ function consistent(manifest) {
 function expect(condition, complaint) {
   if (!condition) throw new BundleError(`${complaint}; export the bundle again`);
 }
+
+const increases = (values) => values.every((value, i) => i === 0 || values[i - 1] <= value);
 
 function staysInside(file) {
   const parts = file.split("/");
@@ -147,11 +173,17 @@ function table(item) {
   };
 }
 
+/** `item`, or null; a record may lack the key. */
+function optional(item) {
+  const decoder = (value, where) => (value ?? null) === null ? null : item(value, where);
+  return Object.assign(decoder, { optional: true });
+}
+
 function record(decoders) {
   return (value, where) => {
     if (!isObject(value)) throw mistyped(where, "an object", value);
-    for (const key of Object.keys(decoders)) {
-      if (!Object.hasOwn(value, key)) throw new BundleError(`${inside(where, key)} is missing`);
+    for (const [key, { optional }] of Object.entries(decoders)) {
+      if (!optional && !Object.hasOwn(value, key)) throw new BundleError(`${inside(where, key)} is missing`);
     }
     return Object.fromEntries(
       Object.entries(decoders).map(([key, item]) => [key, item(value[key], inside(where, key))]),

@@ -4,7 +4,7 @@
  */
 import { IN_NODE } from "./environment.js";
 import { EngineError, reasonOf } from "./errors.js";
-import { faultOf } from "./worker-script.js";
+import { faultOf } from "./script-fault.js";
 
 /**
  * @param {{ort?: string | object, threads: number}} settings `ort`: a module; or the URL of the
@@ -81,12 +81,14 @@ function wasmBuild(ort) {
 
 /**
  * onnxruntime-web's folder beside this package, as npm lays packages out. It is computed when it is
- * needed, from a variable: bundlers take `new URL("…", import.meta.url)` for a file to copy.
+ * needed, and as text: bundlers take `new URL("…", import.meta.url)` for a file to copy, also when
+ * its parts are variables.
  */
 function besideThisPackage() {
   const here = import.meta.url;
   if (here && (IN_NODE || !here.startsWith("file:"))) {
-    return new URL("../../onnxruntime-web/dist/", here).href;
+    const [packages] = here.split(/[?#]/)[0].match(/^.*\/(?=([^/]+\/){2}[^/]*$)/) ?? [];
+    if (packages) return `${packages}onnxruntime-web/dist/`;
   }
   throw new EngineError(
     "onnxruntime-web's files cannot be found from inside a bundle: serve its dist folder, and " +

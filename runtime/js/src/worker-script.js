@@ -3,8 +3,12 @@
  *
  * Bundlers that know the expression `new Worker(new URL("./worker.js", import.meta.url))` give the
  * script a file of its own. Others move this module away from its worker, or leave no address.
+ *
+ * The worker must not import this module, directly or not: Next's Turbopack then builds a worker
+ * inside the worker, without end.
  */
-import { EngineError, reasonOf } from "./errors.js";
+import { EngineError } from "./errors.js";
+import { faultOf } from "./script-fault.js";
 
 /**
  * @typedef {{start: () => Worker, url: string | null}} Starter `url` is for the error message;
@@ -18,12 +22,12 @@ import { EngineError, reasonOf } from "./errors.js";
  */
 export function packagedWorker() {
   if (!import.meta.url) return null;
-  // webpack replaces import.meta.url outside `new URL` by the source's path: that is not an address
-  // of the page, so it is not reported.
+  // Only for the error message, and as text: bundlers take a second `new URL` for a file to copy.
+  // They may replace import.meta.url by the path of the source, which is no address of the page.
   const here = `${import.meta.url}`;
   return {
     start: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
-    url: here.startsWith("file:") ? null : new URL("worker.js", here).href,
+    url: here.startsWith("file:") ? null : here.replace(/[^/]*([?#].*)?$/, "worker.js"),
   };
 }
 
@@ -61,18 +65,3 @@ export async function whyNoWorker(url, message, blocked) {
 }
 
 const later = (value) => new Promise((resolve) => setTimeout(resolve, 50, value));
-
-/** What is wrong with the script at `url`: its status, or the MIME type that it is served as. */
-export async function faultOf(url) {
-  let response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    return reasonOf(error);
-  }
-  if (!response.ok) return `the server answers ${response.status}`;
-  const type = response.headers.get("content-type")?.split(";")[0].trim() || "no MIME type";
-  return /^(text|application)\/(x-)?(java|ecma)script$/i.test(type)
-    ? "it, or a script that it imports, fails to start"
-    : `it is served as ${type}, expected text/javascript`;
-}

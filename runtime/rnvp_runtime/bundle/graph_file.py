@@ -17,6 +17,11 @@ def graph_file(manifest: Manifest, graph: str, format: str) -> str:
     Raises:
         BundleError: the bundle has no such file. The text names the formats that it has.
     """
+    if graph not in manifest.graphs:
+        raise BundleError(
+            f"the bundle has no {graph} graph, only {', '.join(manifest.graphs)}: an older "
+            "rnvp-deploy wrote it, export its checkpoint again"
+        )
     files = manifest.graphs[graph].files
     if format not in files:
         raise BundleError(

@@ -3,7 +3,7 @@
 A bundle is a folder. Its manifest lists every other file with size and hash, the inputs and outputs
 of each graph, and the parity measured at export. The exporter builds a `Manifest` and writes
 ``to_json()``; the runtime reads it with `Manifest.read`. Reading requires every key of version 1
-and ignores keys that it does not know, so that a later writer may add some.
+that has no default, and ignores keys that it does not know, so that a later writer may add some.
 
 This module needs no numpy, so that a bundle can be inspected anywhere.
 """
@@ -11,6 +11,7 @@ This module needs no numpy, so that a bundle can be inspected anywhere.
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Self
 
 from rnvp_runtime.bundle import file_names
@@ -29,12 +30,14 @@ __all__ = [
     "FORMAT",
     "VERSION",
     "Checkpoint",
+    "ColumnReference",
     "FileRecord",
     "FlowSummary",
     "Graph",
     "Manifest",
     "Parity",
     "Precision",
+    "Reference",
     "Spread",
     "TensorSpec",
     "signature",
@@ -43,6 +46,7 @@ __all__ = [
 FORMAT = "rnvp-bundle"
 VERSION = 1
 GRAPHS = ("density", "inverse", "sampler")
+"""The graphs of every bundle. Newer bundles have ``gradient`` too."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ class Spread:
 class Parity:
     """The error of one output of one exported graph against eager float64, beside eager's own."""
 
-    graph: str  # "density", "inverse", "sampler"
-    output: str  # "log_prob", "z", "x"
+    graph: str  # "density", "inverse", "sampler", "gradient"
+    output: str  # "log_prob", "z", "x", "grad_x", "grad_context"
     format: str  # "onnx", "torchscript", "pt2"
     unit: str  # "nats", or the data's
     scale: tuple[float, ...]  # unit of each column; one number for log_prob
@@ -131,6 +135,43 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class ColumnReference:
+    """The distribution of one column of x in a few numbers, in the column's unit."""
+
+    low: float  # quantile 0.001
+    median: float
+    high: float  # quantile 0.999
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is normal for the flow: rows to compare new rows with, in a few numbers.
+
+    ``levels[i]`` of the reference rows have at most the log_prob ``log_prob[i]``.
+    """
+
+    source: str  # "held-out rows" of the training, or "samples" of the flow
+    rows: int
+    levels: tuple[float, ...]  # increasing, from 0 to 1
+    log_prob: tuple[float, ...]  # quantiles at the levels, nats
+    columns: tuple[ColumnReference, ...]  # d of them
+
+    def __post_init__(self) -> None:
+        """Raises BundleError: the values contradict each other."""
+        _require(self.rows >= 1, "reference.rows should be at least 1")
+        _require(
+            2 <= len(self.levels) == len(self.log_prob),
+            "reference.levels and reference.log_prob should be equally long",
+        )
+        _require(
+            (self.levels[0], self.levels[-1]) == (0, 1) and _is_increasing(self.levels),
+            "reference.levels should increase from 0 to 1",
+        )
+        _require(_is_increasing(self.log_prob), "reference.log_prob should increase")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All of ``manifest.json``, in the order in which it is written."""
 
@@ -140,18 +181,19 @@ class Manifest:
     columns: tuple[str, ...]  # d names
     context_columns: tuple[str, ...]  # c names
     dtype: str  # of all float tensors: "float32" or "float64"
-    opset: int
-    ir_version: int
+    opset: int  # of the ONNX graphs
+    ir_version: int  # of the ONNX files
     min_onnxruntime: str  # e.g. "1.21"
-    flow: FlowSummary
-    graphs: dict[str, Graph]  # density, inverse, sampler
-    parity: tuple[Parity, ...]
+    flow: FlowSummary  # what the flow consists of
+    graphs: dict[str, Graph]  # density, inverse, sampler, and in newer bundles gradient
+    parity: tuple[Parity, ...]  # one for each output of each graph and format
     files: dict[str, FileRecord]  # POSIX path below the bundle -> record; all but manifest.json
     versions: dict[str, str]  # of what exported it: rnvp-deploy, torch, onnx, onnxruntime
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint  # what was exported
     precision: Precision | None = None  # None: exported before this was measured
-    format: str = FORMAT
-    version: int = VERSION
+    reference: Reference | None = None  # None in older bundles, and where nothing is known
+    format: str = FORMAT  # always FORMAT
+    version: int = VERSION  # of the format
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other.
@@ -169,6 +211,10 @@ class Manifest:
         )
         names = self.columns + self.context_columns
         _require(len(set(names)) == len(names), "columns and context_columns repeat a name")
+        _require(
+            self.reference is None or len(self.reference.columns) == self.dim,
+            "reference.columns should hold dim columns",
+        )
         _require(self.dtype in ("float32", "float64"), "dtype should be float32 or float64")
         _require(
             re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", self.min_onnxruntime, re.ASCII),
@@ -260,7 +306,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The manifest in the JSON ``text``; raises as `read` does."""
+        """The manifest in the JSON ``text``.
+
+        Raises:
+            BundleError: as `read`.
+        """
         try:
             found = parse_json(text)
         except ValueError as error:
@@ -289,7 +339,13 @@ class Manifest:
         return json.dumps(head | record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def parity_of(self, graph: str, output: str, format: str = "onnx") -> Parity | None:
-        """The parity measured for one output of one graph; None if there is none."""
+        """The parity measured for one ``output`` of one ``graph``; None if there is none.
+
+        Args:
+            graph: ``density``, ``inverse`` or ``sampler``.
+            output: ``log_prob``, ``z`` or ``x``.
+            format: ``onnx``, ``torchscript`` or ``pt2``.
+        """
         wanted = (graph, output, format)
         return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)
 
@@ -297,6 +353,10 @@ class Manifest:
 def _require(condition: object, complaint: str) -> None:
     if not condition:
         raise BundleError(f"{complaint}; export the bundle again")
+
+
+def _is_increasing(values: tuple[float, ...]) -> bool:
+    return all(one <= next_one for one, next_one in pairwise(values))
 
 
 def signature(

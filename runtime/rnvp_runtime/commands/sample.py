@@ -16,13 +16,18 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 @click.option("--seed", type=int, help="Any 64-bit number; the same seed gives the same rows.")
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First row of the stream.")
 @click.option("--temperature", type=float, default=1.0, show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: CSV to stdout.")
+@click.option("-o", "--output", help="Default: CSV to stdout.")
 @click.option("--context", metavar="V1,V2,...", help="Context of all rows.")
 @click.option(
     "--context-from",
     metavar="TABLE",
-    type=click.Path(path_type=Path),
     help="Draw one row for each row of TABLE, with its context columns; instead of -n.",
+)
+@click.option(
+    "--missing",
+    metavar="TEXT",
+    multiple=True,
+    help="Text or number that stands for a missing value in TABLE. Repeatable.",
 )
 @click.option("--log-prob", is_flag=True, help="Add the log-density, in nats, as a last column.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
@@ -34,9 +39,10 @@ def sample(
     seed: int | None,
     start: int,
     temperature: float,
-    output: Path | None,
+    output: str | None,
     context: str | None,
-    context_from: Path | None,
+    context_from: str | None,
+    missing: tuple[str, ...],
     log_prob: bool,
     threads: int,
     as_json: bool,
@@ -44,7 +50,8 @@ def sample(
     """Draw rows from the flow in BUNDLE.
 
     Row i of a given seed is always the same row, so that --start can divide a long job or resume
-    it. OUTPUT is .csv, .tsv, .parquet or .npy, and is written atomically.
+    it. OUTPUT is .csv, .tsv, .parquet, .arrow or .npy, and is written atomically.
+    TABLE is any table that rnvp-score reads.
 
     \b
     Example:
@@ -54,18 +61,19 @@ def sample(
         raise click.UsageError("give the number of rows, -n, or --context-from TABLE, not both")
     if context is not None and context_from is not None:
         raise click.UsageError("give --context or --context-from, not both")
+    output = None if output == "-" else output
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
     from rnvp_runtime.flow import load
     from rnvp_runtime.sampling import sample_table
     from rnvp_runtime.stream import fresh_seed
-    from rnvp_runtime.tables import open_table, open_writer
+    from rnvp_runtime.tables import behind, open_table, open_writer
     from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
     seed = fresh_seed() if seed is None else seed
-    table = None if context_from is None else open_table(context_from)
+    table = None if context_from is None else open_table(context_from, missing=missing)
     batches = sample_table(
         flow,
         rows,
@@ -79,10 +87,11 @@ def sample(
     began, done = time.perf_counter(), 0
     with (
         open_writer(output) as writer,
+        behind(writer.write) as write,
         progress_bar(table.rows if table else rows, "Sampling") as advance,
     ):
         for drawn in batches:
-            writer.write(drawn.columns)
+            write(drawn.columns)
             done += len(drawn)
             advance(len(drawn))
     seconds = time.perf_counter() - began
@@ -93,7 +102,7 @@ def sample(
             "seed": seed,
             "start": start,
             "temperature": temperature,
-            "output": str(output),
+            "output": output,
             "seconds": round(seconds, 6),
         }
         click.echo(json.dumps(summary))

@@ -3,17 +3,42 @@
 import json
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
+if TYPE_CHECKING:
+    from rnvp_runtime.bundle.manifest import Reference
+
+_LEVELS = (0.001, 0.01, 0.1, 0.5, 0.9)
+_FEWEST_BELOW = 10
+
+
+class Share(click.ParamType[float]):
+    """A share of rows: ``0.1%`` or ``0.001``."""
+
+    name = "share"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The share as a number between 0 and 1."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r} is no share of rows: write 0.1% or 0.001", param, ctx)
+        return share
+
 
 @click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("table", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: CSV to stdout.")
+@click.argument("table")
+@click.option("-o", "--output", help="Default: CSV to stdout.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--nan",
@@ -22,33 +47,69 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
     show_default=True,
     help="Refuse a table with NaN or empty cells, or give those rows log_prob NaN.",
 )
+@click.option(
+    "--missing",
+    metavar="TEXT",
+    multiple=True,
+    help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
+)
+@click.option(
+    "--quantile", is_flag=True, help="Add quantile, the share of reference rows less likely."
+)
+@click.option(
+    "--threshold",
+    type=Share(),
+    help="Add unlikely, 1 for rows less likely than this share of the reference rows: 0.1%.",
+)
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Add the columns that make a row unlikely; with --threshold, of the flagged rows only.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def score(
     bundle: Path,
-    table: Path,
-    output: Path | None,
+    table: str,
+    output: str | None,
     threads: int,
     nan: Literal["error", "keep"],
+    missing: tuple[str, ...],
+    quantile: bool,
+    threshold: float | None,
+    explained: bool,
     as_json: bool,
 ) -> None:
     """Add log_prob, in nats, to each row of TABLE.
 
-    TABLE is .csv, .tsv, .parquet, .npy or .npz. Columns are found by name, those of the context
-    too; a .npy holds the flow's columns in order, then the context's. OUTPUT keeps every column
-    and gains log_prob; a .npy output holds log_prob alone, of shape (n,). OUTPUT is written
-    atomically and may be TABLE itself.
+    TABLE is .csv, .tsv, .parquet, .arrow, .feather, .npy or .npz, or a .csv.gz, .zst or .zip of
+    one; a folder or a pattern of such files; a pipe, or - for standard input; or a URI such as
+    s3://bucket/key. Columns are found by name, those of the context too; a .npy holds the flow's
+    columns in order, then the context's. OUTPUT keeps every column and gains log_prob; a .npy
+    output holds log_prob alone, of shape (n,). OUTPUT is written atomically and may be TABLE
+    itself.
+
+    The reference rows are the held-out rows of the training, or samples of the flow; the bundle
+    holds quantiles of their log_prob. --explain measures each column by the nats that log_prob
+    rises if that column alone takes its most likely value.
 
     \b
-    Example:
+    Examples:
       rnvp-score model.rnvp data.csv -o scored.csv
+      zcat data.csv.gz | rnvp-score model.rnvp - --missing -999 > scored.csv
+      rnvp-score model.rnvp data.csv -o scored.csv --threshold 0.1% --explain
     """
+    output = None if output == "-" else output
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
+    from rnvp_runtime.anomaly_columns import AnomalyColumns
     from rnvp_runtime.flow import load
+    from rnvp_runtime.running_quantiles import RunningQuantiles
     from rnvp_runtime.scoring import score_table
     from rnvp_runtime.tables import (
+        behind,
         check_writable,
         open_table,
         open_writer,
@@ -58,37 +119,76 @@ def score(
     from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
-    source, advice = open_table(table), "correct them, or pass --nan keep"
+    source, advice = open_table(table, missing=missing), "correct them, or pass --nan keep"
     if output is not None:
         check_writable(output)
-    batches = score_table(flow, source, into=output_format(output), nan=nan, advice=advice)
+    batches = score_table(
+        flow,
+        source,
+        into=output_format(output),
+        nan=nan,
+        advice=advice,
+        anomalies=AnomalyColumns(quantile, threshold, explained),
+    )
+    if note := _note(flow.manifest.reference, threshold):
+        click.echo(note, err=True)
     if nan == "error" and output is None:  # what is printed cannot be taken back
         refuse_gaps(source, flow.columns + flow.context_columns, advice)
-    total, began, done, scored = 0.0, time.perf_counter(), 0, 0
+    total, began, done, scored, unlikely = 0.0, time.perf_counter(), 0, 0, 0
+    quantiles = RunningQuantiles()
     with (
-        open_writer(output, delimiter=getattr(source, "delimiter", ","), vector=True) as writer,
+        open_writer(output, vector=True, like=source) as writer,
+        behind(writer.write) as write,
         progress_bar(source.rows, "Scoring") as advance,
     ):
         for rows in batches:
-            writer.write(rows.columns)
+            write(rows.columns)
             total += rows.finite_sum
             scored += rows.finite
+            unlikely += rows.unlikely
+            quantiles.add(rows.log_prob)
             done += len(rows)
             advance(len(rows))
     seconds = time.perf_counter() - began
     mean = total / scored if scored else None
+    found = quantiles.at(_LEVELS)
     if as_json:
         summary = {
             "bundle": flow.manifest.id,
             "rows": done,
             "nan_rows": done - scored,
             "mean_log_prob": mean,
+            "log_prob_quantiles": found and dict(zip(map(str, _LEVELS), found, strict=True)),
+            "unlikely_rows": None if threshold is None else unlikely,
             "unit": "nats",
-            "output": str(output),
+            "output": output,
             "seconds": round(seconds, 6),
         }
         click.echo(json.dumps(summary, allow_nan=False))
         return
-    result = "no row with numbers" if mean is None else f"mean log_prob {mean:.6g} nats"
     skipped = f" ({done - scored:,} rows without one left out)" if done > scored else ""
-    click.echo(f"{done:,} rows, {result}{skipped}, {done / seconds:,.0f} rows/s", err=True)
+    click.echo(f"{done:,} rows{skipped}, {done / seconds:,.0f} rows/s; {_told(found)}", err=True)
+    if threshold is not None:
+        share = f"{unlikely / done:.3g} of all" if done else "none"
+        click.echo(f"{unlikely:,} rows are unlikely ({share}; threshold {threshold:g})", err=True)
+
+
+def _told(quantiles: list[float] | None) -> str:
+    """The quantiles of log_prob in words."""
+    if quantiles is None:
+        return "no row with numbers"
+    lowest, low, tenth, median, ninetieth = (f"{value:.6g}" for value in quantiles)
+    return (
+        f"log_prob: median {median} nats, 80 % of rows {tenth} … {ninetieth}, 1 % below {low}, "
+        f"0.1 % below {lowest}"
+    )
+
+
+def _note(reference: "Reference | None", threshold: float | None) -> str | None:
+    """A warning where the reference has too few rows for the threshold."""
+    if reference is None or threshold is None or threshold * reference.rows >= _FEWEST_BELOW:
+        return None
+    return (
+        f"note: {threshold:g} of the {reference.rows:,} reference rows ({reference.source}) are "
+        f"{threshold * reference.rows:.2g} rows, so the threshold is uncertain"
+    )

@@ -1,4 +1,4 @@
-"""Tables on disk: CSV, Parquet and numpy's files, read and written in constant memory.
+"""Tables: CSV, Parquet, Arrow and numpy's files, read and written in constant memory.
 
     table = open_table("data.csv")
     for batch in table:
@@ -7,10 +7,14 @@
     with open_writer("scores.parquet") as writer:
         writer.write({"id": ids, "log_prob": log_prob})
 
-Training reads tables through here too (`read_columns`), so that every command reads a table in
-the same way. Errors name the file, the column and the row; row 1 is the first row of data.
+Training reads tables through here too, so that every command reads a table in the same way. Errors
+name the file, the column and the row; row 1 is the first row of data.
+
+A table passes three layers: where its bytes are (`sources`), how they are compressed
+(`compression`), and their format (`formats`).
 """
 
+from rnvp_runtime.tables.cells import advice_on, parse_number, shorten
 from rnvp_runtime.tables.formats import (
     FORMATS,
     check_writable,
@@ -19,25 +23,31 @@ from rnvp_runtime.tables.formats import (
     output_format,
 )
 from rnvp_runtime.tables.gaps import Gaps, describe_gaps, refuse_gaps, rows_with_gaps
+from rnvp_runtime.tables.missing import SPELLINGS, Missing
+from rnvp_runtime.tables.overlap import ahead, behind
 from rnvp_runtime.tables.table import Batch, Column, Table, TableFormat, WriteOptions, Writer
-from rnvp_runtime.tables.whole import Numbers, read_columns
 
 __all__ = [
     "FORMATS",
+    "SPELLINGS",
     "Batch",
     "Column",
     "Gaps",
-    "Numbers",
+    "Missing",
     "Table",
     "TableFormat",
     "WriteOptions",
     "Writer",
+    "advice_on",
+    "ahead",
+    "behind",
     "check_writable",
     "describe_gaps",
     "open_table",
     "open_writer",
     "output_format",
-    "read_columns",
+    "parse_number",
     "refuse_gaps",
     "rows_with_gaps",
+    "shorten",
 ]

@@ -1,10 +1,13 @@
 """The table formats, by suffix: how each is read and written.
 
-To add a format, write a module with a `TableFormat` and add one line to `FORMATS`.
+To add a format, write a module with a `TableFormat` and add one line to `FORMATS`. Where the bytes
+are (`sources`) and how they are compressed (`compression`) are layers in front of the formats:
+each format gets a `Source`, and can seek in it if it says so.
 """
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -12,10 +15,16 @@ from pathlib import Path
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
 from rnvp_runtime.publishing import publish_file
-from rnvp_runtime.tables.csv_table import CSV, TSV
+from rnvp_runtime.tables.arrow_table import ARROW
+from rnvp_runtime.tables.compression import CODECS, compressing, kept_on_disk, uncompressed
+from rnvp_runtime.tables.csv_writer import CSV, TSV
+from rnvp_runtime.tables.excel import EXCEL, EXCEL_SUFFIXES, excel_error
+from rnvp_runtime.tables.missing import Missing
 from rnvp_runtime.tables.numpy_table import NPY, NPZ
 from rnvp_runtime.tables.parquet_table import PARQUET
-from rnvp_runtime.tables.table import Table, TableFormat, WriteOptions, Writer
+from rnvp_runtime.tables.parts import PartsTable
+from rnvp_runtime.tables.sources import Source, find_sources
+from rnvp_runtime.tables.table import ReadOptions, Table, TableFormat, WriteOptions, Writer
 
 __all__ = ["FORMATS", "check_writable", "open_table", "open_writer", "output_format"]
 
@@ -25,77 +34,148 @@ FORMATS: dict[str, TableFormat] = {
     ".parquet": PARQUET,
     ".npy": NPY,
     ".npz": NPZ,
+    ".arrow": ARROW,
+    ".feather": ARROW,
+    ".ipc": ARROW,
 }
 """Suffix, in lower case -> format."""
 
+Location = str | PathLike[str]
 
-def open_table(path: str | PathLike[str], *, batch_rows: int = 65536) -> Table:
-    """Open the table at ``path``. Its header is read and checked, its rows are not.
+
+def open_table(
+    location: Location, *, batch_rows: int = 65536, missing: Iterable[str] = ()
+) -> Table:
+    """Open the table at ``location``. Its header is read and checked, its rows are not.
 
     Args:
-        path: a file with one of the suffixes in `FORMATS`.
+        location: a file with one of the suffixes in `FORMATS`, compressed or not (``.gz``,
+            ``.bz2``, ``.xz``, ``.zst``, ``.zip``); a folder or a pattern of such files, which are
+            one table; a pipe, or ``-`` for standard input; or a URI, such as ``s3://bucket/key``.
+            What has no suffix is known by its first bytes, and else read as CSV.
         batch_rows: the most rows of a batch.
+        missing: spellings of a missing value, beside those of `rnvp_runtime.tables.SPELLINGS`.
 
     Raises:
-        TableError: there is no such file, it has another suffix, cannot be read, or has no rows.
+        TableError: nothing is there, it has another suffix, cannot be read, or has no rows.
         MissingExtraError: the format needs a package that is not installed.
     """
-    path, suffixes = Path(path), ", ".join(FORMATS)
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise TableError(f"{path} {found}: give a table, {suffixes}")
-    found_format = FORMATS.get(path.suffix.lower())
-    if found_format is None:
-        raise TableError(f"{path} is not one of {suffixes}")
-    return found_format.read(path, batch_rows)
+    options = ReadOptions(batch_rows, Missing(missing))
+    name = os.fspath(location)
+    sources, are_parts = find_sources(name)
+    if not are_parts:
+        return _open(sources[0], options)
+    return PartsTable(name, [_open(source, options) for source in sources])
 
 
-def output_format(path: str | PathLike[str] | None) -> TableFormat:
-    """The format that `open_writer` writes to ``path``; CSV for None, standard output.
+def _open(source: Source, options: ReadOptions) -> Table:
+    source = uncompressed(source, lambda name: _suffix(name) in FORMATS)
+    suffix = _suffix(source.file_name)
+    if suffix in EXCEL_SUFFIXES:
+        raise excel_error(source.name)
+    known = FORMATS.get(suffix)
+    if suffix and known is None:
+        raise TableError(f"{source.name} is not one of {', '.join(FORMATS)}")
+    if known is None or not known.magic:
+        held = _by_content(source)
+        if known is not None and held is not None:
+            raise TableError(f"{source.name} is called {suffix}, but holds {held}: rename it")
+        known = known or FORMATS[held or ".csv"]
+    return known.read(kept_on_disk(source) if known.seeks else source, options)
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _by_content(source: Source) -> str | None:
+    """The suffix of the format that the first bytes belong to; None for text."""
+    with source.open() as file:
+        head = file.read(8)
+    if head.startswith(EXCEL):
+        raise excel_error(source.name)
+    return next(
+        (s for s, known in FORMATS.items() if known.magic and head.startswith(known.magic)), None
+    )
+
+
+def output_format(location: Location | None) -> TableFormat:
+    """The format that `open_writer` writes to ``location``; CSV for None, standard output.
 
     Raises:
         TableError: the suffix is none that can be written.
     """
-    if path is None:
+    if _is_stdout(location):
         return CSV
-    found = FORMATS.get(Path(path).suffix.lower())
-    if found is None or found.write is None:
+    assert location is not None
+    name = os.fspath(location)
+    if "://" in name:
+        raise TableError(f"cannot write {name}: write a file and copy it there")
+    codec, suffix = _layers(name)
+    found = FORMATS.get(suffix)
+    if found is None or found.write is None or (codec and found.seeks):
         suffixes = ", ".join(suffix for suffix, known in FORMATS.items() if known.write)
-        raise TableError(f"cannot write {path}: name it one of {suffixes}")
+        raise TableError(f"cannot write {name}: name it one of {suffixes}, or .csv.gz")
     return found
 
 
-def check_writable(path: str | PathLike[str]) -> None:
+def _is_stdout(location: Location | None) -> bool:
+    return location is None or os.fspath(location) == "-"
+
+
+def _layers(name: str) -> tuple[str, str]:
+    """The suffixes of compression, or nothing, and of the format."""
+    suffix = _suffix(name)
+    return (suffix, _suffix(Path(name).stem)) if suffix in CODECS else ("", suffix)
+
+
+def check_writable(location: Location) -> None:
     """Refuse a path that `open_writer` would refuse, before the work that would be lost.
 
     Raises:
         TableError: the suffix is none that can be written.
         MissingExtraError: the format needs a package that is not installed.
     """
-    if package := output_format(path).package:
+    if package := output_format(location).package:
         import_extra(package)
+    if _layers(os.fspath(location))[0] == ".zst":
+        import_extra("pyarrow")
 
 
 @contextmanager
 def open_writer(
-    path: str | PathLike[str] | None, *, delimiter: str = ",", vector: bool = False
+    location: Location | None,
+    *,
+    delimiter: str = ",",
+    vector: bool = False,
+    like: Table | None = None,
 ) -> Iterator[Writer]:
-    """A writer for ``path``, by its suffix. The file takes its place when the block ends.
+    """A writer for ``location``, by its suffix. The file takes its place when the block ends.
 
     Args:
-        path: where to write; None is CSV on standard output.
+        location: where to write; None or ``-`` is CSV on standard output.
         delimiter: between the cells of a CSV file. A ``.tsv`` has tabs.
         vector: a ``.npy`` of one column has shape (n,) and not (n, 1).
+        like: the table that is copied. A CSV file gets its delimiter, a Parquet or Arrow file the
+            metadata of its schema, such as pandas' index.
 
     Raises:
-        TableError, MissingExtraError: as `check_writable` does, or `path` cannot be written.
+        TableError, MissingExtraError: as `check_writable` does, or the file cannot be written.
     """
-    options, write = WriteOptions(delimiter, vector), output_format(path).write
+    delimiter = getattr(like, "delimiter", delimiter)
+    options = WriteOptions(delimiter, vector, getattr(like, "schema", None))
+    write = output_format(location).write
     assert write is not None
-    if path is None:
+    if _is_stdout(location):
         with write(sys.stdout.buffer, options) as writer:
             yield writer
+            sys.stdout.buffer.flush()
         return
-    check_writable(path)
-    with publish_file(path, error=TableError) as file, write(file, options) as writer:
+    assert location is not None
+    check_writable(location)
+    with (
+        publish_file(location, error=TableError) as file,
+        compressing(file, _layers(os.fspath(location))[0]) as stream,
+        write(stream, options) as writer,
+    ):
         yield writer

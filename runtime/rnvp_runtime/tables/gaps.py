@@ -1,7 +1,6 @@
 """Gaps: rows of a table that hold NaN or infinity where a number is needed."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ class Gaps:
         self._first += rows[: _SHOWN - len(self._first)]
         self._count += len(rows)
 
-    def raise_if_any(self, path: Path, advice: str) -> None:
+    def raise_if_any(self, path: str, advice: str) -> None:
         """Raise TableError if rows with gaps were found; ``advice`` says what to do."""
         if self._count:
             raise TableError(f"{path}: {describe_gaps(self._first, self._count)}: {advice}")

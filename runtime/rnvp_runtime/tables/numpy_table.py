@@ -1,11 +1,12 @@
 """``.npy``, one matrix, mapped into memory; and ``.npz``, a matrix or one array a column."""
 
+import math
 import mmap
+import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,37 +14,83 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.tables.table import Column, TableFormat, WriteOptions, common_float
+from rnvp_runtime.tables.cells import refuse_text
+from rnvp_runtime.tables.compression import Limited
+from rnvp_runtime.tables.damage import refusing_damage
+from rnvp_runtime.tables.excel import EXCEL, excel_error
+from rnvp_runtime.tables.missing import Missing
+from rnvp_runtime.tables.sources import Source
+from rnvp_runtime.tables.table import (
+    Column,
+    ReadOptions,
+    TableFormat,
+    WriteOptions,
+    common_float,
+    rows_a_batch,
+)
 
 __all__ = ["NPY", "NPZ", "ArraysTable", "MatrixTable", "open_npy", "open_npz"]
 
 
-def open_npy(path: Path, batch_rows: int) -> "MatrixTable":
+_KEPT_BATCHES = 8  # batches that threads may still be reading
+
+LIMIT_HEADER = 10_000
+"""The most bytes of the header of an array, numpy's own limit."""
+
+
+def open_npy(source: Source, options: ReadOptions) -> "MatrixTable":
     """The matrix in a ``.npy`` file, read from disk as it is used."""
-    try:
-        matrix = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, SyntaxError) as error:  # the header is damaged
-        raise _unreadable(path, error) from None
-    return MatrixTable(path, matrix, batch_rows)
+    with refusing_damage(source.name, ".npy"):
+        if source.path is not None:
+            matrix = np.lib.format.open_memmap(source.path, mode="r")
+        else:
+            with source.open() as stream:
+                matrix = _mapped(stream, source.name)
+    return MatrixTable(source.name, matrix, options)
 
 
-def open_npz(path: Path, batch_rows: int) -> "MatrixTable | ArraysTable":
+def open_npz(source: Source, options: ReadOptions) -> "MatrixTable | ArraysTable":
     """The matrix named ``x``, or the only array, or else one 1-d array for each column."""
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise _unreadable(path, error) from None
+    arrays = {}
+    with refusing_damage(source.name, ".npz"), source.open() as file:
+        if file.read(8).startswith(EXCEL):
+            raise excel_error(source.name)
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if any(i.filename == "[Content_Types].xml" for i in members):
+                raise excel_error(source.name)
+            for info in members:
+                if info.flag_bits & 1:
+                    raise TableError(f"{source.name} is encrypted: write it without a password")
+                with archive.open(info) as member:
+                    stream = Limited(member, partial(getattr, info, "compress_size"), source.name)
+                    arrays[info.filename.removesuffix(".npy")] = _mapped(stream, source.name)
     only = next(iter(arrays)) if len(arrays) == 1 else "x"
     if only in arrays and arrays[only].ndim == 2:
-        return MatrixTable(path, arrays[only], batch_rows)
-    return ArraysTable(path, arrays, batch_rows)
+        return MatrixTable(source.name, arrays[only], options)
+    return ArraysTable(source.name, arrays, options)
 
 
-def _unreadable(path: Path, error: Exception) -> TableError:
-    reason = " ".join(str(error).split())
-    return TableError(f"{path} cannot be read as {path.suffix}: {reason}")
+def _mapped(stream: Any, name: str) -> NDArray[Any]:
+    """The array in a stream, copied into a temporary file and mapped from there."""
+    version = np.lib.format.read_magic(stream)
+    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+        version, np.lib.format.read_array_header_2_0
+    )
+    shape, by_columns, dtype = read(stream, max_header_size=LIMIT_HEADER)
+    if dtype.hasobject:
+        raise TableError(f"{name} holds Python objects, expected numbers")
+    size = math.prod(shape) * dtype.itemsize
+    done = 0
+    with tempfile.TemporaryFile() as file:  # the mapping keeps it until it is not used any more
+        while done < size and (chunk := stream.read(min(1 << 20, size - done))):
+            done += file.write(chunk)
+        if done < size:
+            raise TableError(f"{name} ends after {done} of {size} bytes of an array: it is damaged")
+        if not size:
+            return np.empty(shape, dtype)
+        file.flush()
+        return np.memmap(file, dtype, "r", shape=shape, order="F" if by_columns else "C")
 
 
 class MatrixTable:
@@ -51,7 +98,7 @@ class MatrixTable:
 
     columns: tuple[str, ...] | None = None
 
-    def __init__(self, path: Path, matrix: NDArray[Any], batch_rows: int) -> None:
+    def __init__(self, path: str, matrix: NDArray[Any], options: ReadOptions) -> None:
         if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
             raise TableError(
                 f"{path} holds {matrix.dtype} of shape {matrix.shape}, expected numbers of shape "
@@ -59,31 +106,35 @@ class MatrixTable:
             )
         if not len(matrix):
             raise TableError(f"{path} has no rows")
-        self.path, self._matrix, self._batch_rows = path, matrix, batch_rows
+        self.path, self._matrix, self._missing = path, matrix, options.missing
         self.rows: int | None = len(matrix)
         self.width: int = matrix.shape[1]
+        self._batch_rows = rows_a_batch(options.batch_rows, self.width)
 
     def __iter__(self) -> Iterator["MatrixBatch"]:
         for low in range(0, len(self._matrix), self._batch_rows):
-            yield MatrixBatch(self.path, low + 1, self._matrix[low : low + self._batch_rows])
-            _release_pages(self._matrix)
+            part = self._matrix[low : low + self._batch_rows]
+            yield MatrixBatch(self.path, low + 1, part, self._missing)
+            _release_pages(self._matrix, low - _KEPT_BATCHES * self._batch_rows)
 
 
-def _release_pages(matrix: NDArray[Any]) -> None:
-    """Release the memory of the pages read so far, where the system can.
+def _release_pages(matrix: NDArray[Any], rows: int) -> None:
+    """Release the memory of the pages of the first ``rows`` rows, where the system can.
 
     Otherwise the process grows by the size of the file. A page that is used again is read again.
     """
     mapping = matrix.base
-    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapping.madvise(mmap.MADV_DONTNEED)
+    if rows > 0 and isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        by_columns = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
+        end = len(mapping) if by_columns else rows * matrix.strides[0]
+        mapping.madvise(mmap.MADV_DONTNEED, 0, end - end % mmap.PAGESIZE)
 
 
 class MatrixBatch:
     """Consecutive rows of a matrix; see `rnvp_runtime.tables.Batch`."""
 
-    def __init__(self, path: Path, first_row: int, matrix: NDArray[Any]) -> None:
-        self._path, self.first_row, self._matrix = path, first_row, matrix
+    def __init__(self, path: str, first_row: int, matrix: NDArray[Any], missing: Missing) -> None:
+        self._path, self.first_row, self._matrix, self._missing = path, first_row, matrix, missing
 
     def __len__(self) -> int:
         return len(self._matrix)
@@ -94,7 +145,9 @@ class MatrixBatch:
                 f"{self._path} has {self._matrix.shape[1]} columns, expected {len(names)}: "
                 f"{', '.join(names)}"
             )
-        return np.asarray(self._matrix, dtype=common_float([self._matrix.dtype]))
+        return self._missing.blank(
+            np.asarray(self._matrix, dtype=common_float([self._matrix.dtype]))
+        )
 
     def columns(self) -> dict[str, Any]:
         return {}
@@ -103,7 +156,7 @@ class MatrixBatch:
 class ArraysTable:
     """A table of one 1-d array a column; see `rnvp_runtime.tables.Table`."""
 
-    def __init__(self, path: Path, arrays: dict[str, NDArray[Any]], batch_rows: int) -> None:
+    def __init__(self, path: str, arrays: dict[str, NDArray[Any]], options: ReadOptions) -> None:
         shapes = {array.shape for array in arrays.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -111,9 +164,10 @@ class ArraysTable:
                 f"{path} holds {found or 'nothing'}; expected one matrix named x, or 1-d arrays of "
                 "one length, one for each column"
             )
-        self.path, self._arrays, self._batch_rows = path, arrays, batch_rows
+        self.path, self._arrays, self._missing = path, arrays, options.missing
         self.columns: tuple[str, ...] | None = tuple(arrays)
         self.width = len(arrays)
+        self._batch_rows = rows_a_batch(options.batch_rows, self.width)
         self.rows: int | None = next(iter(shapes))[0]
         if not self.rows:
             raise TableError(f"{path} has no rows")
@@ -121,14 +175,19 @@ class ArraysTable:
     def __iter__(self) -> Iterator["ArraysBatch"]:
         for low in range(0, self.rows or 0, self._batch_rows):
             part = slice(low, low + self._batch_rows)
-            yield ArraysBatch(self.path, low + 1, {n: a[part] for n, a in self._arrays.items()})
+            arrays = {name: array[part] for name, array in self._arrays.items()}
+            yield ArraysBatch(self.path, low + 1, arrays, self._missing)
+            for array in self._arrays.values():
+                _release_pages(array, low - _KEPT_BATCHES * self._batch_rows)
 
 
 class ArraysBatch:
     """Consecutive rows of equally long arrays; see `rnvp_runtime.tables.Batch`."""
 
-    def __init__(self, path: Path, first_row: int, arrays: dict[str, NDArray[Any]]) -> None:
-        self._path, self.first_row, self._arrays = path, first_row, arrays
+    def __init__(
+        self, path: str, first_row: int, arrays: dict[str, NDArray[Any]], missing: Missing
+    ) -> None:
+        self._path, self.first_row, self._arrays, self._missing = path, first_row, arrays, missing
 
     def __len__(self) -> int:
         return len(next(iter(self._arrays.values())))
@@ -136,17 +195,19 @@ class ArraysBatch:
     def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
         if missing := explain_missing(names, list(self._arrays)):
             raise TableError(f"{self._path} has {missing}")
-        dtype = common_float([self._arrays[name].dtype for name in names])
-        out = np.empty((len(self), len(names)), dtype)
-        for i, name in enumerate(names):
-            array = self._arrays[name]
-            if array.dtype.kind not in "fiub":
-                raise TableError(
-                    f"{self._path}: column {name!r}, row {self.first_row}: "
-                    f"{str(array[0])[:40]!r} is {array.dtype}, not a number"
-                )
+        found = [self._numbers(name) for name in names]
+        out = np.empty((len(self), len(names)), common_float([array.dtype for array in found]))
+        for i, array in enumerate(found):
             out[:, i] = array
-        return out
+        return self._missing.blank(out)
+
+    def _numbers(self, name: str) -> NDArray[Any]:
+        array, where = self._arrays[name], f"{self._path}: column {name!r}"
+        if array.dtype.kind in "fiub":
+            return array
+        cells = [str(cell) for cell in array]
+        refuse_text(cells, self._missing, where, self.first_row, str(array.dtype))
+        return np.full(len(array), np.nan)
 
     def columns(self) -> dict[str, Any]:
         return dict(self._arrays)
@@ -189,5 +250,9 @@ def _writing(file: BinaryIO, options: WriteOptions) -> Iterator[NpyWriter]:
     writer.finish()
 
 
-NPY = TableFormat(open_npy, _writing, has_types=True, has_names=False)
-NPZ = TableFormat(open_npz, None, has_types=True, has_names=True)
+NPY = TableFormat(
+    open_npy, _writing, has_types=True, has_names=False, seeks=True, magic=(b"\x93NUMPY",)
+)
+NPZ = TableFormat(
+    open_npz, None, has_types=True, has_names=True, seeks=True, magic=(b"PK\x03\x04",)
+)

@@ -1,108 +1,79 @@
 """Parquet, through pyarrow (extra ``tables``)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rnvp_runtime.column_names import explain_missing, repeated_names
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
-from rnvp_runtime.tables.table import Column, TableFormat, WriteOptions, common_float
+from rnvp_runtime.tables.arrow_batch import ArrowBatch, check_schema, in_batches
+from rnvp_runtime.tables.arrow_schema import table_of
+from rnvp_runtime.tables.damage import refusing_damage
+from rnvp_runtime.tables.sources import Source
+from rnvp_runtime.tables.table import (
+    Column,
+    ReadOptions,
+    TableFormat,
+    WriteOptions,
+    rows_a_batch,
+)
 
 __all__ = ["PARQUET", "ParquetTable"]
+
+_READ_BYTES = 1 << 20  # of a column at a time: a row group may be larger than the memory
 
 
 class ParquetTable:
     """A Parquet file; see `rnvp_runtime.tables.Table`.
 
+    Attributes:
+        schema: pyarrow's.
+
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, path: Path, batch_rows: int) -> None:
-        self.path, self._batch_rows = path, batch_rows
+    def __init__(self, source: Source, options: ReadOptions) -> None:
+        self.path, self._source, self._options = source.name, source, options
         with self._reading() as file:
-            self.columns: tuple[str, ...] = tuple(file.schema_arrow.names)
+            self.schema = file.schema_arrow
+            self.columns: tuple[str, ...] = tuple(self.schema.names)
             self.width = len(self.columns)
             self.rows: int | None = file.metadata.num_rows
-        if again := repeated_names(self.columns):
-            raise TableError(f"{path} has more than one column {again[0]!r}: rename one")
+        check_schema(self.path, self.columns)
         if not self.rows:
-            raise TableError(f"{path} has column names but no rows")
+            raise TableError(f"{self.path} has column names but no rows")
 
-    def __iter__(self) -> Iterator["ParquetBatch"]:
-        first_row = 1
+    def __iter__(self) -> Iterator[ArrowBatch]:
+        most, done = rows_a_batch(self._options.batch_rows, self.width), 0
         with self._reading() as file:
-            for batch in file.iter_batches(batch_size=self._batch_rows):
-                if batch.num_rows:
-                    yield ParquetBatch(self.path, first_row, batch)
-                    first_row += batch.num_rows
+            read = file.iter_batches(batch_size=most, use_threads=False)
+            for batch in in_batches(self.path, read, most, self._options.missing):
+                done += len(batch)
+                yield batch
+            if done != self.rows:
+                raise TableError(
+                    f"{self.path} holds {done} rows, its footer says {self.rows}: it is damaged"
+                )
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        arrow = import_extra("pyarrow")
         parquet = import_extra("pyarrow.parquet")
-        try:
-            with parquet.ParquetFile(self.path) as file:
+        with refusing_damage(self.path, "Parquet"):
+            of = str(self._source.path) if self._source.path else self._source.open()
+            with parquet.ParquetFile(of, buffer_size=_READ_BYTES, pre_buffer=False) as file:
                 yield file
-        except arrow.ArrowException as error:
-            reason = " ".join(str(error).split())
-            raise TableError(f"{self.path} cannot be read as Parquet: {reason}") from None
-
-
-class ParquetBatch:
-    """Consecutive rows of a Parquet file; see `rnvp_runtime.tables.Batch`."""
-
-    def __init__(self, path: Path, first_row: int, batch: Any) -> None:
-        self._path, self.first_row, self._batch = path, first_row, batch
-
-    def __len__(self) -> int:
-        return int(self._batch.num_rows)
-
-    def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
-        if missing := explain_missing(names, self._batch.schema.names):
-            raise TableError(f"{self._path} has {missing}")
-        columns = [self._numbers(name) for name in names]
-        out = np.empty((len(self), len(names)), common_float([c.dtype for c in columns]))
-        for i, column in enumerate(columns):
-            out[:, i] = column
-        return out
-
-    def columns(self) -> dict[str, Any]:
-        return dict(zip(self._batch.schema.names, self._batch.columns, strict=True))
-
-    def _numbers(self, name: str) -> NDArray[np.floating]:
-        arrow = import_extra("pyarrow")
-        column = self._batch.column(name)
-        kind, types = column.type, arrow.types
-        if not any(
-            is_kind(kind)
-            for is_kind in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
-        ):
-            row = next((i for i, value in enumerate(column) if value.is_valid), 0)
-            raise TableError(
-                f"{self._path}: column {name!r}, row {self.first_row + row}: "
-                f"{str(column[row])[:40]!r} is {kind}, not a number"
-            )
-        single = types.is_float32(kind) or types.is_float16(kind)
-        target = arrow.float32() if single else arrow.float64()
-        numbers = column.cast(target, safe=False)
-        return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 
 class ParquetWriter:
     """Parquet, one row group a batch. Columns of pyarrow keep their type."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._arrow = file, import_extra("pyarrow")
+    def __init__(self, file: BinaryIO, schema: Any) -> None:
+        self._file, self._schema = file, schema
         self._out: Any = None
 
     def write(self, columns: Mapping[str, Column]) -> None:
-        table = self._arrow.table(dict(columns))
+        table = table_of(columns, self._schema)
         if self._out is None:
             self._out = import_extra("pyarrow.parquet").ParquetWriter(self._file, table.schema)
         self._out.write_table(table)
@@ -115,11 +86,19 @@ class ParquetWriter:
 
 @contextmanager
 def _writing(file: BinaryIO, options: WriteOptions) -> Iterator[ParquetWriter]:
-    writer = ParquetWriter(file)
+    writer = ParquetWriter(file, options.schema)
     try:
         yield writer
     finally:  # else pyarrow would close it later, when the file is closed already
         writer.finish()
 
 
-PARQUET = TableFormat(ParquetTable, _writing, has_types=True, has_names=True, package="pyarrow")
+PARQUET = TableFormat(
+    ParquetTable,
+    _writing,
+    has_types=True,
+    has_names=True,
+    package="pyarrow",
+    seeks=True,
+    magic=(b"PAR1",),
+)

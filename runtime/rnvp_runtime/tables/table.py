@@ -2,21 +2,25 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rnvp_runtime.tables.missing import Missing
+from rnvp_runtime.tables.sources import Source
+
 __all__ = [
     "Batch",
     "Column",
+    "ReadOptions",
     "Table",
     "TableFormat",
     "WriteOptions",
     "Writer",
     "common_float",
+    "rows_a_batch",
 ]
 
 Column = Any
@@ -34,7 +38,7 @@ class Batch(Protocol):
         """The number of rows."""
 
     def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
-        """The columns ``names`` as numbers, NaN where a cell is empty.
+        """The columns ``names`` as numbers, NaN where a value is missing.
 
         A table without column names gives all its columns, which must be as many as ``names``.
 
@@ -54,8 +58,8 @@ class Table(Protocol):
     """A table on disk. Each iteration reads it from the start, a batch at a time."""
 
     @property
-    def path(self) -> Path:
-        """Where it is."""
+    def path(self) -> str:
+        """Where it is: what it was opened as, for errors."""
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -90,17 +94,28 @@ class WriteOptions:
 
     delimiter: str = ","  # between the cells of a CSV file
     vector: bool = False  # a ``.npy`` of one column has shape (n,) and not (n, 1)
+    schema: Any = None  # pyarrow's, of the table that is copied: its metadata is kept
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a table is read."""
+
+    batch_rows: int = 65536  # the most rows of a batch
+    missing: Missing = field(default_factory=Missing)
 
 
 @dataclass(frozen=True)
 class TableFormat:
     """A format of tables: one entry of `rnvp_runtime.tables.FORMATS`."""
 
-    read: Callable[[Path, int], Table]  # (path, most rows a batch) -> the table
+    read: Callable[[Source, ReadOptions], Table]
     write: Callable[[BinaryIO, WriteOptions], AbstractContextManager[Writer]] | None
     has_types: bool  # the file says which columns are numbers and which are text
     has_names: bool  # columns have names
     package: str | None = None  # a package of an extra, without which it cannot be written
+    seeks: bool = False  # its file is read, and written, in any order
+    magic: tuple[bytes, ...] = ()  # what a file begins with
 
 
 def common_float(dtypes: Sequence[DTypeLike]) -> np.dtype[Any]:
@@ -108,3 +123,8 @@ def common_float(dtypes: Sequence[DTypeLike]) -> np.dtype[Any]:
     kinds = {np.dtype(dtype) for dtype in dtypes}
     single = all(kind.kind == "f" and kind.itemsize <= 4 for kind in kinds)
     return np.dtype(np.float32 if single and kinds else np.float64)
+
+
+def rows_a_batch(asked: int, width: int) -> int:
+    """At most ``asked`` rows of ``width`` numbers, and at most some 16 MiB of them."""
+    return min(asked, max(1024, (16 << 20) // (8 * max(width, 1))))

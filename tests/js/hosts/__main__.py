@@ -32,10 +32,11 @@ CACHE = Path(__file__).parents[3] / ".cache" / "js-hosts"
 
 HEAD = """# JavaScript hosts
 
-`python -m tests.js.hosts --write docs/hosts-javascript.md` builds a small project with each bundler,
-runs it, and compares its samples and log-densities with Python's. In a page the flow must run in a
-worker, unless the table says otherwise. Every project sets `{{ort: "/onnxruntime/"}}` in a page; the
-column "also needs" lists what else it sets, and `docs/javascript.md` has the recipes.
+`python -m tests.js.hosts --write docs/hosts-javascript.md` builds a small project with each
+bundler, runs it, and compares its samples and log-densities with Python's. In a page the flow must
+run in a worker, unless the table says otherwise. In a page every project sets
+`{{ort: "/onnxruntime/"}}`; the column "also needs" lists what else it sets. The recipes are in
+[javascript.md](javascript.md#bundlers).
 
 Last run: {date}, Node {node}, {chromium}, {system}.
 

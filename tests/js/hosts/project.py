@@ -147,18 +147,25 @@ def _install_package(modules: Path) -> None:
 
 
 def _run(command: str, folder: Path, environment: dict[str, str] | None = None) -> str:
-    told = subprocess.run(
+    process = subprocess.Popen(
         command,
         shell=True,
         cwd=folder,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        start_new_session=True,  # so that what it has started can be ended with it
     )
-    if told.returncode:
-        raise Failed(f"{command}: {(told.stdout + told.stderr).strip()[-2000:]}")
-    return told.stdout
+    try:
+        told, complaints = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise Failed(f"{command}: not done after {PATIENCE:.0f} s") from error
+    if process.returncode:
+        raise Failed(f"{command}: {(told + complaints).strip()[-2000:]}")
+    return told
 
 
 @contextmanager

@@ -80,13 +80,15 @@ class Host:
 def _vite(version: str, tried: bool = False) -> list[Host]:
     packages = (f"vite@{version}",)
     files = {"index.html": HTML.format("/app.js"), "app.js": page()}
+    plain = "export default {};"
     excluded = 'export default { optimizeDeps: { exclude: ["rnvp-runtime"] } };'
     major = version.partition(".")[0]
+    loses_workers = int(major) < 8
     return [
         Host(
             f"Vite {major}, build",
             packages,
-            files | {"vite.config.js": "export default {};"},
+            files | {"vite.config.js": plain},
             ("npx vite build",),
             served="dist",
             tried=tried,
@@ -94,9 +96,9 @@ def _vite(version: str, tried: bool = False) -> list[Host]:
         Host(
             f"Vite {major}, dev server",
             packages,
-            files | {"vite.config.js": excluded},
+            files | {"vite.config.js": excluded if loses_workers else plain},
             server="npx vite --host 127.0.0.1 --port {port} --strictPort",
-            needs="`optimizeDeps.exclude`",
+            needs="`optimizeDeps.exclude`" if loses_workers else "",
             tried=tried,
         ),
     ]
@@ -134,30 +136,24 @@ def _webpack(version: str, tried: bool = False) -> list[Host]:
     ]
 
 
-NEXT_PAGE = (
-    """
+NEXT_PAGE = """
 "use client";
 import { useEffect } from "react";
 import { load } from "rnvp-runtime";
 async function main() {
-  const flow = await load("/model.rnvp", { ort: "/onnxruntime/" });%s}
+  const flow = await load("/model.rnvp", { ort: "/onnxruntime/" });LOAD}
 export default function Page() {
   useEffect(() => { window.answer = main().catch((error) => ({ error: `${error}` })); }, []);
   return null;
 }
-"""
-    % LOAD
-)
-NEXT_ROUTE = (
-    """
+""".replace("LOAD", LOAD)
+NEXT_ROUTE = """
 import { load } from "rnvp-runtime";
 export const dynamic = "force-dynamic";
 async function main() {
-  const flow = await load(process.env.RNVP_BUNDLE);%s}
+  const flow = await load(process.env.RNVP_BUNDLE);LOAD}
 export const GET = async () => Response.json(await main());
-"""
-    % LOAD
-)
+""".replace("LOAD", LOAD)
 NEXT_LAYOUT = """
 export default function Layout({ children }) {
   return <html lang="en"><body>{children}</body></html>;

@@ -45,7 +45,60 @@ def fail():
 
 def make_linear():
     return nn.Linear(2, 2)
+
+def forget():
+    make_flow()
+
+def leave():
+    raise SystemExit(2)
+
+def talk():
+    print("epoch 1")
+    return make_flow()
+
+INSTANCE = make_flow()
+
+def in_a_list():
+    flow = make_flow()
+    return flow, torch.optim.Adam(flow.parameters())
+
+def compiled():
+    return torch.compile(make_flow())
+
+class Holder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.flow = make_flow()
+
+class Scorer(Holder):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return sum(self.flow(x)[1:])
+
+def held():
+    return Holder()
+
+def with_head():
+    return Scorer()
 """
+
+TRAINER = """
+from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
+
+class FlowModel:
+    __module__ = "nessai.flowmodel"
+
+    def __init__(self):
+        self.model = real_nvp()()
+
+def make_flow():
+    return FlowModel()
+"""
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
@@ -105,30 +158,44 @@ def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["mymodule.py"], "'mymodule.py' is no factory; write mymodule.py:make_flow"),
+        (["mymodule"], "'mymodule' is not a factory; write mymodule.py:make_flow"),
+        (["mymodule.py"], "'mymodule.py' names no function; write mymodule.py:make_flow (its func"),
         (["nowhere.py:make_flow"], "there is no file nowhere.py"),
         (["no_such_module:make_flow"], "no_such_module could not be imported: ModuleNotFound"),
-        (["mymodule.py:nothing"], "mymodule.py has no function 'nothing'"),
+        (["mymodule.py:nothing"], "no function 'nothing'; its functions are make_flow, make_other"),
         (["mymodule.py:fail"], "mymodule.py:fail failed: KeyError: 'data' (mymodule.py, line 30)"),
+        (["mymodule.py:R_NVP"], "R_NVP needs the arguments d, k, hidden; write a function without"),
+        (["mymodule.py:leave"], "mymodule.py:leave failed: SystemExit: 2 (mymodule.py, line"),
+        (["mymodule.py:forget"], "mymodule.py:forget returned None; it must return the model"),
         (["mymodule.py:make_linear"], "the model: a mymodule.Linear"),
         (["mymodule.py:make_flow", "--weights", "none.pt"], "there are no weights at none.pt"),
-        (
-            ["mymodule.py:make_flow", "--weights", "beside.py"],
-            "beside.py is nothing that can be opened without",
-        ),
+        (["mymodule.py:make_flow", "--weights", "beside.py"], "beside.py holds Python objects or"),
         (
             ["mymodule.py:make_flow", "--weights", "code.pt"],
-            "code.pt is nothing that can be opened without running",
+            "code.pt holds a torch.nn.modules.linear.Linear, which could run code when opened",
         ),
         (["mymodule.py:make_flow", "--weights", "list.pt"], "list.pt holds no state dict"),
         (["mymodule.py:make_other", "--weights", "flow.pt"], "the weights in flow.pt do not fit"),
         (["mymodule.py:make_flow", "--columns", "a,b"], "expected 3 different ones"),
+        (
+            ["flow.pt"],
+            "flow.pt holds weights, not the code of a model; write a function that builds the "
+            "model, then rnvp-import mymodule.py:make_flow --weights flow.pt",
+        ),
+        (["flow.pt:make_flow"], "flow.pt holds weights, not the code of a model"),
+        (["converted.pt"], "is a checkpoint of rnvp-deploy already; export it: rnvp-export conve"),
+        (["bundle.rnvp"], "is a bundle already; draw samples from it: rnvp-sample bundle.rnvp"),
+        (["work.ipynb:make_flow"], "work.ipynb is a notebook; put its code into mymodule.py"),
     ],
 )
 def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], complaint: str) -> None:
     weights(place)
     torch.save([1, 2], place / "list.pt")
     torch.save(torch.nn.Linear(1, 1), place / "code.pt")
+    rnvp_deploy.save(rnvp_deploy.RNVP(rnvp_deploy.RNVPConfig(dim=2)), place / "converted.pt")
+    (place / "bundle.rnvp").mkdir()
+    (place / "bundle.rnvp" / "manifest.json").write_text("{}")
+    (place / "work.ipynb").write_text("{}")
     result = run(*arguments, "-o", "model.pt")
     assert result.exit_code == 1
     assert complaint.replace("mymodule.Linear", "torch.nn.modules.linear.Linear") in result.stderr
@@ -166,8 +233,42 @@ def test_the_next_command_is_shown(place: Path) -> None:
 def test_weights_alone_are_not_enough(place: Path) -> None:
     """Given a file of weights, the message is the command that was meant."""
     result = run("nf.pt", "-o", "model.pt")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "rnvp-import mymodule.py:make_flow --weights nf.pt -o model.pt" in result.stderr
+
+
+@pytest.mark.parametrize("factory", ["make_flow", "INSTANCE", "in_a_list", "compiled", "held"])
+def test_weights_reach_a_flow_that_the_factory_wraps(place: Path, factory: str) -> None:
+    """Also where FACTORY is a model, and where its keys have a prefix, which is said."""
+    state = weights(place)
+    torch.save({f"module.{key}": value for key, value in state.items()}, place / "flow.pt")
+    result = run(f"mymodule.py:{factory}", "--weights", "flow.pt", "-o", "model.pt")
+    assert result.exit_code == 0, result.output
+    assert "The keys in flow.pt begin with `module.`, the model's do not" in result.stderr
+    loaded = rnvp_deploy.load("model.pt").state_dict()["transforms.0.mu_net.layers.2.bias"]
+    assert torch.equal(loaded, state["mu_net.2.bias"])
+
+
+def test_weights_reach_the_flow_in_a_trainer_of_nessai(place: Path) -> None:
+    weights(place)
+    (place / "trainer.py").write_text(TRAINER)
+    from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
+
+    torch.save(real_nvp()().state_dict(), place / "nessai.pt")
+    result = run("trainer.py:make_flow", "--weights", "nessai.pt", "-o", "model.pt")
+    assert result.exit_code == 0, result.output
+
+
+def test_what_the_factory_prints_stays_out_of_the_json(place: Path) -> None:
+    result = run("mymodule.py:talk", "-o", "model.pt", "--json")
+    assert json.loads(result.stdout)["dim"] == 3
+    assert "epoch 1" in result.stderr
+
+
+def test_parts_that_are_left_out_are_told(place: Path) -> None:
+    result = run("mymodule.py:with_head", "-o", "model.pt")
+    assert result.exit_code == 0, result.output
+    assert "was converted without 'head' (Linear) of the Scorer" in result.stderr
 
 
 def test_names_given_twice_are_no_list_of_names(place: Path) -> None:

@@ -8,9 +8,13 @@ import pytest
 import torch
 
 import rnvp_deploy
+from rnvp_deploy import ir
 from rnvp_deploy.conversion.finding import find_flow
 from rnvp_deploy.conversion.readers import READERS
+from rnvp_deploy.conversion.source import Reader, SourceFlow, SourceLayer
+from rnvp_deploy.errors import ConversionError
 from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo import tutorial as zoo_tutorial
 from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
@@ -44,16 +48,42 @@ def test_columns_can_be_named(library: Library) -> None:
     assert rnvp_deploy.convert(model, columns=names).columns == tuple(names)
 
 
-def test_a_flow_model_of_nessai_is_looked_into() -> None:
-    class FlowModel:
-        model: Any = None
+def test_the_library_can_be_named() -> None:
+    model = zoo_tutorial.SUPPORTED["stacked_NVP"]()
+    assert rnvp_deploy.convert(model, "tutorial").dim == 4
+    with pytest.raises(ConversionError, match="'keras' is not a library; expected one of freia,"):
+        rnvp_deploy.convert(model, "keras")
+    with pytest.raises(ConversionError, match="a stacked_NVP is not a Flow of zuko"):
+        rnvp_deploy.from_zuko(model)
 
-    FlowModel.__module__ = "nessai.flowmodel"
-    trainer = FlowModel()
-    with pytest.raises(rnvp_deploy.errors.ConversionError, match="holds no flow yet"):
-        rnvp_deploy.convert(trainer)
-    trainer.model = real_nvp()()
-    assert rnvp_deploy.convert(trainer).dim == 4
+
+def test_a_new_library_is_one_entry_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``convert`` finds it by the model's type, and a refusal lists it."""
+
+    class Shift(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shift = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+
+    def read(model: Any) -> SourceFlow:
+        layer = SourceLayer(
+            "shift",
+            (ir.DiagonalAffine(model.shift.numpy(), torch.zeros(2).numpy()),),
+            lambda x, c: (x - model.shift, torch.zeros(len(x))),
+            lambda z, c: z + model.shift,
+        )
+        base = torch.distributions.Normal(0.0, 1.0)
+        return SourceFlow(2, 0, (layer,), lambda x, c: base.log_prob(x - model.shift).sum(-1))
+
+    Shift.__module__ = "newlib.flows"
+    with pytest.raises(ConversionError, match=r"a newlib\.flows\.Shift is not a flow of"):
+        rnvp_deploy.convert(Shift().eval())
+
+    reader = Reader("newlib", lambda module: hasattr(module, "shift"), read)
+    monkeypatch.setitem(READERS, "newlib", reader)
+    assert rnvp_deploy.convert(Shift().eval()).dim == 2
+    with pytest.raises(ConversionError, match="newlib"):
+        rnvp_deploy.convert({})
 
 
 def test_gradients_and_caches_of_earlier_calls_are_no_hindrance() -> None:

@@ -1,5 +1,6 @@
 """The proof catches a conversion that is wrong, and says where."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,14 +11,15 @@ from torch import Tensor
 import rnvp_deploy
 from rnvp_deploy import ir
 from rnvp_deploy.conversion import source
+from rnvp_deploy.conversion.couplings import pick_outputs
 from rnvp_deploy.conversion.readers import nflows, normflows, zuko
 from rnvp_deploy.errors import ConversionError
-from rnvp_deploy.ir.networks import select_outputs
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.scales import Exp, LogSigmoid, SoftClip
 from rnvp_deploy.transforms import CouplingSpec
 from tests.rnvp_deploy.conversion.zoo import nflows as their_nflows
 from tests.rnvp_deploy.conversion.zoo import normflows as their_normflows
+from tests.rnvp_deploy.conversion.zoo import tutorial as their_tutorial
 from tests.rnvp_deploy.conversion.zoo import zuko as their_zuko
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -57,10 +59,10 @@ def test_the_first_wrong_transform_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_outputs_in_the_wrong_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_order(network: ir.Network, rows: list[int], width: int) -> ir.Network:
-        return network if len(rows) == width else select_outputs(network, rows, width)
+    def without_order(path: str, network: ir.Network, rows: list[int], width: int) -> ir.Network:
+        return network if len(rows) == width else pick_outputs(path, network, rows, width)
 
-    monkeypatch.setattr(normflows, "select_outputs", without_order)
+    monkeypatch.setattr(normflows, "pick_outputs", without_order)
     with pytest.raises(ConversionError, match=r"^flows\.1: "):
         rnvp_deploy.convert(their_normflows.SUPPORTED["AffineCouplingBlock, scale_map exp"]())
 
@@ -103,10 +105,28 @@ def test_a_constant_that_float_has_rounded_is_no_other_density() -> None:
     rnvp_deploy.convert(model)
 
 
-def test_a_source_that_gives_nan_is_refused() -> None:
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_weight_that_is_not_finite_is_named(value: float) -> None:
     model = their_nflows.SUPPORTED["SimpleRealNVP"]()
-    next(model.parameters()).data[:] = torch.nan
-    with pytest.raises(ConversionError, match="NaN"):
+    name, parameter = list(model.named_parameters())[5]
+    parameter.data.view(-1)[2] = value
+    with pytest.raises(ConversionError, match=f"^{re.escape(name)}: 1 of its .* are NaN or inf"):
+        rnvp_deploy.convert(model)
+
+
+def test_a_statistic_that_is_nan_is_named() -> None:
+    model = their_nflows.SUPPORTED["BatchNorm"]()
+    model._transform._transforms[1].running_mean[0] = torch.nan
+    with pytest.raises(ConversionError, match=r"^_transform\._transforms\.1\.running_mean: 1 of"):
+        rnvp_deploy.convert(model)
+
+
+def test_the_first_layer_that_overflows_is_named() -> None:
+    """From latent to data, as samples are drawn: layer 3 comes before layer 1."""
+    model = their_tutorial.SUPPORTED["stacked_NVP"]()
+    for i in (1, 3):
+        model.bijectors[i].sig_net[-1].bias.data -= 800.0
+    with pytest.raises(ConversionError, match=r"^bijectors\.3: its outputs are NaN, infinite"):
         rnvp_deploy.convert(model)
 
 

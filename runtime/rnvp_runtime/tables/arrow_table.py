@@ -1,0 +1,108 @@
+"""Arrow files and streams (``.arrow``, ``.feather``), through pyarrow (extra ``tables``)."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from rnvp_runtime.errors import TableError
+from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.arrow_batch import ArrowBatch, check_schema, in_batches
+from rnvp_runtime.tables.arrow_schema import table_of
+from rnvp_runtime.tables.damage import refusing_damage
+from rnvp_runtime.tables.sources import Source
+from rnvp_runtime.tables.table import (
+    Column,
+    ReadOptions,
+    TableFormat,
+    WriteOptions,
+    rows_a_batch,
+)
+
+__all__ = ["ARROW", "ArrowTable"]
+
+_MAGIC = b"ARROW1"  # of a file; a stream has none
+
+
+class ArrowTable:
+    """An Arrow file or stream; see `rnvp_runtime.tables.Table`.
+
+    Attributes:
+        schema: pyarrow's.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    rows: int | None = None
+
+    def __init__(self, source: Source, options: ReadOptions) -> None:
+        self.path, self._source, self._options = source.name, source, options
+        with self._reading() as (schema, batches):
+            self.schema = schema
+            self.columns: tuple[str, ...] = tuple(schema.names)
+            self.width = len(self.columns)
+            check_schema(self.path, self.columns)
+            if not any(batch.num_rows for batch in batches):
+                raise TableError(f"{self.path} has column names but no rows")
+
+    def __iter__(self) -> Iterator[ArrowBatch]:
+        most = rows_a_batch(self._options.batch_rows, self.width)
+        with self._reading() as (_, batches):
+            yield from in_batches(self.path, batches, most, self._options.missing)
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Any, Iterator[Any]]]:
+        ipc = import_extra("pyarrow.ipc")
+        with refusing_damage(self.path, "an Arrow file"), self._source.open() as stream:
+            head = stream.read(len(_MAGIC))
+            if head.startswith(b"FEA1"):
+                raise TableError(
+                    f"{self.path} is a Feather file of version 1: write it again, "
+                    'pandas.read_feather(TABLE).to_parquet("table.parquet")'
+                )
+            stream.seek(0)
+            if head != _MAGIC:
+                reader = ipc.open_stream(stream)
+                yield reader.schema, iter(reader)
+                return
+            file = ipc.open_file(stream)
+            yield file.schema, map(file.get_batch, range(file.num_record_batches))
+
+
+class ArrowWriter:
+    """An Arrow file, one record batch a batch. Columns of pyarrow keep their type."""
+
+    def __init__(self, file: BinaryIO, schema: Any) -> None:
+        self._file, self._schema = file, schema
+        self._out: Any = None
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        table = table_of(columns, self._schema)
+        if self._out is None:
+            self._out = import_extra("pyarrow.ipc").new_file(self._file, table.schema)
+        self._out.write_table(table)
+
+    def finish(self) -> None:
+        """Write the footer."""
+        if self._out is not None:
+            self._out.close()
+
+
+@contextmanager
+def _writing(file: BinaryIO, options: WriteOptions) -> Iterator[ArrowWriter]:
+    writer = ArrowWriter(file, options.schema)
+    try:
+        yield writer
+    finally:
+        writer.finish()
+
+
+ARROW = TableFormat(
+    ArrowTable,
+    _writing,
+    has_types=True,
+    has_names=True,
+    package="pyarrow",
+    seeks=True,
+    magic=(_MAGIC, b"\xff\xff\xff\xff", b"FEA1"),
+)

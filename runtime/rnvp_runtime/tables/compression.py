@@ -1,0 +1,227 @@
+"""Compressed tables: ``.gz``, ``.bz2``, ``.xz``, ``.zst``, and a ``.zip`` that holds one table.
+
+Compression is a layer in front of the formats: it gives a `Source` of the bytes within. They are
+read as they are needed and never held as a whole.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from rnvp_runtime.errors import TableError
+from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.damage import refusing_damage
+from rnvp_runtime.tables.sources import Source, StreamFile
+from rnvp_runtime.tables.spool import Spool
+
+__all__ = ["CODECS", "Codec", "Limited", "compressing", "kept_on_disk", "uncompressed"]
+
+LIMIT_BYTES = 256 << 20
+"""What is kept on disk may grow to this size, and beyond only up to `LIMIT_RATIO`."""
+
+LIMIT_RATIO = 200
+"""The most bytes for each compressed byte, beyond `LIMIT_BYTES`."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way to compress a file."""
+
+    magic: bytes  # what such a file begins with
+    reading: Callable[[BinaryIO], BinaryIO]
+    writing: Callable[[BinaryIO], BinaryIO]
+
+
+def _zstd_reading(file: BinaryIO) -> BinaryIO:
+    arrow = import_extra("pyarrow")
+    return cast(BinaryIO, io.BufferedReader(_Reading(arrow.CompressedInputStream(file, "zstd"))))
+
+
+def _zstd_writing(file: BinaryIO) -> BinaryIO:
+    arrow = import_extra("pyarrow")
+    return cast(BinaryIO, arrow.CompressedOutputStream(arrow.PythonFile(file, "w"), "zstd"))
+
+
+class _Reading(io.RawIOBase):
+    """pyarrow's stream as one of Python's."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def _xz_reading(file: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, lzma.LZMAFile(file))
+
+
+CODECS: dict[str, Codec] = {
+    ".gz": Codec(
+        b"\x1f\x8b",
+        lambda file: cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb")),
+        lambda file: cast(BinaryIO, gzip.GzipFile("", "wb", 6, file, mtime=0)),
+    ),
+    ".bz2": Codec(
+        b"BZh",
+        lambda file: cast(BinaryIO, bz2.BZ2File(file)),
+        lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),
+    ),
+    ".xz": Codec(
+        b"\xfd7zXZ\x00",
+        _xz_reading,
+        lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),  # noqa: SIM115
+    ),
+    ".zst": Codec(b"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
+}
+"""Suffix, in lower case -> codec."""
+
+
+@dataclass(frozen=True)
+class _Compressed:
+    """The bytes within a compressed source; see `Source`."""
+
+    name: str
+    file_name: str
+    inner: Source
+    codec: Codec
+    path: Path | None = None
+    seekable: bool = False
+
+    def open(self) -> BinaryIO:
+        return self.codec.reading(self.inner.open())
+
+    def open_limited(self) -> BinaryIO:
+        """A reader that refuses to expand beyond the limits."""
+        compressed = self.inner.open()
+        return cast(BinaryIO, Limited(self.codec.reading(compressed), compressed.tell, self.name))
+
+
+@dataclass(frozen=True)
+class _Member:
+    """The one table of a zip archive; see `Source`."""
+
+    name: str
+    file_name: str
+    archive: Source
+    member: zipfile.ZipInfo
+    path: Path | None = None
+    seekable: bool = False
+
+    def open(self) -> BinaryIO:
+        with refusing_damage(self.name, "zip"):
+            return cast(BinaryIO, zipfile.ZipFile(self.archive.open()).open(self.member))
+
+    def open_limited(self) -> BinaryIO:
+        """A reader that refuses to expand beyond the limits."""
+        return cast(BinaryIO, Limited(self.open(), lambda: self.member.compress_size, self.name))
+
+
+class Limited(io.RawIOBase):
+    """A reader of expanded bytes that refuses to go on beyond the limits."""
+
+    def __init__(self, stream: BinaryIO, consumed: Callable[[], int], name: str) -> None:
+        self._stream, self._consumed, self._name, self._given = stream, consumed, name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes.
+
+        Raises:
+            TableError: more than `LIMIT_BYTES` were given, and more than `LIMIT_RATIO` a byte.
+        """
+        with refusing_damage(self._name, "a compressed file"):
+            found = self._stream.read(size)
+        self._given += len(found)
+        if self._given > LIMIT_BYTES and self._given > LIMIT_RATIO * self._consumed():
+            raise TableError(
+                f"{self._name} expands to more than {LIMIT_BYTES >> 20} MiB and {LIMIT_RATIO} "
+                "times its size, the limits: write it uncompressed, as a .npy or a .parquet"
+            )
+        return found
+
+
+def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
+    """``source``, or the bytes within it if its name or its content says that it is compressed.
+
+    Args:
+        source: the bytes, compressed or not.
+        is_table: whether a file of this name is a table, for the members of a zip archive.
+
+    Raises:
+        TableError: a zip archive is damaged or holds no table, or several.
+    """
+    suffix = Path(source.file_name).suffix.lower()
+    if not source.file_name:
+        with source.open() as file:
+            head = file.read(8)
+        suffix = next((s for s, c in CODECS.items() if head.startswith(c.magic)), suffix)
+        suffix = ".zip" if head.startswith(b"PK\x03\x04") else suffix
+    if codec := CODECS.get(suffix):
+        inside = source.file_name[: -len(suffix)] if source.file_name else ""
+        return uncompressed(_Compressed(source.name, inside, source, codec), is_table)
+    return _zip_member(source, is_table) if suffix == ".zip" else source
+
+
+def _zip_member(source: Source, is_table: Callable[[str], bool]) -> Source:
+    source = kept_on_disk(source)
+    with (
+        refusing_damage(source.name, "zip"),
+        source.open() as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
+    names = [info.filename for info in files]
+    if "[Content_Types].xml" in names or (names and all(n.endswith(".npy") for n in names)):
+        return source  # Excel's, or a .npz: the formats say more
+    found = [info for info in files if is_table(info.filename)]
+    if len(found) != 1:
+        listed = ", ".join(names[:5]) or "nothing"
+        raise TableError(
+            f"{source.name} holds {len(found)} tables ({listed}), expected one: unpack it and give "
+            "a folder or a file"
+        )
+    if found[0].flag_bits & 1:
+        raise TableError(f"{source.name} is encrypted: unpack it first")
+    name = f"{source.name}/{found[0].filename}"
+    return _Member(name, Path(found[0].filename).name, source, found[0])
+
+
+def _is_visible(name: str) -> bool:
+    return not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def kept_on_disk(source: Source) -> Source:
+    """``source``, or its bytes in a temporary file, where formats can seek in them."""
+    if source.seekable:
+        return source
+    opening = getattr(source, "open_limited", source.open)
+    return StreamFile(source.name, source.file_name, Spool(opening()))
+
+
+@contextmanager
+def compressing(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
+    """A file whose bytes are compressed into ``file``; ``file`` itself without a known suffix."""
+    codec = CODECS.get(suffix)
+    if codec is None:
+        yield file
+        return
+    stream = codec.writing(file)
+    try:
+        yield stream
+    finally:
+        stream.close()
