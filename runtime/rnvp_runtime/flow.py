@@ -255,7 +255,9 @@ class Flow:
             )
         bits = signed_seed(fresh_seed() if seed is None else operator.index(seed))
         scale = np.array(self._temperature(temperature), dtype=self._dtype)
-        given = self._context(context, None, n, "samples")
+        given = None
+        if self.context_dim or context is not None:
+            given = self._required_context(context, None, n, "samples")
         numbers = np.array(bits, dtype=np.int64)
 
         def noise(low: int, high: int) -> dict[str, Array]:
@@ -294,29 +296,26 @@ class Flow:
     ) -> Sequence[Array]:
         """``outputs`` of ``graph`` for the rows of ``values``, the input called ``name``."""
         rows = rows_of(values, name, self.columns, self._dtype)
-        given = self._context(context, values, len(rows), f"rows of {name}")
-        if given is None:
-            return self._compute(
-                graph, outputs, len(rows), lambda low, high: {name: rows.block(low, high)}
-            )
+        n = len(rows)
+        if not self.context_dim and context is None:
+            if n <= _FEW_ROWS:  # the shortest calls, without what only tiles need
+                run = self._graphs.get(graph, outputs, few_rows=True)
+                return run({name: rows.block(0, n)}, n)
+            return self._compute(graph, outputs, n, lambda low, high: {name: rows.block(low, high)})
+        given = self._required_context(context, values, n, f"rows of {name}")
         return self._compute(
             graph,
             outputs,
-            len(rows),
+            n,
             lambda low, high: {name: rows.block(low, high), "context": given(low, high)},
         )
 
-    def _context(
+    def _required_context(
         self, context: Any, values: Any, n: int, rows_in_words: str
-    ) -> Callable[[int, int], Array] | None:
-        """Blocks of the context of ``n`` rows, from ``context`` or else from the frame ``values``.
-
-        None for an unconditional flow.
-        """
+    ) -> Callable[[int, int], Array]:
+        """Blocks of the context of ``n`` rows, from ``context`` or the frame ``values``."""
         if not self.context_dim:
-            if context is not None:
-                raise InputError("context was given, but the flow takes none: leave it out")
-            return None
+            raise InputError("context was given, but the flow takes none: leave it out")
         if context is None and values is not None and is_frame(values):
             context = values
         if context is None:

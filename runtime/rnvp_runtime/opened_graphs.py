@@ -152,8 +152,7 @@ def _with_contract(run: Run, manifest: Manifest, graph: str, outputs: tuple[str,
     row to all.
     """
     specs = {spec.name: spec for spec in manifest.graphs[graph].outputs}
-    dtypes = [np.dtype(specs[name].dtype) for name in outputs]
-    tails = [specs[name].shape[1:] for name in outputs]
+    expected = [(np.dtype(specs[name].dtype), specs[name].shape[1:]) for name in outputs]
 
     def checked(inputs: Mapping[str, Array], rows: int) -> Sequence[Array]:
         try:
@@ -163,7 +162,7 @@ def _with_contract(run: Run, manifest: Manifest, graph: str, outputs: tuple[str,
         except Exception as error:  # each engine has classes of its own
             reason = " ".join(str(error).split())
             raise EngineError(f"the engine cannot run {graph}: {reason}") from None
-        for result, dtype, tail in zip(results, dtypes, tails, strict=True):
+        for result, (dtype, tail) in zip(results, expected, strict=True):
             if result.dtype != dtype or result.shape != (rows, *tail):
                 raise EngineError(
                     f"{graph} gave {result.dtype} {result.shape}, expected {dtype} "
