@@ -65,7 +65,8 @@ def check_vectors_once(
     if all(provider_name(provider) == CPU for provider in providers):
         return
     digest = manifest.files[manifest.graphs[graph].files[engine.format]].sha256
-    key = (digest, str(engine), str(tuple(providers)))
+    vectors = [r.sha256 for file, r in manifest.files.items() if file.startswith(f"tests/{graph}/")]
+    key = (digest, *vectors, str(engine), str(tuple(providers)))
     if key in _checked:
         return
     from rnvp_runtime.bundle.verification import check_vectors, read_vectors
