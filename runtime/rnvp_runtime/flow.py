@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.sources import BundlePath, open_source
 from rnvp_runtime.engines import Provider, find_engine
+from rnvp_runtime.engines.providers import wrong_graphs
 from rnvp_runtime.errors import InputError
-from rnvp_runtime.inputs import Rows, is_frame, rows_of
+from rnvp_runtime.inputs import is_frame, rows_of
 from rnvp_runtime.opened_graphs import OpenedGraphs
 from rnvp_runtime.stream import fresh_seed, normals, signed_seed
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
@@ -33,25 +35,30 @@ _GRADIENT_ROWS = 256
 
 
 def load(
-    path: str | PathLike[str],
+    path: BundlePath,
     *,
     threads: int = 1,
     engine: str = "onnxruntime",
     providers: Sequence[Provider] = (),
+    preload: bool = False,
 ) -> "Flow":
     """Load the bundle at ``path``, e.g. ``"model.rnvp"``.
 
-    Only the manifest is read here. Each graph is opened, and its hash checked, when it is first
-    used, once for each set of outputs.
+    Only the manifest is read here, unless ``preload`` is true. Each graph is opened, and its hash
+    checked, when it is first used, once for each set of outputs.
 
     Args:
-        path: the bundle's folder.
+        path: the bundle's folder; a zip file of it, such as ``"model.rnvp.zip"``; or a folder of a
+            package, as ``importlib.resources.files`` gives it.
         threads: number of threads that share a large input. An input of one tile runs on the
             caller's thread.
         engine: a name in `rnvp_runtime.engines.ENGINES`.
         providers: execution providers in order of preference, by the engine's own names, such as
             ``["CUDAExecutionProvider"]``; empty is the engine's default, the CPU. A provider that
-            the engine lacks, or does not use in the end, is an error.
+            the engine lacks, or does not use in the end, is an error. On a provider that is not
+            the CPU the bundle's test vectors are run first, once in a process for each graph.
+        preload: read all graphs now and keep their bytes, so that the bundle may be replaced or
+            removed while the flow is in use.
 
     Raises:
         BundleError: it is not a bundle, or this runtime cannot read it.
@@ -61,7 +68,7 @@ def load(
         >>> flow = rnvp_runtime.load("model.rnvp")                    # doctest: +SKIP
         >>> flow.log_prob(flow.sample(1000, seed=7)).mean()           # doctest: +SKIP
     """
-    return Flow(path, threads=threads, engine=engine, providers=providers)
+    return Flow(path, threads=threads, engine=engine, providers=providers, preload=preload)
 
 
 class Flow:
@@ -69,11 +76,13 @@ class Flow:
 
     Rows are (n, dim) arrays of any numeric dtype and layout, lists, or pandas, polars or pyarrow
     tables, whose columns are taken by name. Results have the bundle's dtype. NaN and infinity
-    pass through. For a conditional flow ``context`` is (n, context_dim). It may be left out if
-    a data frame is given that holds the context's columns too.
+    pass through. For a conditional flow ``context`` is (n, context_dim), or one row for all:
+    (context_dim,) or (1, context_dim). It may be left out if a data frame is given that holds the
+    context's columns too.
 
     All methods may be called from several threads at once. A pickled flow holds its path,
-    threads, engine and providers, and no weights.
+    threads, engine, providers and preload, and no weights. A forked process may use the flow of
+    its parent.
 
     Every method raises `InputError` for rows that do not fit, `BundleError` if the graph that it
     needs is missing, altered, or too new for the engine, and `EngineError` or
@@ -82,21 +91,24 @@ class Flow:
 
     def __init__(
         self,
-        path: str | PathLike[str],
+        path: BundlePath,
         *,
         threads: int = 1,
         engine: str = "onnxruntime",
         providers: Sequence[Provider] = (),
+        preload: bool = False,
     ) -> None:
         if threads < 1:
             raise InputError(f"threads is {threads}, expected at least 1")
         if isinstance(providers, str):
             raise InputError(f"providers is {providers!r}, expected a list: pass [{providers!r}]")
-        self.path: Path = Path(path).absolute()
+        self.path: Path | Any = Path(path).absolute() if isinstance(path, str | PathLike) else path
         self.threads: int = threads
         self.engine: str = engine
         self.providers: tuple[Provider, ...] = tuple(providers)
-        self.manifest: Manifest = Manifest.read(path)
+        self.preload: bool = preload
+        chosen = find_engine(engine)
+        self._graphs = OpenedGraphs(open_source(path), chosen, self.providers, preload=preload)
         self.dim: int = self.manifest.dim
         self.context_dim: int = self.manifest.context_dim
         self.columns: tuple[str, ...] = self.manifest.columns
@@ -104,18 +116,22 @@ class Flow:
         self._dtype = np.dtype(self.manifest.dtype)
         self._tile = rows_in_a_tile(self.manifest.flow.widths, self._dtype.itemsize)
         self._gradient_tile = min(self._tile, _GRADIENT_ROWS)
-        chosen = find_engine(engine)
         if self.providers:  # importing the engine takes time: only where there is more to check
             chosen.check(self.manifest, self.providers)
-        self._sampler_is_wrong = "sampler" in chosen.wrong_graphs
-        self._graphs = OpenedGraphs(self.path, self.manifest, chosen, self.providers)
+        self._sampler_is_wrong = "sampler" in wrong_graphs(chosen, self.providers)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self._graphs.manifest
 
     def __repr__(self) -> str:
         context = f", {self.context_dim} of context" if self.context_dim else ""
         return f"<Flow {self.path.name}: {self.dim} columns{context}, {self.manifest.dtype}>"
 
     def __reduce__(self) -> tuple[Callable[..., "Flow"], tuple[Any, ...]]:
-        return _load_again, (str(self.path), self.threads, self.engine, self.providers)
+        path = str(self.path) if isinstance(self.path, Path) else self.path
+        return _load_again, (path, self.threads, self.engine, self.providers, self.preload)
 
     def log_prob(self, x: ArrayLike | Any, context: ArrayLike | Any = None) -> Array:
         """log p(x), or log p(x | context): (n,), in nats, of x in its own units."""
@@ -239,7 +255,9 @@ class Flow:
             )
         bits = signed_seed(fresh_seed() if seed is None else operator.index(seed))
         scale = np.array(self._temperature(temperature), dtype=self._dtype)
-        given = self._sample_context(context, n)
+        given = None
+        if self.context_dim or context is not None:
+            given = self._required_context(context, None, n, "samples")
         numbers = np.array(bits, dtype=np.int64)
 
         def noise(low: int, high: int) -> dict[str, Array]:
@@ -278,28 +296,26 @@ class Flow:
     ) -> Sequence[Array]:
         """``outputs`` of ``graph`` for the rows of ``values``, the input called ``name``."""
         rows = rows_of(values, name, self.columns, self._dtype)
-        given = self._context(context, values)
-        if given is None:
-            return self._compute(
-                graph, outputs, len(rows), lambda low, high: {name: rows.block(low, high)}
-            )
-        if len(given) != len(rows):
-            raise InputError(
-                f"context has {len(given)} rows, {name} {len(rows)}: pass one for each row"
-            )
+        n = len(rows)
+        if not self.context_dim and context is None:
+            if n <= _FEW_ROWS:  # the shortest calls, without what only tiles need
+                run = self._graphs.get(graph, outputs, few_rows=True)
+                return run({name: rows.block(0, n)}, n)
+            return self._compute(graph, outputs, n, lambda low, high: {name: rows.block(low, high)})
+        given = self._required_context(context, values, n, f"rows of {name}")
         return self._compute(
             graph,
             outputs,
-            len(rows),
-            lambda low, high: {name: rows.block(low, high), "context": given.block(low, high)},
+            n,
+            lambda low, high: {name: rows.block(low, high), "context": given(low, high)},
         )
 
-    def _context(self, context: Any, values: Any = None) -> Rows | None:
-        """The rows of context, from ``context`` or the frame ``values``; None if there is none."""
+    def _required_context(
+        self, context: Any, values: Any, n: int, rows_in_words: str
+    ) -> Callable[[int, int], Array]:
+        """Blocks of the context of ``n`` rows, from ``context`` or the frame ``values``."""
         if not self.context_dim:
-            if context is not None:
-                raise InputError("context was given, but the flow takes none: leave it out")
-            return None
+            raise InputError("context was given, but the flow takes none: leave it out")
         if context is None and values is not None and is_frame(values):
             context = values
         if context is None:
@@ -307,21 +323,16 @@ class Flow:
                 f"the flow needs context, (n, {self.context_dim}): "
                 f"{', '.join(self.context_columns)}"
             )
-        return rows_of(context, "context", self.context_columns, self._dtype)
-
-    def _sample_context(self, context: Any, n: int) -> Callable[[int, int], Array] | None:
-        """Blocks of the context of ``n`` samples; None for an unconditional flow."""
-        if context is None and not self.context_dim:
-            return None  # most calls end here, and np.shape(None) takes a microsecond
-        if not is_frame(context) and np.shape(context) == (self.context_dim,):
+        if not is_frame(context) and _shape(context) == (self.context_dim,):
             context = np.asarray(context)[None]
-        rows = self._context(context)
-        if rows is None:
-            return None
+        rows = rows_of(context, "context", self.context_columns, self._dtype)
         if len(rows) == n:
             return rows.block
         if len(rows) != 1:
-            raise InputError(f"context has {len(rows)} rows: pass one, or one for each of {n}")
+            raise InputError(
+                f"context has {len(rows)} rows: pass one, or one for each of the {n} "
+                f"{rows_in_words}"
+            )
         row = rows.block(0, 1)
         return lambda low, high: row.repeat(high - low, axis=0)
 
@@ -337,11 +348,11 @@ class Flow:
         run = self._graphs.get(graph, outputs, few_rows=few_rows)
         tile = self._gradient_tile if graph == "gradient" else self._tile
         if rows <= tile:
-            return run(inputs(0, rows))
+            return run(inputs(0, rows), rows)
         results = [np.empty((rows, *self._width(output)), self._dtype) for output in outputs]
 
         def one_tile(low: int, high: int) -> None:
-            for whole, part in zip(results, run(inputs(low, high)), strict=True):
+            for whole, part in zip(results, run(inputs(low, high), high - low), strict=True):
                 whole[low:high] = part
 
         over_tiles(one_tile, rows, tile, self.threads)
@@ -354,8 +365,19 @@ class Flow:
         return (self.context_dim if output == "grad_context" else self.dim,)
 
 
-def _load_again(path: str, threads: int, engine: str, providers: tuple[Provider, ...]) -> Flow:
-    return Flow(path, threads=threads, engine=engine, providers=providers)
+def _load_again(
+    path: Any, threads: int, engine: str, providers: tuple[Provider, ...], preload: bool = False
+) -> Flow:
+    return Flow(path, threads=threads, engine=engine, providers=providers, preload=preload)
+
+
+def _shape(values: Any) -> tuple[int, ...] | None:
+    """The shape of an array-like; None if it is ragged, which `rows_of` reports."""
+    try:
+        shape: tuple[int, ...] = np.shape(values)
+    except (ValueError, TypeError, RuntimeError):
+        return None
+    return shape
 
 
 def _names(values: str, log_prob: bool) -> tuple[str, ...]:

@@ -35,7 +35,10 @@ from rnvp_runtime.bundle.manifest import (
 from rnvp_runtime.bundle.tensor_proto import serialize
 
 Array = NDArray[Any]
-HASH = ((73, 31, 7), (59, 17, 11))  # of (row, seed, constant), one triple a column in turn
+HASH = (
+    (73_939_133, 31_337, 7),
+    (59_393_339, 17_389, 11),
+)  # of (row, seed, constant), one triple a column in turn
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Affine:
     def latents(self, seed: int, start: int, count: int) -> Array:
         rows = np.arange(start, start + count, dtype=np.int64)[:, None]
         a, b, c = (np.array(_cycle(k, len(self.loc)), np.int64) for k in range(3))
-        return ((rows * a + seed * b + c) % 1009) / 500 - 1
+        return ((rows * a + seed * b + c) & 0xFFFFF) / 2**19 - 1
 
 
 @pytest.fixture
@@ -299,20 +302,22 @@ def _model(
 def _latents(
     node: Callable[..., str], constants: dict[str, Array], dim: int, kind: np.dtype[Any]
 ) -> str:
-    """((row * a + seed * b + c) mod 1009) / 500 - 1, times the temperature."""
+    """((row * a + seed * b + c) mod 2**20) / 2**19 - 1, times the temperature."""
     constants |= {name: np.array(_cycle(k, dim), np.int64) for k, name in enumerate("abc")}
     constants |= {"zero": np.array(0, np.int64), "unit": np.array(1, np.int64)}
-    constants |= {"prime": np.array(1009, np.int64)}
-    constants |= {"five": np.array(500, kind), "ones": np.array(1, kind)}
+    constants |= {"low_bits": np.array(0xFFFFF, np.int64)}
+    constants |= {"half_range": np.array(2**19, kind), "ones": np.array(1, kind)}
     rows = node(
         "Add", node("Range", "zero", "count", "unit", result="range"), "start", result="rows"
     )
     column = node("Unsqueeze", rows, "one", result="column")
     hashed = node("Add", node("Mul", column, "a", result="ra"), "c", result="rac")
     total = node("Add", hashed, node("Mul", "seed", "b", result="sb"), result="total")
-    folded = node("Mod", total, "prime", result="folded")
+    folded = node("BitwiseAnd", total, "low_bits", result="folded")
     value = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}[kind.name]
-    number = node("Div", node("Cast", folded, result="number", to=value), "five", result="fifths")
+    number = node(
+        "Div", node("Cast", folded, result="number", to=value), "half_range", result="fraction"
+    )
     return node("Mul", node("Sub", number, "ones", result="unit_z"), "temperature", result="hot")
 
 

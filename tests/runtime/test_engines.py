@@ -14,6 +14,7 @@ import pytest
 import rnvp_runtime
 from rnvp_runtime import BundleError, EngineError, InputError, Manifest
 from rnvp_runtime.bundle.graph_file import read_graph
+from rnvp_runtime.bundle.sources import open_source
 from rnvp_runtime.engines import ENGINES, OpenOptions, Signature
 from rnvp_runtime.engines.onnxruntime_engine import OnnxRuntime
 from rnvp_runtime.versions import MIN_ONNXRUNTIME
@@ -34,7 +35,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def test_an_engine_computes_the_outputs_asked_for(engine: str, bundle: Path, affine: Any) -> None:
     """In the order asked for, and no others."""
     manifest, chosen = Manifest.read(bundle), ENGINES[engine]
-    content = read_graph(bundle, manifest, "density", chosen.format)
+    content = read_graph(open_source(bundle), manifest, "density", chosen.format)
     run = chosen.open(content, ["z", "log_prob"], signature=Signature.of(manifest, "density"))
     z, log_prob = run({"x": X})
     np.testing.assert_allclose(z, affine().z(X), rtol=1e-5)
@@ -139,13 +140,13 @@ def test_an_unreadable_graph_is_a_bundle_error(
 ) -> None:
     """The system's reason is given, and no OSError gets out."""
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, flags: int) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
     manifest = Manifest.read(bundle)
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BundleError, match=r"density\.onnx cannot be read: Permission denied"):
-        read_graph(bundle, manifest, "density", "onnx")
+        read_graph(open_source(bundle), manifest, "density", "onnx")
 
 
 def test_the_metadata_states_the_same_oldest_onnxruntime() -> None:

@@ -213,6 +213,22 @@ def test_sample_takes_one_context_or_one_a_row(
     np.testing.assert_allclose(flow.sample(600, seed=1, context=context), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("context", [[2.0], [[2.0]], [[2.0]] * 600], ids=["row", "matrix", "each"])
+def test_every_method_takes_one_context_for_all_rows(make_bundle: Make, context: Any) -> None:
+    """A single row, (c,) or (1, c), stands for as many equal rows, in tiles too."""
+    flow = rnvp_runtime.load(make_bundle(context_dim=1, width=4096))
+    x, each = np.random.default_rng(0).normal(size=(600, 2)), np.full((600, 1), 2.0)
+    for method in (flow.log_prob, flow.forward, flow.inverse):
+        np.testing.assert_array_equal(method(x, context), method(x, each))
+
+
+def test_one_context_of_several_columns_may_be_flat(make_bundle: Make) -> None:
+    """(c,) is one row of context, also where c is the number of rows."""
+    flow = rnvp_runtime.load(make_bundle(context_dim=3))
+    flat = [0.5, 1.0, 2.0]
+    np.testing.assert_array_equal(flow.log_prob(X, flat), flow.log_prob(X, [flat] * 3))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -251,9 +267,9 @@ def test_context_must_match_the_flow(flow: Any, conditional_bundle: Path) -> Non
         flow.log_prob(X, [[1.0]])
     with pytest.raises(InputError, match=r"needs context, \(n, 1\): c0"):
         conditional.log_prob(X)
-    with pytest.raises(InputError, match="context has 2 rows, x 3"):
+    with pytest.raises(InputError, match="one, or one for each of the 3 rows of x"):
         conditional.log_prob(X, np.ones((2, 1)))
-    with pytest.raises(InputError, match="context has 2 rows: pass one, or one for each of 5"):
+    with pytest.raises(InputError, match="one, or one for each of the 5 samples"):
         conditional.sample(5, context=np.ones((2, 1)))
 
 

@@ -1,6 +1,7 @@
 """Verifying a bundle: every file, then every test vector, each failure with its size."""
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from rnvp_runtime import Manifest
 from rnvp_runtime.bundle.manifest import Parity
+from rnvp_runtime.bundle.sources import open_source
 from rnvp_runtime.bundle.tensor_proto import read, serialize
 from rnvp_runtime.bundle.verification import Check, check_vectors, read_files, verify
 from rnvp_runtime.engines import ENGINES, Run
@@ -22,7 +24,7 @@ Make = Callable[..., Path]
 def vectors_of(bundle: Path, engine: OnnxRuntime) -> list[Check]:
     """The checks of the bundle's test vectors."""
     manifest = Manifest.read(bundle)
-    _, contents = read_files(bundle, manifest, manifest.files)
+    _, contents = read_files(open_source(bundle), manifest, manifest.files)
     return check_vectors(contents, manifest, engine)
 
 
@@ -163,11 +165,11 @@ def test_each_file_is_read_once_and_each_graph_opened_once(
 ) -> None:
     """What was hashed is what runs: no file is opened again, whatever the number of vectors."""
     opened: list[str] = []
-    path_open = Path.open
+    system_open = os.open
 
-    def counted(path: Path, *args: Any, **options: Any) -> Any:
-        opened.append(path.name)
-        return path_open(path, *args, **options)
+    def counted(path: Path, *args: Any, **options: Any) -> int:
+        opened.append(Path(path).name)
+        return system_open(path, *args, **options)
 
     class Counting(OnnxRuntime):
         def open(self, content: bytes, outputs: Any, **given: Any) -> Run:
@@ -175,7 +177,7 @@ def test_each_file_is_read_once_and_each_graph_opened_once(
             return super().open(content, outputs, **given)
 
     monkeypatch.setitem(ENGINES, "counting", Counting())
-    monkeypatch.setattr(Path, "open", counted)
+    monkeypatch.setattr(os, "open", counted)
     assert failed(verify(bundle, "counting")) == []
     for name in ("density", "inverse", "sampler"):
         assert opened.count(f"{name}.onnx") == 1

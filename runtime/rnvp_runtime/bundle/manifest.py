@@ -10,13 +10,20 @@ This module needs no numpy, so that a bundle can be inspected anywhere.
 
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from os import PathLike
-from pathlib import Path, PurePosixPath
-from types import UnionType
-from typing import Any, NoReturn, Self, get_args, get_origin
+from typing import Self
 
+from rnvp_runtime.bundle import file_names
+from rnvp_runtime.bundle.limits import (
+    MAX_COLUMNS,
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    MAX_MANIFEST_BYTES,
+)
+from rnvp_runtime.bundle.record_decoding import decode, short_key, shown
+from rnvp_runtime.bundle.sources import BundlePath, FileFault, Source, open_source
+from rnvp_runtime.bundle.strict_json import parse_json
 from rnvp_runtime.errors import BundleError
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "Reference",
     "Spread",
     "TensorSpec",
+    "signature",
 ]
 
 FORMAT = "rnvp-bundle"
@@ -194,8 +202,8 @@ class Manifest:
             BundleError: the text names the field that is wrong.
         """
         _require(re.fullmatch(r"[0-9a-f]{16}", self.id), "id should be 16 hexadecimal digits")
-        _require(self.dim >= 1, "dim should be at least 1")
-        _require(self.context_dim >= 0, "context_dim should be at least 0")
+        _require(1 <= self.dim <= MAX_COLUMNS, f"dim should be 1 to {MAX_COLUMNS}")
+        _require(0 <= self.context_dim <= MAX_COLUMNS, f"context_dim should be 0 to {MAX_COLUMNS}")
         _require(len(self.columns) == self.dim, "columns should hold dim names")
         _require(
             len(self.context_columns) == self.context_dim,
@@ -209,39 +217,92 @@ class Manifest:
         )
         _require(self.dtype in ("float32", "float64"), "dtype should be float32 or float64")
         _require(
-            re.fullmatch(r"\d+(\.\d+)*", self.min_onnxruntime),
+            re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", self.min_onnxruntime, re.ASCII),
             "min_onnxruntime should be a version such as 1.18",
         )
+        _require(1 <= self.opset < 1000, "opset should be 1 to 999")
+        _require(1 <= self.ir_version < 1000, "ir_version should be 1 to 999")
+        widths = self.flow.widths
+        _require(all(0 < width < 2**31 for width in widths), "flow.widths should be 1 to 2**31 - 1")
+        self._check_files()
         for name in GRAPHS:
             _require(name in self.graphs, f"graphs.{name} is missing")
         for name, graph in self.graphs.items():
-            _require("onnx" in graph.files, f"graphs.{name}.files.onnx is missing")
-            for file in graph.files.values():
-                _require(file in self.files, f"graphs.{name} names {file!r}, which files lacks")
-        for file in self.files:
-            _require(_stays_inside(file), f"files holds {file!r}, which is not inside the bundle")
+            self._check_graph(name, graph)
+        for i, parity in enumerate(self.parity):
+            self._check_parity(f"parity[{i}]", parity)
+
+    def _check_files(self) -> None:
+        _require(len(self.files) <= MAX_FILES, f"files should hold at most {MAX_FILES:,}")
+        fault = file_names.find_fault(self.files)
+        _require(fault is None, f"files holds {fault}")
+        for name, record in self.files.items():
+            _require(
+                re.fullmatch(r"[0-9a-f]{64}", record.sha256),
+                f"files.{name}.sha256 should be 64 hexadecimal digits",
+            )
+            _require(
+                0 <= record.bytes <= MAX_FILE_BYTES,
+                f"files.{name}.bytes should be 0 to {MAX_FILE_BYTES:,}",
+            )
+
+    def _check_graph(self, name: str, graph: "Graph") -> None:
+        _require("onnx" in graph.files, f"graphs.{short_key(name)}.files.onnx is missing")
+        for file in graph.files.values():
+            _require(
+                file in self.files,
+                f"graphs.{short_key(name)} names {file[:80]!a}, which files lacks",
+            )
+        expected = signature(name, self.dim, self.context_dim, self.dtype)
+        if expected is None:  # of a later version
+            return
+        for kind, specs, wanted in zip(
+            ("inputs", "outputs"), (graph.inputs, graph.outputs), expected, strict=True
+        ):
+            found = tuple(_with_one_axis(spec) for spec in specs)
+            _require(
+                found == wanted,
+                f"graphs.{name}.{kind} should be {_in_words(wanted)}, found {_in_words(specs)}",
+            )
+
+    def _check_parity(self, where: str, parity: "Parity") -> None:
+        _require(parity.tolerance >= 0, f"{where}.tolerance should be at least 0")
+        width = {"log_prob": 1, "grad_context": self.context_dim}.get(parity.output, self.dim)
+        _require(
+            len(parity.scale) == width and all(unit > 0 for unit in parity.scale),
+            f"{where}.scale should be {width} numbers above 0",
+        )
 
     @classmethod
-    def read(cls, folder: str | PathLike[str]) -> Self:
-        """Read ``manifest.json`` of the bundle at ``folder``.
+    def read(cls, path: BundlePath) -> Self:
+        """Read ``manifest.json`` of the bundle at ``path``: a folder, zip file or resource.
 
         Raises:
             BundleError: there is no such folder, or no manifest in it. Or the manifest is not
                 JSON, has another format or a newer version, or a key is missing or has the wrong
                 type (the text names it).
         """
-        path = Path(folder) / "manifest.json"
-        if not Path(folder).is_dir():
-            found = "is a file" if Path(folder).exists() else "does not exist"
-            raise BundleError(f"{folder} {found}; a bundle is a folder such as model.rnvp")
-        if not path.is_file():
-            raise BundleError(f"{folder} has no manifest.json, so it is not a bundle")
+        return cls.read_from(open_source(path))
+
+    @classmethod
+    def read_from(cls, source: Source) -> Self:
+        """Read ``manifest.json`` of ``source``; raises as `read` does."""
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            content = source.read("manifest.json", None, MAX_MANIFEST_BYTES)
+        except FileFault as error:
+            if error.fault != "is missing":
+                raise
+            raise BundleError(
+                f"{source.name} has no manifest.json, so it is not a bundle"
+            ) from None
+        try:
+            return cls.from_json(content.decode("utf-8"))
         except UnicodeDecodeError:
-            raise BundleError(f"{path} is not UTF-8 text; export the bundle again") from None
+            raise BundleError(
+                f"{source.name}/manifest.json is not UTF-8 text; export the bundle again"
+            ) from None
         except BundleError as error:
-            raise BundleError(f"{path}: {error}") from None
+            raise BundleError(f"{source.name}/manifest.json: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -251,8 +312,8 @@ class Manifest:
             BundleError: as `read`.
         """
         try:
-            found = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            found = parse_json(text)
+        except ValueError as error:
             raise BundleError(f"not JSON ({error}); export the bundle again") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise BundleError(f"not a manifest: its format is not {FORMAT!r}")
@@ -263,8 +324,8 @@ class Manifest:
                 "pip install --upgrade rnvp-deploy"
             )
         if type(version) is not int or version != VERSION:
-            raise BundleError(f"version should be {VERSION}, found {version!r}")
-        manifest: Self = _decode(cls, found, "")
+            raise BundleError(f"version should be {VERSION}, found {shown(version)}")
+        manifest: Self = decode(cls, found)
         return manifest
 
     def to_json(self) -> str:
@@ -298,63 +359,38 @@ def _is_increasing(values: tuple[float, ...]) -> bool:
     return all(one <= next_one for one, next_one in pairwise(values))
 
 
-def _stays_inside(file: str) -> bool:
-    path = PurePosixPath(file)
-    plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-    return plain and not re.search(r"[\\:\x00]", file) and path.as_posix() == file
+def signature(
+    graph: str, dim: int, context_dim: int, dtype: str
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]] | None:
+    """The inputs and outputs of ``graph``, its row axis called "n"; None for an unknown graph."""
+    x, z, log_prob = (TensorSpec(name, dtype, ("n", dim)[:axes]) for name, axes in _OF_ROWS)
+    context = (TensorSpec("context", dtype, ("n", context_dim)),) if context_dim else ()
+    if graph == "density":
+        return (x, *context), (log_prob, z)
+    if graph == "inverse":
+        return (z, *context), (x, log_prob)
+    if graph == "sampler":
+        scalars = [TensorSpec(name, "int64", ()) for name in ("seed", "start", "count")]
+        return (*scalars, TensorSpec("temperature", dtype, ()), *context), (x, log_prob)
+    if graph == "gradient":
+        by_x = TensorSpec("grad_x", dtype, ("n", dim))
+        by_context = tuple(TensorSpec("grad_context", dtype, spec.shape) for spec in context)
+        return (x, *context), (log_prob, by_x, *by_context)
+    return None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"it holds {name}")
+_OF_ROWS = (("x", 2), ("z", 2), ("log_prob", 1))
 
 
-_IN_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+def _with_one_axis(spec: TensorSpec) -> TensorSpec:
+    """``spec`` with its row axis called "n"."""
+    symbolic = bool(spec.shape) and isinstance(spec.shape[0], str)
+    return replace(spec, shape=("n", *spec.shape[1:])) if symbolic else spec
 
 
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    """``value``, as parsed from JSON, as an instance of ``kind``; ``where`` names it in errors."""
-    if is_dataclass(kind):
-        found = _expect(dict, value, where, "an object")
-        for field in fields(kind):
-            if field.name not in found and field.default is MISSING:
-                raise BundleError(f"{_inside(where, field.name)} is missing")
-        return kind(  # type: ignore[operator]
-            **{
-                field.name: _decode(field.type, found[field.name], _inside(where, field.name))
-                for field in fields(kind)
-                if field.name in found
-            }
-        )
-    if get_origin(kind) is tuple:
-        found = _expect(list, value, where, "a list")
-        item = get_args(kind)[0]
-        return tuple(_decode(item, v, f"{where}[{i}]") for i, v in enumerate(found))
-    if get_origin(kind) is dict:
-        found = _expect(dict, value, where, "an object")
-        item = get_args(kind)[1]
-        return {k: _decode(item, v, _inside(where, k)) for k, v in found.items()}
-    allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    record = next((option for option in allowed if is_dataclass(option)), None)
-    if record is not None and value is not None:
-        return _decode(record, value, where)
-    if type(value) in allowed:
-        return value
-    if float in allowed and type(value) is int and abs(value) < 2**1023:
-        return float(value)
-    words = " or ".join(_IN_WORDS.get(t, "null") for t in allowed)
-    raise BundleError(f"{where} should be {words}, found {_shown(value)}")
-
-
-def _expect(kind: type, value: Any, where: str, words: str) -> Any:
-    if not isinstance(value, kind):
-        raise BundleError(f"{where or 'the whole'} should be {words}, found {_shown(value)}")
-    return value
-
-
-def _inside(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _in_words(specs: tuple[TensorSpec, ...]) -> str:
+    text = ", ".join(
+        f"{spec.name[:40]} {spec.dtype[:20]} ({', '.join(str(n)[:20] for n in spec.shape[:8])})"
+        for spec in specs[:8]
+    )
+    return text if text.isprintable() else ascii(text)

@@ -4,46 +4,75 @@ Reference: the protobuf encoding guide.
 """
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
-__all__ = ["encoded", "fields", "varints"]
+__all__ = [
+    "BYTES",
+    "FIXED32",
+    "FIXED64",
+    "VARINT",
+    "Bytes",
+    "encoded",
+    "fields",
+    "header",
+    "varints",
+    "wire_fields",
+]
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
+
+Bytes: TypeAlias = bytes | memoryview
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: Bytes) -> Iterator[tuple[int, "int | Bytes"]]:
     """(field number, value) in the order of the message: an int for a varint, else bytes.
+
+    The bytes of a memoryview are views of it, so that a large message is not copied.
 
     Raises:
         ValueError: the message is cut short, or is not one.
     """
+    for number, _, value in wire_fields(message):
+        yield number, value
+
+
+def wire_fields(message: Bytes) -> Iterator[tuple[int, int, "int | Bytes"]]:
+    """(field number, wire type, value) in the order of the message; see `fields`."""
     at = 0
     while at < len(message):
         tag, at = _read_varint(message, at)
-        wire = tag & 7
-        if wire == _VARINT:
+        number, wire = tag >> 3, tag & 7
+        if not 1 <= number < 1 << 29:
+            raise ValueError(f"field number {number} at byte {at}")
+        if wire == VARINT:
             value, at = _read_varint(message, at)
-            yield tag >> 3, value
+            yield number, wire, value
             continue
-        if wire == _BYTES:
+        if wire == BYTES:
             size, at = _read_varint(message, at)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
+        elif wire in (FIXED32, FIXED64):
+            size = 4 if wire == FIXED32 else 8
         else:
             raise ValueError(f"wire type {wire} at byte {at}")
         if at + size > len(message):
             raise ValueError("it is cut short")
-        yield tag >> 3, message[at : at + size]
+        yield number, wire, message[at : at + size]
         at += size
+
+
+def header(field: int, size: int) -> bytes:
+    """What stands before the ``size`` bytes of a field."""
+    return _varint(field << 3 | BYTES) + _varint(size)
 
 
 def encoded(field: int, value: int | bytes) -> bytes:
     """One field: an int as a varint, bytes after their length."""
     if isinstance(value, int):
-        return _varint(field << 3 | _VARINT) + _varint(value)
-    return _varint(field << 3 | _BYTES) + _varint(len(value)) + value
+        return _varint(field << 3 | VARINT) + _varint(value)
+    return header(field, len(value)) + value
 
 
-def varints(value: int | bytes) -> Iterator[int]:
+def varints(value: "int | Bytes") -> Iterator[int]:
     """The numbers of a repeated field, packed or not."""
     if isinstance(value, int):
         yield value
@@ -54,7 +83,7 @@ def varints(value: int | bytes) -> Iterator[int]:
         yield number
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: Bytes, at: int) -> tuple[int, int]:
     """(value, position after it) of the varint at ``at``: 7 bits a byte, lowest first."""
     value = 0
     for shift in range(0, 70, 7):

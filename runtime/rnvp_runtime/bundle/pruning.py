@@ -10,7 +10,7 @@ therefore removed from the file's bytes before it is opened. Of onnx.proto3 this
 
 from collections.abc import Sequence
 
-from rnvp_runtime.bundle.protobuf import encoded, fields
+from rnvp_runtime.bundle.protobuf import Bytes, encoded, fields, header
 
 __all__ = ["pruned"]
 
@@ -28,13 +28,18 @@ def pruned(model: bytes, outputs: Sequence[str]) -> bytes:
         ValueError: ``model`` is not a model.
     """
     names = {name.encode() for name in outputs}
-    return b"".join(
-        encoded(field, _graph(value, names) if field == _GRAPH else value)
-        for field, value in fields(model)
-    )
+    parts: list[Bytes] = []
+    for field, value in fields(memoryview(model)):
+        if field == _GRAPH:
+            inside = _graph(value, names)
+            parts += [header(field, sum(map(len, inside))), *inside]
+        else:
+            parts += _parts(field, value)
+    return b"".join(parts)
 
 
-def _graph(graph: int | bytes, outputs: set[bytes]) -> bytes:
+def _graph(graph: int | Bytes, outputs: set[bytes]) -> list[Bytes]:
+    """The parts of the graph that is left; large ones are views of ``graph``, not copies."""
     needed, kept = set(outputs), []
     # Nodes are in the order in which they can run: backwards, each comes after its readers.
     for field, value in reversed(list(fields(_message(graph)))):
@@ -44,15 +49,21 @@ def _graph(graph: int | bytes, outputs: set[bytes]) -> bytes:
             needed.update(_strings(value, _NODE_INPUT))
         elif field == _OUTPUT and outputs.isdisjoint(_strings(value, _NAME)):
             continue
-        kept.append(encoded(field, value))
-    return b"".join(reversed(kept))
+        kept.append(_parts(field, value))
+    return [part for parts in reversed(kept) for part in parts]
 
 
-def _strings(message: int | bytes, field: int) -> list[bytes]:
-    return [_message(value) for number, value in fields(_message(message)) if number == field]
+def _parts(field: int, value: int | Bytes) -> list[Bytes]:
+    if isinstance(value, int):
+        return [encoded(field, value)]
+    return [header(field, len(value)), value]
 
 
-def _message(value: int | bytes) -> bytes:
+def _strings(message: int | Bytes, field: int) -> list[bytes]:
+    return [bytes(_message(value)) for n, value in fields(_message(message)) if n == field]
+
+
+def _message(value: int | Bytes) -> Bytes:
     if isinstance(value, int):
         raise ValueError("found a number, expected a message")
     return value

@@ -11,6 +11,8 @@ Reference: onnx.proto3 in the ONNX repository.
 """
 
 import struct
+from array import array
+from itertools import islice
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -19,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnvp_runtime.bundle.protobuf import encoded, fields, varints
+from rnvp_runtime.bundle.limits import MAX_DIMENSIONS
+from rnvp_runtime.bundle.protobuf import Bytes, encoded, fields, varints
 from rnvp_runtime.errors import BundleError
 
 __all__ = ["parse", "read", "serialize"]
@@ -47,7 +50,7 @@ def read(path: str | PathLike[str]) -> NDArray[Any]:
         raise BundleError(f"{path} is not a tensor: {error}") from None
 
 
-def parse(message: bytes) -> NDArray[Any]:
+def parse(message: Bytes) -> NDArray[Any]:
     """The array that a serialized ``TensorProto`` holds, in the machine's byte order.
 
     Raises:
@@ -55,47 +58,65 @@ def parse(message: bytes) -> NDArray[Any]:
     """
     dims: list[int] = []
     kind = 0
-    raw: bytes | None = None
-    typed: list[Any] = []
+    raw: Bytes | None = None
+    typed: dict[int, Any] = {}  # field -> its numbers: bytes, or 64 bits each of varints
     for field, value in fields(message):
         if field == _DIMS:
-            dims += map(_signed, varints(value))
+            dims += map(_signed, islice(varints(value), MAX_DIMENSIONS + 1))
+            if len(dims) > MAX_DIMENSIONS:
+                raise ValueError(f"more than {MAX_DIMENSIONS} dimensions")
         elif field == _TYPE and isinstance(value, int):
             kind = value
-        elif field == _RAW and isinstance(value, bytes):
+        elif field == _RAW and not isinstance(value, int):
             raw = value
-        elif field in _TYPED and isinstance(value, bytes):
-            typed += np.frombuffer(value, _TYPED[field]).tolist()
+        elif field in _TYPED and not isinstance(value, int):
+            typed.setdefault(field, bytearray()).extend(value)
         elif field in _VARINTS:
-            typed += map(_signed if field != 11 else int, varints(value))
+            typed.setdefault(field, array("Q")).extend(varints(value))
     if kind not in _DTYPES:
         raise ValueError(f"data type {kind} is not numeric")
     dtype = np.dtype(_DTYPES[kind])
+    field = _field_of(dtype)
+    if typed.keys() - ({field} if raw is None else set()):
+        raise ValueError(f"numbers in a field that {dtype.name} does not use")
     if raw is not None:
         flat = np.frombuffer(raw, dtype)
-    elif dtype.itemsize == 2 and dtype.kind == "f":  # float16 is stored as its bits
-        flat = np.array(typed, np.uint16).view(dtype)
+    elif field in _TYPED:
+        flat = np.frombuffer(typed.get(field, b""), _TYPED[field])
     else:
-        flat = np.array(typed, dtype)
-    if flat.size != prod(dims):
+        flat = _from_varints(np.array(typed.get(field, array("Q")), np.uint64), dtype)
+    if min(dims, default=0) < 0 or flat.size != prod(dims):
         raise ValueError(f"{flat.size} numbers for shape {tuple(dims)}")
     return flat.reshape(dims).astype(dtype.newbyteorder("="))
 
 
-def serialize(array: NDArray[Any], name: str = "") -> bytes:
-    """``array`` as a ``TensorProto`` with ``raw_data``.
+def _field_of(dtype: np.dtype[Any]) -> int:
+    """The field that holds the numbers of ``dtype`` if they are not raw."""
+    fixed = {np.dtype(text): field for field, text in _TYPED.items()}
+    wide = {np.dtype("<i8"): 7, np.dtype("<u8"): 11, np.dtype("<u4"): 11}
+    return (fixed | wide).get(dtype, 5)
+
+
+def _from_varints(numbers: NDArray[np.uint64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype == np.float16:  # stored as its bits
+        return numbers.astype(np.uint16).view(dtype)
+    return numbers.view(np.int64).astype(dtype)
+
+
+def serialize(values: NDArray[Any], name: str = "") -> bytes:
+    """``values`` as a ``TensorProto`` with ``raw_data``.
 
     Raises:
         ValueError: ONNX has no such dtype.
     """
-    array = np.asarray(array)
-    little = array.dtype.newbyteorder("<")
+    values = np.asarray(values)
+    little = values.dtype.newbyteorder("<")
     kind = next((k for k, text in _DTYPES.items() if np.dtype(text) == little), None)
     if kind is None:
-        raise ValueError(f"dtype {array.dtype} is not one of a tensor of numbers")
+        raise ValueError(f"dtype {values.dtype} is not one of a tensor of numbers")
     named = [(_NAME, name.encode())] if name else []
-    parts = [(_DIMS, n) for n in array.shape]
-    parts += [(_TYPE, kind), *named, (_RAW, array.astype(little).tobytes())]
+    parts = [(_DIMS, n) for n in values.shape]
+    parts += [(_TYPE, kind), *named, (_RAW, values.astype(little).tobytes())]
     return b"".join(encoded(field, value) for field, value in parts)
 
 

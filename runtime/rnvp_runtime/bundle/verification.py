@@ -7,24 +7,23 @@ permits? The second question finds an engine that computes something else withou
 Each file is read once: what is compared with the manifest is also what is run.
 """
 
-import hashlib
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnvp_runtime.bundle.graph_file import graph_file
-from rnvp_runtime.bundle.manifest import FileRecord, Manifest
+from rnvp_runtime.bundle.graph_file import check_structure, graph_file, read_file
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.sources import BundlePath, FileFault, Source, open_source
 from rnvp_runtime.bundle.tensor_proto import parse
-from rnvp_runtime.engines import Engine, OpenOptions, Run, Signature, find_engine
+from rnvp_runtime.engines import Engine, OpenOptions, Provider, Run, Signature, find_engine
 from rnvp_runtime.errors import BundleError, MissingExtraError, RnvpError
 
-__all__ = ["Check", "check_files", "check_vectors", "read_files", "verify"]
+__all__ = ["Check", "check_files", "check_vectors", "read_files", "read_vectors", "verify"]
 
 Array = NDArray[Any]
 
@@ -38,8 +37,8 @@ class Check:
     detail: str  # what was found; on failure also by how much it is off
 
 
-def verify(folder: Path, engine: str = "onnxruntime") -> list[Check]:
-    """All checks of the bundle at ``folder``.
+def verify(path: BundlePath, engine: str = "onnxruntime") -> list[Check]:
+    """All checks of the bundle at ``path``: a folder, a zip file or a resource.
 
     The test vectors run only if no file is missing or altered and the engine can run the bundle.
 
@@ -48,7 +47,8 @@ def verify(folder: Path, engine: str = "onnxruntime") -> list[Check]:
         InputError: there is no such engine.
         MissingExtraError: the engine is not installed.
     """
-    manifest, chosen = Manifest.read(folder), find_engine(engine)
+    source, chosen = open_source(path), find_engine(engine)
+    manifest = Manifest.read_from(source)
     try:
         chosen.check(manifest)
         graphs = {graph_file(manifest, graph, chosen.format) for graph in manifest.graphs}
@@ -58,21 +58,37 @@ def verify(folder: Path, engine: str = "onnxruntime") -> list[Check]:
     except RnvpError as error:
         graphs, refusal = set(), Check(engine, False, str(error))
     vectors = {file for file in manifest.files if _VECTOR.fullmatch(file)}
-    checks, contents = read_files(folder, manifest, graphs | vectors)
+    checks, contents = read_files(source, manifest, graphs | vectors)
     if any(check.name in manifest.files and not check.passed for check in checks):
         return [*checks, Check("test vectors", False, "not run: the files are not as exported")]
     if refusal:
         return [*checks, refusal]
+    if chosen.format == "onnx":
+        structures = _check_structures(contents, manifest)
+        if structures:
+            return checks + structures
     return checks + check_vectors(contents, manifest, chosen)
 
 
-def check_files(folder: Path, manifest: Manifest) -> list[Check]:
+def _check_structures(contents: Mapping[str, bytes], manifest: Manifest) -> list[Check]:
+    """A failed check for each ONNX file that is not the graph that the manifest describes."""
+    failed = []
+    for graph in manifest.graphs:
+        file = graph_file(manifest, graph, "onnx")
+        try:
+            check_structure(contents[file], manifest, graph)
+        except BundleError as error:
+            failed.append(Check(graph, False, str(error)))
+    return failed
+
+
+def check_files(path: BundlePath, manifest: Manifest) -> list[Check]:
     """One failed check for each file that is missing, altered or unexpected; or one passed."""
-    return read_files(folder, manifest, ())[0]
+    return read_files(open_source(path), manifest, ())[0]
 
 
 def read_files(
-    folder: Path, manifest: Manifest, kept: Container[str]
+    source: Source, manifest: Manifest, kept: Container[str]
 ) -> tuple[list[Check], dict[str, bytes]]:
     """Check all files, as `check_files` does, and return the content of the ``kept`` ones.
 
@@ -80,51 +96,60 @@ def read_files(
         The checks, and name -> content of each file in ``kept`` that is as exported.
     """
     failed, contents = [], {}
-    for name, record in manifest.files.items():
-        content, fault = _read(folder / name, record, name in kept)
-        if fault:
-            failed.append(Check(name, False, fault))
-        elif content is not None:
-            contents[name] = content
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    for name in manifest.files:
+        try:
+            content = read_file(source, manifest, name)
+        except FileFault as error:
+            failed.append(Check(name, False, error.fault))
+        else:
+            if name in kept:
+                contents[name] = content
     failed += [
         Check(name, False, "is not part of the bundle")
-        for name in sorted(present - manifest.files.keys() - {"manifest.json"})
+        for name in sorted(set(source.files()) - manifest.files.keys() - {"manifest.json"})
     ]
     total = sum(record.bytes for record in manifest.files.values())
     passed = Check("files", True, f"{len(manifest.files)} as exported, {total:,} bytes")
     return failed or [passed], contents
 
 
-def _read(path: Path, record: FileRecord, keep: bool) -> tuple[bytes | None, str | None]:
-    """(content, None) of a file that is as ``record`` says, else (None, what is wrong)."""
-    if not path.is_file():
-        return None, "is missing"
-    size = path.stat().st_size
-    if size != record.bytes:
-        return None, f"is altered: {size:,} bytes, exported with {record.bytes:,}"
-    with path.open("rb") as file:
-        content = file.read() if keep else None
-        digest = hashlib.file_digest(file, "sha256") if content is None else hashlib.sha256(content)
-    if digest.hexdigest() != record.sha256:
-        return None, "is altered: its sha256 differs"
-    return content, None
+def read_vectors(source: Source, manifest: Manifest, graph: str) -> dict[str, bytes]:
+    """File name -> content of each test vector of ``graph``.
+
+    Raises:
+        BundleError: one is missing or altered.
+    """
+    matches = filter(None, map(_VECTOR.fullmatch, manifest.files))
+    return {
+        match[0]: read_file(source, manifest, match[0]) for match in matches if match[1] == graph
+    }
 
 
 _VECTOR = re.compile(r"tests/([^/]+)/(test_data_set_(\d+))/(input|output)_\d+\.pb")
 
 
-def check_vectors(contents: Mapping[str, bytes], manifest: Manifest, engine: Engine) -> list[Check]:
+def check_vectors(
+    contents: Mapping[str, bytes],
+    manifest: Manifest,
+    engine: Engine,
+    *,
+    providers: Sequence[Provider] = (),
+    graphs: Iterable[str] | None = None,
+) -> list[Check]:
     """One check for each output of each graph, over all its test vectors.
 
-    Rows that hold NaN or infinity are judged only if the engine is said to keep them. If it is
-    not, the check's detail says so.
+    Rows that hold NaN or infinity are judged only if the engine is said to keep them and
+    ``providers`` is empty. Otherwise the check's detail says so.
 
     Args:
         contents: file name -> content of the graphs and of the test vectors.
+        providers: the execution providers that the engine runs on.
+        graphs: the graphs to check; by default all.
     """
     checks: list[Check] = []
-    for name, graph in manifest.graphs.items():
+    keeps_nan = engine.keeps_nan and not providers
+    for name in manifest.graphs if graphs is None else graphs:
+        graph = manifest.graphs[name]
         sets = _data_sets(contents, name)
         if not sets:
             checks.append(Check(name, False, "has no test vectors"))
@@ -136,9 +161,9 @@ def check_vectors(contents: Mapping[str, bytes], manifest: Manifest, engine: Eng
                 contents[file],
                 outputs,
                 signature=Signature.of(manifest, name),
-                options=OpenOptions(file),
+                options=OpenOptions(file, providers=tuple(providers)),
             )
-            compared = [_compare(run, manifest, name, contents, data, engine) for data in sets]
+            compared = [_compare(run, manifest, name, contents, data, keeps_nan) for data in sets]
         except Exception as error:  # an engine may raise any class; here it is a finding
             found = [Check(name, False, " ".join(f"fails: {error}".split()))]
         else:
@@ -179,7 +204,7 @@ def _compare(
     graph: str,
     contents: Mapping[str, bytes],
     folder: str,
-    engine: Engine,
+    keeps_nan: bool,
 ) -> _Comparison:
     specs = manifest.graphs[graph]
     inputs = {
@@ -189,7 +214,7 @@ def _compare(
     expected = [_tensor(contents, f"{folder}/output_{i}.pb") for i in range(len(specs.outputs))]
     found = [np.asarray(output) for output in run(inputs)]
     judged = np.ones(len(expected[0]), bool)
-    if not engine.keeps_nan:
+    if not keeps_nan:
         judged &= _finite_rows(inputs, len(judged))
     return _Comparison(folder.rpartition("/")[2], found, expected, judged)
 
@@ -223,8 +248,11 @@ def _judge(manifest: Manifest, graph: str, i: int, compared: Sequence[_Compariso
     worst, where = 0.0, ""
     for vector in compared:
         found, expected = vector.found[i], vector.expected[i]
-        if found.shape != expected.shape:
-            detail = f"{vector.name}: shape {found.shape}, expected {expected.shape}"
+        if (found.dtype, found.shape) != (expected.dtype, expected.shape):
+            detail = (
+                f"{vector.name}: {found.dtype} {found.shape}, "
+                f"expected {expected.dtype} {expected.shape}"
+            )
             return Check(name, False, detail)
         ratio = _error_ratio(found, expected, permitted)
         ratio[~vector.judged] = 0

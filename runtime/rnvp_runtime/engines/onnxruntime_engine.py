@@ -6,6 +6,7 @@ Reference: https://onnxruntime.ai/docs/execution-providers/
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rnvp_runtime.bundle.pruning import pruned
 from rnvp_runtime.engines.engine import DEFAULT_OPTIONS, OpenOptions, Provider, Run, Signature
+from rnvp_runtime.engines.providers import CPU, provider_name
 from rnvp_runtime.errors import BundleError, EngineError, InputError
 from rnvp_runtime.versions import MIN_ONNXRUNTIME, is_older, newest
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxRuntime", "import_onnxruntime", "open_session"]
 
-_CPU = "CPUExecutionProvider"
+# What onnxruntime says of a file that a newer one can read.
+_TOO_NEW = re.compile(r"(?:model )?(IR version|[Oo]pset)[: ]+(\d+).*?(?:version:|opset) (\d+)")
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def open_session(content: bytes, options: OpenOptions = DEFAULT_OPTIONS) -> "Inf
     settings.log_severity_level = 3  # errors are raised; a caller can do nothing about warnings
     providers = [
         provider if isinstance(provider, str) else (provider[0], dict(provider[1]))
-        for provider in options.providers or (_CPU,)
+        for provider in options.providers or (CPU,)
     ]
     try:
         session = onnxruntime.InferenceSession(
@@ -134,14 +137,20 @@ def open_session(content: bytes, options: OpenOptions = DEFAULT_OPTIONS) -> "Inf
         )
     except Exception as error:  # onnxruntime's exceptions have no narrower base class
         reason = " ".join(str(error).split())
-        raise BundleError(f"onnxruntime cannot open {options.source}: {reason}") from None
+        version = onnxruntime.__version__
+        if newer := _TOO_NEW.search(reason):
+            raise BundleError(
+                f"{options.source} has {newer[1]} {newer[2]}, onnxruntime {version} reads up to "
+                f"{newer[3]}: pip install --upgrade onnxruntime"
+            ) from None
+        raise BundleError(f"onnxruntime {version} cannot open {options.source}: {reason}") from None
     _check_used(session.get_providers(), options)
     return session
 
 
 def _check_available(onnxruntime: ModuleType, providers: Sequence[Provider]) -> None:
     available = onnxruntime.get_available_providers()
-    for name in map(_name, providers):
+    for name in map(provider_name, providers):
         if name not in available:
             raise InputError(
                 f"this onnxruntime has no {name}, it has {', '.join(available)}: install the "
@@ -151,13 +160,9 @@ def _check_available(onnxruntime: ModuleType, providers: Sequence[Provider]) -> 
 
 def _check_used(used: Sequence[str], options: OpenOptions) -> None:
     """Compare with the session's own list: onnxruntime raises nothing when it falls back."""
-    missing = [name for name in map(_name, options.providers) if name not in used]
+    missing = [name for name in map(provider_name, options.providers) if name not in used]
     if missing:
         raise EngineError(
             f"onnxruntime opened {options.source} on {', '.join(used)} and not on "
             f"{', '.join(missing)}: check that the provider's libraries and its device are there"
         )
-
-
-def _name(provider: Provider) -> str:
-    return provider if isinstance(provider, str) else provider[0]

@@ -1,0 +1,1 @@
+"""Faults of bundles, one typed error each; `python -m tests.faults` fuzzes."""

@@ -1,0 +1,149 @@
+"""A file of a bundle that is no regular file of its size is refused, without waiting for it."""
+
+import os
+import socket
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnvp_runtime
+from rnvp_runtime import BundleError
+from rnvp_runtime.bundle.verification import verify
+
+Make = Callable[..., Path]
+X = np.zeros((3, 2))
+FILES = ["density.onnx", "manifest.json"]
+
+
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(path.parent)  # a socket's path is at most 108 bytes
+        server.bind(path.name)
+        os.chdir(here)
+
+
+def _device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _symlink(path: Path) -> None:
+    path.rename(path.with_suffix(".kept"))
+    path.symlink_to(path.with_suffix(".kept"))
+
+
+def _hard_link(path: Path) -> None:
+    os.link(path, path.parent.parent / "second name")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _sparse(path: Path) -> None:
+    os.truncate(path, 2**31)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("harm", [_fifo, _socket, _device, _symlink, _hard_link, _folder, _sparse])
+def test_what_is_no_regular_file_is_refused(
+    make_bundle: Make, file: str, harm: Callable[[Path], None]
+) -> None:
+    """By load and by verify, each in one line."""
+    path = make_bundle()
+    harm(path / file)
+    with pytest.raises(BundleError, match=file.replace(".", r"\.")) as error:
+        rnvp_runtime.load(path).log_prob(X)
+    assert "\n" not in str(error.value)
+    if file != "manifest.json":
+        assert any(check.name == file and not check.passed for check in verify(path))
+
+
+def test_a_folder_that_is_a_link_is_refused(make_bundle: Make, tmp_path: Path) -> None:
+    """It may lead out of the bundle; the bundle itself may be a link, as a release often is."""
+    path = make_bundle()
+    (path / "tests").rename(tmp_path / "elsewhere")
+    (path / "tests").symlink_to(tmp_path / "elsewhere")
+    assert any("tests, which is a link" in check.detail for check in verify(path))
+    (tmp_path / "current").symlink_to(path)
+    assert rnvp_runtime.load(tmp_path / "current").log_prob(X).shape == (3,)
+
+
+def _zipped(bundle: Path, to: Path, top: str = "", method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(to, "w", method) as archive:
+        for file in sorted(bundle.rglob("*")):
+            if file.is_file():
+                archive.write(file, top + file.relative_to(bundle).as_posix())
+    return to
+
+
+@pytest.mark.parametrize("top", ["", "model.rnvp/"])
+def test_a_zip_file_is_a_bundle(bundle: Path, tmp_path: Path, top: str) -> None:
+    """Its files are at the top or in one folder; nothing is extracted."""
+    path = _zipped(bundle, tmp_path / "model.rnvp.zip", top)
+    expected = rnvp_runtime.load(bundle).log_prob(X)
+    np.testing.assert_array_equal(rnvp_runtime.load(path).log_prob(X), expected)
+    assert all(check.passed for check in verify(path))
+    assert os.listdir(tmp_path) == ["model.rnvp.zip"]
+
+
+def test_a_package_resource_is_a_bundle(bundle: Path, tmp_path: Path) -> None:
+    """As ``importlib.resources.files`` gives it for a package that is a zip file."""
+    archive = _zipped(bundle, tmp_path / "package.whl", "package/model.rnvp/")
+    resource = zipfile.Path(archive) / "package" / "model.rnvp"
+    expected = rnvp_runtime.load(bundle).log_prob(X)
+    np.testing.assert_array_equal(rnvp_runtime.load(resource).log_prob(X), expected)
+
+
+def _duplicate(path: Path) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("density.onnx", b"other")
+
+
+def _bomb(path: Path) -> None:
+    _rewrite(path, bytes(50_000_000))
+
+
+def _other_method(path: Path) -> None:
+    _rewrite(path, b"x", zipfile.ZIP_LZMA)
+
+
+def _rewrite(path: Path, content: bytes, method: int = zipfile.ZIP_DEFLATED) -> None:
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, kept in entries.items():
+            archive.writestr(name, content if name == "density.onnx" else kept)
+
+
+def _flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    at = content.index(b"density.onnx") + 200
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [_duplicate, _bomb, _other_method, _flipped])
+def test_a_zip_file_with_a_fault_is_refused(
+    bundle: Path, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    """An entry is never read past the size in the manifest."""
+    path = _zipped(bundle, tmp_path / "model.zip")
+    harm(path)
+    with pytest.raises(BundleError) as error:
+        rnvp_runtime.load(path).log_prob(X)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,1 @@
+"""Servers and programs that a bundle runs in, each of them real."""

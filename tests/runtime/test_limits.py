@@ -1,0 +1,28 @@
+"""The limits of a bundle, and the operators of its graphs, are those that are documented."""
+
+import re
+from pathlib import Path
+
+import onnx
+import pytest
+
+from rnvp_runtime.bundle import limits
+from rnvp_runtime.bundle.onnx_structure import OPERATORS
+
+DOCS = Path(__file__).parents[2] / "docs" / "bundle.md"
+
+
+def test_the_limits_are_in_the_docs() -> None:
+    """Each number of `limits` stands in docs/bundle.md."""
+    rows = re.findall(r"^\| .* \| ([\d,]+)", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {int(number.replace(",", "")) for number in rows}
+    assert documented == {getattr(limits, name) for name in limits.__all__}
+
+
+@pytest.mark.parametrize("operator", sorted(OPERATORS))
+def test_each_operator_is_harmless(operator: str) -> None:
+    """It is one of ONNX's own, is the same on each run, and holds no subgraph."""
+    schema = onnx.defs.get_schema(operator, 18)
+    kinds = {attribute.type for attribute in schema.attributes.values()}
+    assert onnx.defs.OpSchema.AttrType.GRAPH not in kinds
+    assert "Random" not in operator
