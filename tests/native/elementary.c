@@ -16,34 +16,37 @@ typedef struct {
     const char *name;
     double low, high; /* where it is promised to be right */
     long double (*exact)(long double);
+    double (*exact_enough)(double); /* for float32: float64 is faster */
 } function;
 
-static long double sigmoid(long double x) { return 1 / (1 + expl(-x)); }
-static long double softplus(long double x) {
-    return x > 0 ? x + log1pl(expl(-x)) : log1pl(expl(x));
-}
-static long double sine_turns(long double u) {
-    const long double pi = 3.14159265358979323846264338327950288L;
-    return u <= 0.125L   ? sinl(2 * pi * u)
-           : u <= 0.375L ? cosl(2 * pi * (u - 0.25L))
-           : u <= 0.625L ? -sinl(2 * pi * (u - 0.5L))
-           : u <= 0.875L ? -cosl(2 * pi * (u - 0.75L))
-                         : sinl(2 * pi * (u - 1));
-}
+/* Both precisions of what the C library lacks. */
+#define DEFINE(type, suffix, pi)                                                                   \
+    static type sigmoid##suffix(type x) { return 1 / (1 + exp##suffix(-x)); }                      \
+    static type softplus##suffix(type x) {                                                         \
+        return x > 0 ? x + log1p##suffix(exp##suffix(-x)) : log1p##suffix(exp##suffix(x));         \
+    }                                                                                              \
+    static type turns##suffix(type u) {                                                            \
+        int k = (int)(4 * u + (type)0.5); /* the nearest quarter */                                \
+        type r = 2 * pi * (u - (type)0.25 * (type)k);                                              \
+        type y = k % 2 ? cos##suffix(r) : sin##suffix(r);                                          \
+        return k % 4 / 2 ? -y : y;                                                                 \
+    }
+DEFINE(long double, l, 3.14159265358979323846264338327950288L)
+DEFINE(double, , 3.14159265358979323846)
 
 static const function functions[] = {
-    {"exp", -INFINITY, INFINITY, expl},
-    {"expm1", -INFINITY, 0, expm1l},
-    {"tanh", -INFINITY, INFINITY, tanhl},
-    {"sigmoid", -INFINITY, INFINITY, sigmoid},
-    {"log1p", 0, 1, log1pl},
-    {"log", -INFINITY, INFINITY, logl},
-    {"softplus", -INFINITY, INFINITY, softplus},
-    {"sin", -INFINITY, INFINITY, sinl},
-    {"cos", -INFINITY, INFINITY, cosl},
-    {"turns", 0, 1, sine_turns},
-    {"atan", -INFINITY, INFINITY, atanl},
-    {"erf", -INFINITY, INFINITY, erfl},
+    {"exp", -INFINITY, INFINITY, expl, exp},
+    {"expm1", -INFINITY, 0, expm1l, expm1},
+    {"tanh", -INFINITY, INFINITY, tanhl, tanh},
+    {"sigmoid", -INFINITY, INFINITY, sigmoidl, sigmoid},
+    {"log1p", 0, 1, log1pl, log1p},
+    {"log", -INFINITY, INFINITY, logl, log},
+    {"softplus", -INFINITY, INFINITY, softplusl, softplus},
+    {"sin", -INFINITY, INFINITY, sinl, sin},
+    {"cos", -INFINITY, INFINITY, cosl, cos},
+    {"turns", 0, 1, turnsl, turns},
+    {"atan", -INFINITY, INFINITY, atanl, atan},
+    {"erf", -INFINITY, INFINITY, erfl, erf},
 };
 
 static double ulps(double got, long double want, int bits) {
@@ -108,8 +111,8 @@ int main(int count, char **args) {
         for (int i = 0; i < 16; i++) {
             double x = bits == 32 ? (double)x32[i] : x64[i],
                    y = bits == 32 ? (double)y32[i] : y64[i];
-            /* float32 against float64, which is faster and fine enough. */
-            double error = ulps(y, it->exact(x), bits);
+            long double want = bits == 32 ? it->exact_enough(x) : it->exact(x);
+            double error = ulps(y, want, bits);
             if (error > worst) worst = error, where = x;
         }
     }

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.errors import BundleError, InputError
 
-__all__ = ["LIBRARY", "NativeFlow", "is_available", "load_library"]
+__all__ = ["LIBRARY", "TARGETS", "NativeFlow", "is_available", "load_library"]
 
 Array = NDArray[Any]
 
@@ -38,7 +38,8 @@ LIBRARY = Path(__file__).with_name("librnvp" + _SUFFIX)
 """Where the compiled library is, if this installation has one."""
 
 _GRADIENT = 1
-_TARGETS = {"best": 0, "baseline": 16, "avx2": 32, "avx512": 48}
+TARGETS = {"best": 0, "baseline": 16, "avx2": 32, "avx512": 48}
+"""Instruction sets by name; 0 is the best that the processor has."""
 
 
 class _Error(ctypes.Structure):
@@ -110,7 +111,7 @@ class NativeFlow:
     def __init__(self, content: bytes, *, gradient: bool = False, target: str = "best") -> None:
         self._library = load_library()
         handle, error = c_void_p(), _Error()
-        how = _GRADIENT * gradient | _TARGETS[target]
+        how = _GRADIENT * gradient | TARGETS[target]
         if self._library.rnvp_open(content, len(content), how, byref(handle), byref(error)):
             raise BundleError(f"the native engine cannot open the flow: {error.message.decode()}")
         self._handle = handle.value
