@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.cells import refuse_text
-from rnvp_runtime.tables.compression import Limited
+from rnvp_runtime.tables.compression import Expanded
 from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.excel import EXCEL, excel_error
 from rnvp_runtime.tables.missing import Missing
@@ -63,7 +63,8 @@ def open_npz(source: Source, options: ReadOptions) -> "MatrixTable | ArraysTable
                 if info.flag_bits & 1:
                     raise TableError(f"{source.name} is encrypted: write it without a password")
                 with archive.open(info) as member:
-                    stream = Limited(member, partial(getattr, info, "compress_size"), source.name)
+                    consumed = partial(getattr, info, "compress_size")
+                    stream = Expanded(member, source.name, consumed=consumed)
                     arrays[info.filename.removesuffix(".npy")] = _mapped(stream, source.name)
     only = next(iter(arrays)) if len(arrays) == 1 else "x"
     if only in arrays and arrays[only].ndim == 2:
