@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
-from rnvp_runtime.tables.damage import refusing_damage
+from rnvp_runtime.tables.excel import excel_error
 from rnvp_runtime.tables.sources import Source, StreamFile
 from rnvp_runtime.tables.spool import Spool
 
-__all__ = ["CODECS", "Codec", "Limited", "compressing", "kept_on_disk", "uncompressed"]
+__all__ = ["CODECS", "Codec", "Expanded", "compressing", "kept_on_disk", "uncompressed"]
 
 LIMIT_BYTES = 256 << 20
 """What is kept on disk may grow to this size, and beyond only up to `LIMIT_RATIO`."""
@@ -41,31 +42,25 @@ class Codec:
 
 def _zstd_reading(file: BinaryIO) -> BinaryIO:
     arrow = import_extra("pyarrow")
-    return cast(BinaryIO, io.BufferedReader(_Reading(arrow.CompressedInputStream(file, "zstd"))))
+    return cast(BinaryIO, arrow.CompressedInputStream(file, "zstd"))
 
 
 def _zstd_writing(file: BinaryIO) -> BinaryIO:
     arrow = import_extra("pyarrow")
-    return cast(BinaryIO, arrow.CompressedOutputStream(arrow.PythonFile(file, "w"), "zstd"))
+    return cast(BinaryIO, arrow.CompressedOutputStream(_Unclosed(file), "zstd"))
 
 
-class _Reading(io.RawIOBase):
-    """pyarrow's stream as one of Python's."""
+class _Unclosed(io.RawIOBase):
+    """A file to write to that stays open: pyarrow closes what it is given."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
 
-    def readable(self) -> bool:
+    def writable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
-
-
-def _xz_reading(file: BinaryIO) -> BinaryIO:
-    return cast(BinaryIO, lzma.LZMAFile(file))
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
 
 
 CODECS: dict[str, Codec] = {
@@ -81,8 +76,8 @@ CODECS: dict[str, Codec] = {
     ),
     ".xz": Codec(
         b"\xfd7zXZ\x00",
-        _xz_reading,
-        lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),  # noqa: SIM115
+        lambda file: cast(BinaryIO, lzma.LZMAFile(file)),
+        lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),
     ),
     ".zst": Codec(b"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
 }
@@ -101,12 +96,16 @@ class _Compressed:
     seekable: bool = False
 
     def open(self) -> BinaryIO:
-        return self.codec.reading(self.inner.open())
+        return self._opened(limited=False)
 
     def open_limited(self) -> BinaryIO:
         """A reader that refuses to expand beyond the limits."""
-        compressed = self.inner.open()
-        return cast(BinaryIO, Limited(self.codec.reading(compressed), compressed.tell, self.name))
+        return self._opened(limited=True)
+
+    def _opened(self, *, limited: bool) -> BinaryIO:
+        inner = self.inner.open()
+        stream, consumed = self.codec.reading(inner), inner.tell if limited else None
+        return _buffered(Expanded(stream, self.name, inner, consumed))
 
 
 @dataclass(frozen=True)
@@ -121,19 +120,43 @@ class _Member:
     seekable: bool = False
 
     def open(self) -> BinaryIO:
-        with refusing_damage(self.name, "zip"):
-            return cast(BinaryIO, zipfile.ZipFile(self.archive.open()).open(self.member))
+        return self._opened(limited=False)
 
     def open_limited(self) -> BinaryIO:
         """A reader that refuses to expand beyond the limits."""
-        return cast(BinaryIO, Limited(self.open(), lambda: self.member.compress_size, self.name))
+        return self._opened(limited=True)
+
+    def _opened(self, *, limited: bool) -> BinaryIO:
+        inner = self.archive.open()
+        with refusing_damage(self.name, "zip"):
+            stream = zipfile.ZipFile(inner).open(self.member)
+        consumed = (lambda: self.member.compress_size) if limited else None
+        return _buffered(Expanded(stream, self.name, inner, consumed))
 
 
-class Limited(io.RawIOBase):
-    """A reader of expanded bytes that refuses to go on beyond the limits."""
+def _buffered(reader: io.RawIOBase) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(reader, 1 << 20))
 
-    def __init__(self, stream: BinaryIO, consumed: Callable[[], int], name: str) -> None:
-        self._stream, self._consumed, self._name, self._given = stream, consumed, name, 0
+
+class Expanded(io.RawIOBase):
+    """A reader of expanded bytes that closes what it reads from, and may be limited.
+
+    Args:
+        stream: the expanded bytes.
+        name: what errors call them.
+        inner: what ``stream`` reads from.
+        consumed: the number of compressed bytes read so far; without it there is no limit.
+    """
+
+    def __init__(
+        self,
+        stream: Any,
+        name: str,
+        inner: Any = None,
+        consumed: Callable[[], int] | None = None,
+    ) -> None:
+        self._stream, self._name, self._inner = stream, name, inner
+        self._consumed, self._given = consumed, 0
 
     def readable(self) -> bool:
         return True
@@ -142,17 +165,32 @@ class Limited(io.RawIOBase):
         """At most ``size`` bytes.
 
         Raises:
-            TableError: more than `LIMIT_BYTES` were given, and more than `LIMIT_RATIO` a byte.
+            TableError: the bytes are damaged; or there is a limit, and more than `LIMIT_BYTES` and
+                more than `LIMIT_RATIO` for each compressed byte were given.
         """
         with refusing_damage(self._name, "a compressed file"):
-            found = self._stream.read(size)
-        self._given += len(found)
-        if self._given > LIMIT_BYTES and self._given > LIMIT_RATIO * self._consumed():
-            raise TableError(
-                f"{self._name} expands to more than {LIMIT_BYTES >> 20} MiB and {LIMIT_RATIO} "
-                "times its size, the limits: write it uncompressed, as a .npy or a .parquet"
-            )
+            found: bytes = self._stream.read(size)
+            self._given += len(found)
+            limited = self._consumed is not None and self._given > LIMIT_BYTES
+            if limited and self._given > LIMIT_RATIO * self._consumed():  # type: ignore[misc]
+                raise TableError(
+                    f"{self._name} expands to more than {LIMIT_BYTES >> 20} MiB and {LIMIT_RATIO} "
+                    "times its size, the limits: write it uncompressed, as a .npy or a .parquet"
+                )
         return found
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        found = self.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        """Close the streams."""
+        if not self.closed:
+            for stream in (self._stream, self._inner):
+                if stream is not None:
+                    stream.close()
+        super().close()
 
 
 def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
@@ -179,16 +217,15 @@ def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
 
 def _zip_member(source: Source, is_table: Callable[[str], bool]) -> Source:
     source = kept_on_disk(source)
-    with (
-        refusing_damage(source.name, "zip"),
-        source.open() as file,
-        zipfile.ZipFile(file) as archive,
-    ):
-        files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
+    with refusing_damage(source.name, "zip"), source.open() as file:
+        with zipfile.ZipFile(file) as archive:
+            files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
     names = [info.filename for info in files]
-    if "[Content_Types].xml" in names or (names and all(n.endswith(".npy") for n in names)):
-        return source  # Excel's, or a .npz: the formats say more
+    if "[Content_Types].xml" in names:
+        raise excel_error(source.name)
     found = [info for info in files if is_table(info.filename)]
+    if len(found) > 1 and all(n.endswith(".npy") for n in names):
+        return source  # a .npz without its suffix
     if len(found) != 1:
         listed = ", ".join(names[:5]) or "nothing"
         raise TableError(

@@ -143,8 +143,9 @@ def _number_texts(arrow: Any, compute: Any, numbers: NDArray[Any]) -> Any:
         return arrow.array([str(n) for n in numbers], arrow.string())
     native = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     texts = arrow.array(native).cast(arrow.string())
-    size = np.abs(native)
-    by_python = ~((size > 1e-3) & (size < 1e7) & (native != np.trunc(native)))
+    with np.errstate(invalid="ignore"):  # signalling NaN
+        size = np.abs(native)
+        by_python = ~((size > 1e-3) & (size < 1e7) & (native != np.trunc(native)))
     if by_python.any():
         written = arrow.array([str(n) for n in native[by_python]], arrow.string())
         texts = compute.replace_with_mask(texts, arrow.array(by_python), written)

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.cells import refuse_text
-from rnvp_runtime.tables.compression import Limited
+from rnvp_runtime.tables.compression import Expanded
 from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.excel import EXCEL, excel_error
 from rnvp_runtime.tables.missing import Missing
@@ -42,7 +42,7 @@ def open_npy(source: Source, options: ReadOptions) -> "MatrixTable":
     """The matrix in a ``.npy`` file, read from disk as it is used."""
     with refusing_damage(source.name, ".npy"):
         if source.path is not None:
-            matrix: NDArray[Any] = np.lib.format.open_memmap(source.path, mode="r")
+            matrix = np.lib.format.open_memmap(source.path, mode="r")
         else:
             with source.open() as stream:
                 matrix = _mapped(stream, source.name)
@@ -63,11 +63,8 @@ def open_npz(source: Source, options: ReadOptions) -> "MatrixTable | ArraysTable
                 if info.flag_bits & 1:
                     raise TableError(f"{source.name} is encrypted: write it without a password")
                 with archive.open(info) as member:
-                    stream = Limited(
-                        cast("BinaryIO", member),
-                        partial(getattr, info, "compress_size"),
-                        source.name,
-                    )
+                    consumed = partial(getattr, info, "compress_size")
+                    stream = Expanded(member, source.name, consumed=consumed)
                     arrays[info.filename.removesuffix(".npy")] = _mapped(stream, source.name)
     only = next(iter(arrays)) if len(arrays) == 1 else "x"
     if only in arrays and arrays[only].ndim == 2:
@@ -137,7 +134,9 @@ def _release_pages(matrix: NDArray[Any], rows: int) -> None:
 class MatrixBatch:
     """Consecutive rows of a matrix; see `rnvp_runtime.tables.Batch`."""
 
-    def __init__(self, path: str, first_row: int, matrix: NDArray[Any], missing: Missing) -> None:
+    def __init__(
+        self, path: str, first_row: int, matrix: NDArray[Any], missing: Missing
+    ) -> None:
         self._path, self.first_row, self._matrix, self._missing = path, first_row, matrix, missing
 
     def __len__(self) -> int:
@@ -160,7 +159,9 @@ class MatrixBatch:
 class ArraysTable:
     """A table of one 1-d array a column; see `rnvp_runtime.tables.Table`."""
 
-    def __init__(self, path: str, arrays: dict[str, NDArray[Any]], options: ReadOptions) -> None:
+    def __init__(
+        self, path: str, arrays: dict[str, NDArray[Any]], options: ReadOptions
+    ) -> None:
         shapes = {array.shape for array in arrays.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
