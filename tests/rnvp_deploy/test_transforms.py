@@ -67,7 +67,7 @@ def mapped(elementwise: ElementwiseMap, inverted: bool, joint: bool) -> Coupling
     return CouplingSpec((0, 1), (2, 3, 4), networks, elementwise, inverted)
 
 
-MAPS = {
+COLUMN_MAPS = {
     "identity": ColumnMap(),
     "log": ColumnMap("log"),
     "log from a bound": ColumnMap("log", -5.0),
@@ -87,8 +87,11 @@ TRANSFORMS: dict[str, TransformSpec] = {
     "coupling, context only": coupling((), context=C),
     "diagonal affine": DiagonalAffineSpec(D),
     "standardisation": DiagonalAffineSpec(D, from_data=True, trainable=False),
-    **{f"elementwise, {name}": ElementwiseSpec((column,) * D) for name, column in MAPS.items()},
-    "elementwise, mixed": ElementwiseSpec(tuple(MAPS.values())[:D]),
+    **{
+        f"elementwise, {name}": ElementwiseSpec((column,) * D)
+        for name, column in COLUMN_MAPS.items()
+    },
+    "elementwise, mixed": ElementwiseSpec(tuple(COLUMN_MAPS.values())[:D]),
     "permutation": PermutationSpec((3, 0, 4, 1, 2)),
     "linear, lu": LinearSpec(D),
     "linear, dense": LinearSpec(D, lu=False),

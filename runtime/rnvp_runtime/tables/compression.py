@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.excel import excel_error
 from rnvp_runtime.tables.sources import Source, StreamFile
 from rnvp_runtime.tables.spool import Spool
