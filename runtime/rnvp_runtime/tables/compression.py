@@ -217,9 +217,12 @@ def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
 
 def _zip_member(source: Source, is_table: Callable[[str], bool]) -> Source:
     source = kept_on_disk(source)
-    with refusing_damage(source.name, "zip"), source.open() as file:
-        with zipfile.ZipFile(file) as archive:
-            files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
+    with (
+        refusing_damage(source.name, "zip"),
+        source.open() as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
     names = [info.filename for info in files]
     if "[Content_Types].xml" in names:
         raise excel_error(source.name)
