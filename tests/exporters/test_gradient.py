@@ -1,7 +1,6 @@
 """The gradient graph: what is recorded is autograd's own result, in few standard nodes."""
 
 from collections import Counter
-
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.config import Mixing
 from rnvp_deploy.networks import ACTIVATIONS
 from rnvp_exporters.graphs import graph_definitions, trace
 from rnvp_exporters.graphs.gradient import gradient
@@ -67,7 +67,7 @@ def test_it_is_the_derivative_of_scales_that_a_graph_writes_otherwise(name: str)
 @pytest.mark.slow
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
-def test_it_is_the_derivative_of_every_scale(name: str, mixing: str) -> None:
+def test_it_is_the_derivative_of_every_scale(name: str, mixing: Mixing) -> None:
     """A scale function needs no derivative of its own."""
     assert_is_autograd(lively(RNVPConfig(scale=SCALES[name], mixing=mixing, **SMALL)))
 
