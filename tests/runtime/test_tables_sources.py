@@ -128,7 +128,10 @@ def test_process_substitution_is_a_table() -> None:
     """As in rnvp-score model.rnvp <(zcat data.csv.gz)."""
     line = f"'{sys.executable}' -c \"$CODE\" <(printf 'a,b\\n1,2\\n3,4\\n')"
     ran = subprocess.run(
-        ["bash", "-c", line], env={**os.environ, "CODE": READ_TWICE}, capture_output=True, check=True
+        ["bash", "-c", line],
+        env={**os.environ, "CODE": READ_TWICE},
+        capture_output=True,
+        check=True,
     )
     assert ran.stdout.split() == [b"2", b"2"]
 

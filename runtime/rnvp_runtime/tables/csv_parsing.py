@@ -48,13 +48,17 @@ def numbers_of(
     if found is not None:
         return found
     columns = cells_of(block, positions)
-    return np.stack(
-        [
-            numbers_of_cells(cells, missing, f"{where}: column {name!r}", block.first_row)
-            for cells, name in zip(columns, names, strict=True)
-        ],
-        axis=1,
-    ) if columns else np.empty((len(block), 0))
+    return (
+        np.stack(
+            [
+                numbers_of_cells(cells, missing, f"{where}: column {name!r}", block.first_row)
+                for cells, name in zip(columns, names, strict=True)
+            ],
+            axis=1,
+        )
+        if columns
+        else np.empty((len(block), 0))
+    )
 
 
 def cells_of(block: Block, positions: Sequence[int]) -> list[list[str]]:
@@ -96,9 +100,7 @@ def _by_arrow(
     return missing.blank(out)
 
 
-def _read(
-    block: Block, positions: Sequence[int], kind: Any, nulls: list[str], quoted: bool
-) -> Any:
+def _read(block: Block, positions: Sequence[int], kind: Any, nulls: list[str], quoted: bool) -> Any:
     """The columns as a table of pyarrow, of type ``kind``, named by their positions."""
     arrow, reader = optional("pyarrow"), optional("pyarrow.csv")
     assert arrow is not None

@@ -59,9 +59,7 @@ class CsvTable:
 class CsvBatch:
     """Consecutive rows of a CSV file; see `rnvp_runtime.tables.Batch`."""
 
-    def __init__(
-        self, path: str, columns: tuple[str, ...], block: Block, missing: Missing
-    ) -> None:
+    def __init__(self, path: str, columns: tuple[str, ...], block: Block, missing: Missing) -> None:
         self._path, self._columns, self.block, self._missing = path, columns, block, missing
 
     @property

@@ -128,9 +128,7 @@ def _arrow_texts(column: Any) -> Any:
     try:
         texts = column.cast("string")
     except (NotImplementedError, ValueError):  # what pyarrow raises for a list or a struct
-        raise TableError(
-            f"a column of type {column.type} has no text: write a .parquet"
-        ) from None
+        raise TableError(f"a column of type {column.type} has no text: write a .parquet") from None
     texts = texts.combine_chunks() if hasattr(texts, "combine_chunks") else texts
     return texts.fill_null("")
 

@@ -94,7 +94,9 @@ def _by_content(source: Source) -> str | None:
         head = file.read(8)
     if head.startswith(EXCEL):
         raise excel_error(source.name)
-    return next((s for s, known in FORMATS.items() if known.magic and head.startswith(known.magic)), None)
+    return next(
+        (s for s, known in FORMATS.items() if known.magic and head.startswith(known.magic)), None
+    )
 
 
 def output_format(location: Location | None) -> TableFormat:

@@ -134,9 +134,7 @@ def _release_pages(matrix: NDArray[Any], rows: int) -> None:
 class MatrixBatch:
     """Consecutive rows of a matrix; see `rnvp_runtime.tables.Batch`."""
 
-    def __init__(
-        self, path: str, first_row: int, matrix: NDArray[Any], missing: Missing
-    ) -> None:
+    def __init__(self, path: str, first_row: int, matrix: NDArray[Any], missing: Missing) -> None:
         self._path, self.first_row, self._matrix, self._missing = path, first_row, matrix, missing
 
     def __len__(self) -> int:
@@ -159,9 +157,7 @@ class MatrixBatch:
 class ArraysTable:
     """A table of one 1-d array a column; see `rnvp_runtime.tables.Table`."""
 
-    def __init__(
-        self, path: str, arrays: dict[str, NDArray[Any]], options: ReadOptions
-    ) -> None:
+    def __init__(self, path: str, arrays: dict[str, NDArray[Any]], options: ReadOptions) -> None:
         shapes = {array.shape for array in arrays.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())

@@ -156,7 +156,9 @@ def _of_data(paths: list[Any], folder: str) -> list[Any]:
     kept = [p for p in paths if not any(part.startswith((".", "_")) for part in p.parts)]
     if not kept:
         raise TableError(f"{folder} is a folder without a table in it")
-    if keys := sorted({part.partition("=")[0] for p in kept for part in p.parts[:-1] if "=" in part}):
+    if keys := sorted(
+        {part.partition("=")[0] for p in kept for part in p.parts[:-1] if "=" in part}
+    ):
         raise TableError(
             f"{folder} is partitioned by {', '.join(keys)}, which its files do not hold: give a "
             f"pattern of files, such as {folder}/*/*.parquet"
