@@ -1,6 +1,6 @@
 """``rnvp-score`` from and to each kind of table: what share of the time is the engine's?
 
-    python -m benchmarks.scoring_tables                  # 1,000,000 rows of d 8, and a column of text
+    python -m benchmarks.scoring_tables                  # 1,000,000 rows of d 8, and a text
     python -m benchmarks.scoring_tables --rows 200_000 --rounds 3
 
 The command runs on one thread in a process of its own, which measures the time inside

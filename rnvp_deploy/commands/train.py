@@ -63,7 +63,7 @@ _TRAINING = {
     "--missing",
     metavar="TEXT",
     multiple=True,
-    help="Text or number that stands for a missing value, beside NA, NULL and the like. Repeatable.",
+    help="Text or number that stands for a missing value, besides NA, NULL and so on. Repeatable.",
 )
 @click.option("--couplings", type=WholeNumber(min=1), help="Number of couplings.  [default: 8]")
 @click.option(
@@ -152,9 +152,10 @@ def train(
 ) -> None:
     """Train a flow on the rows of TABLE and write it to OUTPUT.
 
-    TABLE is any table that rnvp-score reads, such as .csv, .parquet, .csv.gz or a folder. Losses are in nats a row; lower is better. Some
-    rows are held out, and the weights that score best on them are kept. The same table, options,
-    seed and thread count give the same checkpoint, byte for byte.
+    TABLE is any table that rnvp-score reads, such as .csv, .parquet, .csv.gz or a folder. Losses
+    are in nats a row; lower is better. Some rows are held out, and the weights that score best on
+    them are kept. The same table, options, seed and thread count give the same checkpoint, byte
+    for byte.
 
     Ctrl-C writes the best weights so far (exit code 130). --resume model.pt continues from there
     and writes the same checkpoint as an uninterrupted training.

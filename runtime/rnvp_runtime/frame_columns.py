@@ -1,6 +1,7 @@
 """Columns of data frames (pandas, polars, pyarrow) as numbers, as a table on disk gives them."""
 
 import numbers
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -40,10 +41,8 @@ def frame_column(series: Any, name: str, column: str) -> NDArray[Any]:
     if array.ndim != 1:
         raise InputError(f"{name} has more than one column {column!r}")
     if array.dtype.kind == "O" and hasattr(series, "astype"):  # pandas' nullable numbers
-        try:
+        with suppress(ValueError, TypeError):
             array = np.asarray(series.to_numpy(dtype="float64", na_value=np.nan))
-        except (ValueError, TypeError):
-            pass
     if array.dtype.kind in "OUT":
         return _of_objects(array, Missing(), where)
     if array.dtype.kind not in "fiub":

@@ -78,8 +78,8 @@ def outcome(path: Path) -> Any:
 
 HOSTILE = st.text('ab1,;"\n\r\t .-+eN_', max_size=60)
 CELL = st.sampled_from(
-    ["1", "-2.5e3", "", "NA", "n/a", "nan", "nan(x)", "inf", " 3 ", "+4", "1_0", "1e999", "0x1"]
-    + ["\\N", "-", "x", '"5"', '"a,b"', '"a""b"', '"a\nb"', "1,5", "٣", "é", "#DIV/0!", '5"', "'"]
+    ("1", "-2.5e3", "", "NA", "n/a", "nan", "nan(x)", "inf", " 3 ", "+4", "1_0", "1e999", "0x1")
+    + ("\\N", "-", "x", '"5"', '"a,b"', '"a""b"', '"a\nb"', "1,5", "٣", "é", "#DIV/0!", '5"', "'")
 )
 
 
@@ -204,7 +204,7 @@ def test_a_single_column_of_words_is_a_table(write: Any) -> None:
 def test_commas_in_numbers_are_told_apart(
     write: Any, parser: str, cell: str, others: list[str], said: str
 ) -> None:
-    """Thousands and decimals differ by a factor of 1000: where both are possible, both are named."""
+    """They differ by a factor of 1000: where both are possible, both are named."""
     path = write("a;b\n" + "".join(f"{text};1\n" for text in [cell, *others]))
     with pytest.raises(TableError, match=said):
         numbers(path, ["a"])

@@ -67,11 +67,17 @@ def test_mutated_files_read_or_are_one_line(tmp_path: Path, suffix: str, data: A
         content[at : at + size] = data.draw(st.binary(max_size=4))
     path = tmp_path / f"t{suffix}"
     path.write_bytes(content)
+    said = _complaint(path)
+    assert "\n" not in said
+    assert not said or str(path) in said
+
+
+def _complaint(path: Path) -> str:
     try:
         read_all(path)
     except RnvpError as error:
-        assert "\n" not in str(error)
-        assert str(path) in str(error)
+        return str(error)
+    return ""
 
 
 def test_an_encrypted_npz_is_refused(tmp_path: Path) -> None:
@@ -120,7 +126,7 @@ def test_a_header_cannot_claim_more_than_the_file_holds(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
         archive.writestr("x.npy", header.getvalue() + bytes(64))
     for name in ("t.npy", "t.npz"):
-        with pytest.raises(TableError, match="t.np[yz]"):
+        with pytest.raises(TableError, match=r"t\.np[yz]"):
             open_table(tmp_path / name)
 
 

@@ -26,7 +26,7 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
     "--missing",
     metavar="TEXT",
     multiple=True,
-    help="Text or number that stands for a missing value, beside NA, NULL and the like. Repeatable.",
+    help="Text or number that stands for a missing value, besides NA, NULL and so on. Repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")

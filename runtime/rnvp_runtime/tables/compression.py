@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.excel import excel_error
 from rnvp_runtime.tables.sources import Source, StreamFile
 from rnvp_runtime.tables.spool import Spool
@@ -71,8 +71,8 @@ CODECS: dict[str, Codec] = {
     ),
     ".bz2": Codec(
         b"BZh",
-        lambda file: cast(BinaryIO, bz2.BZ2File(file)),
-        lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),
+        lambda file: cast(BinaryIO, bz2.BZ2File(file)),  # noqa: SIM115  (closed by `Expanded`)
+        lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),  # noqa: SIM115
     ),
     ".xz": Codec(
         b"\xfd7zXZ\x00",
@@ -96,6 +96,7 @@ class _Compressed:
     seekable: bool = False
 
     def open(self) -> BinaryIO:
+        """See `Source`."""
         return self._opened(limited=False)
 
     def open_limited(self) -> BinaryIO:
@@ -120,6 +121,7 @@ class _Member:
     seekable: bool = False
 
     def open(self) -> BinaryIO:
+        """See `Source`."""
         return self._opened(limited=False)
 
     def open_limited(self) -> BinaryIO:
@@ -129,7 +131,7 @@ class _Member:
     def _opened(self, *, limited: bool) -> BinaryIO:
         inner = self.archive.open()
         with refusing_damage(self.name, "zip"):
-            stream = zipfile.ZipFile(inner).open(self.member)
+            stream = zipfile.ZipFile(inner).open(self.member)  # noqa: SIM115
         consumed = (lambda: self.member.compress_size) if limited else None
         return _buffered(Expanded(stream, self.name, inner, consumed))
 
@@ -217,9 +219,12 @@ def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
 
 def _zip_member(source: Source, is_table: Callable[[str], bool]) -> Source:
     source = kept_on_disk(source)
-    with refusing_damage(source.name, "zip"), source.open() as file:
-        with zipfile.ZipFile(file) as archive:
-            files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
+    with (
+        refusing_damage(source.name, "zip"),
+        source.open() as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        files = [i for i in archive.infolist() if not i.is_dir() and _is_visible(i.filename)]
     names = [info.filename for info in files]
     if "[Content_Types].xml" in names:
         raise excel_error(source.name)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import optional
 from rnvp_runtime.tables.cells import numbers_of_cells
 from rnvp_runtime.tables.csv_records import Block

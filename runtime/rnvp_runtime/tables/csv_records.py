@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -234,7 +234,8 @@ def _outside(positions: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray
     """Those of ``positions`` that are not in a quoted cell."""
     if not len(quotes):
         return positions
-    return positions[np.searchsorted(quotes, positions) % 2 == 0]
+    outside: NDArray[np.int64] = positions[np.searchsorted(quotes, positions) % 2 == 0]
+    return outside
 
 
 def _well_quoted(array: NDArray[np.uint8], quotes: NDArray[np.int64], mark: int) -> bool:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
 
-from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.spool import Spool
 
 __all__ = ["LocalFile", "RemoteFile", "Source", "StreamFile", "find_sources"]
