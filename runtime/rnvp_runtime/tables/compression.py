@@ -71,13 +71,13 @@ CODECS: dict[str, Codec] = {
     ),
     ".bz2": Codec(
         b"BZh",
-        lambda file: cast(BinaryIO, bz2.BZ2File(file)),  # noqa: SIM115  (closed by `Expanded`)
-        lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),  # noqa: SIM115
+        lambda file: cast(BinaryIO, bz2.BZ2File(file)),
+        lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),
     ),
     ".xz": Codec(
         b"\xfd7zXZ\x00",
-        lambda file: cast(BinaryIO, lzma.LZMAFile(file)),
-        lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),
+        lambda file: cast(BinaryIO, lzma.LZMAFile(file)),  # noqa: SIM115  (`Expanded` closes it)
+        lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),  # noqa: SIM115
     ),
     ".zst": Codec(b"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
 }
@@ -161,6 +161,7 @@ class Expanded(io.RawIOBase):
         self._consumed, self._given = consumed, 0
 
     def readable(self) -> bool:
+        """True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
@@ -182,6 +183,7 @@ class Expanded(io.RawIOBase):
         return found
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill ``buffer``; see `read`."""
         found = self.read(len(buffer))
         buffer[: len(found)] = found
         return len(found)
