@@ -207,7 +207,7 @@ def test_a_single_column_of_words_is_a_table(write: Any) -> None:
 def test_commas_in_numbers_are_told_apart(
     write: Any, parser: str, cell: str, others: list[str], said: str
 ) -> None:
-    """Thousands and decimals differ by 1000: where both are possible, both are named."""
+    """They differ by a factor of 1000: where both are possible, both are named."""
     path = write("a;b\n" + "".join(f"{text};1\n" for text in [cell, *others]))
     with pytest.raises(TableError, match=said):
         numbers(path, ["a"])

@@ -27,6 +27,7 @@ class ArrowBatch:
         return int(self._batch.num_rows)
 
     def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
+        """See `rnvp_runtime.tables.Batch`."""
         if missing := explain_missing(names, self._batch.schema.names):
             raise TableError(f"{self._path} has {missing}")
         columns = []
@@ -41,6 +42,7 @@ class ArrowBatch:
         return out
 
     def columns(self) -> dict[str, Any]:
+        """See `rnvp_runtime.tables.Batch`."""
         return dict(zip(self._batch.schema.names, self._batch.columns, strict=True))
 
 

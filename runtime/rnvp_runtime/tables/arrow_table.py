@@ -77,6 +77,7 @@ class ArrowWriter:
         self._out: Any = None
 
     def write(self, columns: Mapping[str, Column]) -> None:
+        """See `rnvp_runtime.tables.Writer`."""
         table = table_of(columns, self._schema)
         if self._out is None:
             self._out = import_extra("pyarrow.ipc").new_file(self._file, table.schema)

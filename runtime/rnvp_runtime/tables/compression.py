@@ -96,6 +96,7 @@ class _Compressed:
     seekable: bool = False
 
     def open(self) -> BinaryIO:
+        """See `Source`."""
         return self._opened(limited=False)
 
     def open_limited(self) -> BinaryIO:
@@ -120,6 +121,7 @@ class _Member:
     seekable: bool = False
 
     def open(self) -> BinaryIO:
+        """See `Source`."""
         return self._opened(limited=False)
 
     def open_limited(self) -> BinaryIO:
@@ -159,6 +161,7 @@ class Expanded(io.RawIOBase):
         self._consumed, self._given = consumed, 0
 
     def readable(self) -> bool:
+        """True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
@@ -180,6 +183,7 @@ class Expanded(io.RawIOBase):
         return found
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill ``buffer``; see `read`."""
         found = self.read(len(buffer))
         buffer[: len(found)] = found
         return len(found)

@@ -234,7 +234,8 @@ def _outside(positions: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray
     """Those of ``positions`` that are not in a quoted cell."""
     if not len(quotes):
         return positions
-    return np.asarray(positions[np.searchsorted(quotes, positions) % 2 == 0])
+    outside: NDArray[np.int64] = positions[np.searchsorted(quotes, positions) % 2 == 0]
+    return outside
 
 
 def _well_quoted(array: NDArray[np.uint8], quotes: NDArray[np.int64], mark: int) -> bool:

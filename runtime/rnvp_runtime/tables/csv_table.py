@@ -64,18 +64,21 @@ class CsvBatch:
 
     @property
     def first_row(self) -> int:
+        """See `rnvp_runtime.tables.Batch`."""
         return self.block.first_row
 
     def __len__(self) -> int:
         return len(self.block)
 
     def numeric(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """See `rnvp_runtime.tables.Batch`."""
         if missing := explain_missing(names, self._columns):
             raise TableError(f"{self._path} has {missing}")
         positions = [self._columns.index(name) for name in names]
         return numbers_of(self.block, positions, names, self._missing, self._path)
 
     def columns(self) -> dict[str, "TextColumn"]:
+        """See `rnvp_runtime.tables.Batch`."""
         return {name: TextColumn(self, i) for i, name in enumerate(self._columns)}
 
     @cached_property

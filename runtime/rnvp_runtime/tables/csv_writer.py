@@ -40,6 +40,7 @@ class CsvWriter:
         self._file, self._delimiter, self._started = file, delimiter, False
 
     def write(self, columns: Mapping[str, Column]) -> None:
+        """See `rnvp_runtime.tables.Writer`."""
         if not self._started:
             names = [quoted(harmless_name(name), self._delimiter) for name in columns]
             self._file.write(f"{self._delimiter.join(names)}\n".encode())

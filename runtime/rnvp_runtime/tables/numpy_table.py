@@ -141,6 +141,7 @@ class MatrixBatch:
         return len(self._matrix)
 
     def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
+        """See `rnvp_runtime.tables.Batch`."""
         if self._matrix.shape[1] != len(names):
             raise TableError(
                 f"{self._path} has {self._matrix.shape[1]} columns, expected {len(names)}: "
@@ -151,6 +152,7 @@ class MatrixBatch:
         )
 
     def columns(self) -> dict[str, Any]:
+        """See `rnvp_runtime.tables.Batch`."""
         return {}
 
 
@@ -194,6 +196,7 @@ class ArraysBatch:
         return len(next(iter(self._arrays.values())))
 
     def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
+        """See `rnvp_runtime.tables.Batch`."""
         if missing := explain_missing(names, list(self._arrays)):
             raise TableError(f"{self._path} has {missing}")
         found = [self._numbers(name) for name in names]
@@ -211,6 +214,7 @@ class ArraysBatch:
         return np.full(len(array), np.nan)
 
     def columns(self) -> dict[str, Any]:
+        """See `rnvp_runtime.tables.Batch`."""
         return dict(self._arrays)
 
 
@@ -223,6 +227,7 @@ class NpyWriter:
         self._dtype: np.dtype[Any] = np.dtype(np.float64)
 
     def write(self, columns: Mapping[str, Column]) -> None:
+        """See `rnvp_runtime.tables.Writer`."""
         matrix = np.stack([np.asarray(column) for column in columns.values()], axis=1)
         if not self._width:
             self._width, self._dtype = matrix.shape[1], matrix.dtype

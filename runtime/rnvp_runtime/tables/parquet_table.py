@@ -73,6 +73,7 @@ class ParquetWriter:
         self._out: Any = None
 
     def write(self, columns: Mapping[str, Column]) -> None:
+        """See `rnvp_runtime.tables.Writer`."""
         table = table_of(columns, self._schema)
         if self._out is None:
             self._out = import_extra("pyarrow.parquet").ParquetWriter(self._file, table.schema)

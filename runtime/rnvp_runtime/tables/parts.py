@@ -60,7 +60,9 @@ class PartBatch:
         return len(self._batch)
 
     def numeric(self, names: Sequence[str]) -> NDArray[np.floating]:
+        """See `rnvp_runtime.tables.Batch`."""
         return self._batch.numeric(names)
 
     def columns(self) -> Mapping[str, Column]:
+        """See `rnvp_runtime.tables.Batch`."""
         return self._batch.columns()

@@ -1,0 +1,125 @@
+"""Missing values: one list of spellings, for CSV, Parquet, Arrow, numpy's files and data frames."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rnvp_runtime import InputError, TableError
+from rnvp_runtime.inputs import rows_of
+from rnvp_runtime.tables import SPELLINGS, open_table
+from tests.runtime.test_tables_csv import parser  # noqa: F401
+
+NAN = float("nan")
+
+
+def numbers(path: Path, **options: Any) -> list[float]:
+    """The column a."""
+    batches = [batch.numeric(["a"])[:, 0] for batch in open_table(path, **options)]
+    return np.concatenate(batches).tolist()
+
+
+def column_of(frame: Any) -> list[float]:
+    """The column a of a data frame."""
+    rows = rows_of(frame, "x", ["a"], np.float64)
+    return rows.block(0, len(rows)).ravel().tolist()
+
+
+def assert_same(found: list[float], expected: list[float]) -> None:
+    """NaN is equal to NaN here."""
+    np.testing.assert_array_equal(found, expected)
+
+
+LISTED = ["NA", "N/A", "NULL", "None", r"\N", "-", "#DIV/0!", "", "nan", "-nan(ind)", "<NA>", "?"]
+
+
+@pytest.mark.parametrize("change", [str, str.lower, str.upper, str.title, " {} ".format])
+def test_csv_knows_every_spelling(tmp_path: Path, parser: str, change: Any) -> None:  # noqa: F811
+    """In any case, with white space around it."""
+    texts = [change(text) for text in (*LISTED, *sorted(SPELLINGS))]
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{text},1\n" for text in [*texts, "2.5"]))
+    assert_same(numbers(tmp_path / "t.csv"), [NAN] * len(texts) + [2.5])
+
+
+def test_typed_columns_of_text_know_every_spelling(tmp_path: Path) -> None:
+    """A Parquet or numpy column in which every value is missing; other text is refused."""
+    texts = [*LISTED, *sorted(SPELLINGS)]
+    for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        column = pa.array([*texts, None], pa.string()).cast(kind)
+        pq.write_table(pa.table({"a": column}), tmp_path / "t.parquet")
+        assert_same(numbers(tmp_path / "t.parquet"), [NAN] * (len(texts) + 1))
+    np.savez(tmp_path / "t.npz", a=np.array(texts))
+    assert_same(numbers(tmp_path / "t.npz"), [NAN] * len(texts))
+    pq.write_table(pa.table({"a": ["NA", "red"]}), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match="column 'a', row 2: 'red' is string, not a number"):
+        numbers(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_data_frames_know_every_spelling(make: Any) -> None:
+    """Text columns of pandas, polars and pyarrow."""
+    texts = [*LISTED, *sorted(SPELLINGS), None]
+    assert_same(column_of(make({"a": texts})), [NAN] * len(texts))
+    with pytest.raises(InputError, match="row 2: 'red' is str"):
+        column_of(make({"a": ["NA", "red"]}))
+
+
+def test_objects_of_pandas_may_be_numbers_and_missing() -> None:
+    """A column that pandas could not give a type."""
+    assert_same(
+        column_of(pd.DataFrame({"a": [1, "NA", None, pd.NA, 2.5]})), [1, NAN, NAN, NAN, 2.5]
+    )
+
+
+def test_a_parquet_column_of_nulls_is_missing(tmp_path: Path) -> None:
+    """It has no type of number."""
+    table = pa.table({"a": pa.nulls(2), "b": [1.0, 2.0]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert_same(numbers(tmp_path / "t.parquet"), [NAN, NAN])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([Decimal("1.5"), None, Decimal("2.25")]),
+        pa.array([1.5, None, 2.25]).dictionary_encode(),
+        pa.array([1.5, None, 2.25], pa.float16()),
+        pa.array([1.5, None, 2.25]),
+    ],
+    ids=["decimal", "dictionary", "float16", "double"],
+)
+def test_frames_are_read_as_files_are(tmp_path: Path, column: Any) -> None:
+    """Decimals and dictionaries of numbers too, from Parquet and from every data frame."""
+    table = pa.table({"a": column})
+    pq.write_table(table, tmp_path / "t.parquet")
+    expected = [1.5, NAN, 2.25]
+    assert_same(numbers(tmp_path / "t.parquet"), expected)
+    assert_same(column_of(table), expected)
+    assert_same(column_of(table.to_pandas()), expected)
+    if not pa.types.is_dictionary(column.type):  # polars' dictionaries are of text only
+        assert_same(column_of(pl.from_arrow(table)), expected)
+
+
+def test_a_user_adds_spellings(tmp_path: Path, parser: str) -> None:  # noqa: F811
+    """Text, and numbers, which are the same however they are written or stored."""
+    options = {"missing": ["-999", "not measured"]}
+    (tmp_path / "t.csv").write_text("a\n1\n-999\n-999.0\n-9.99e2\nNot Measured\nNA\n2\n")
+    assert_same(numbers(tmp_path / "t.csv", **options), [1, NAN, NAN, NAN, NAN, NAN, 2])
+    with pytest.raises(TableError, match="'Not Measured' is not a number"):
+        numbers(tmp_path / "t.csv")
+
+
+def test_a_number_that_is_missing_is_so_in_typed_columns(tmp_path: Path) -> None:
+    """However it is stored."""
+    options = {"missing": ["-999"]}
+    pq.write_table(pa.table({"a": [1, -999, 2]}), tmp_path / "t.parquet")
+    np.save(tmp_path / "t.npy", np.array([[1], [-999], [2]], "f4"))
+    np.savez(tmp_path / "t.npz", a=np.array([1, -999, 2]))
+    for name in ("t.parquet", "t.npy", "t.npz"):
+        assert_same(numbers(tmp_path / name, **options), [1, NAN, 2])
