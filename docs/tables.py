@@ -1,4 +1,4 @@
-"""Write docs/tables.md: each dialect below is read, with pyarrow and without: python docs/tables.py."""
+"""Write docs/tables.md: each dialect is read, with pyarrow and without: python docs/tables.py."""
 
 import gzip
 import io
