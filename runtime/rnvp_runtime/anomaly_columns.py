@@ -46,6 +46,12 @@ class AnomalyColumns:
     def of(self, flow: Flow, x: Array, context: Array | None, log_prob: Array) -> dict[str, Column]:
         """The columns for the rows ``x`` (n, d), whose ``log_prob`` (n,) is known.
 
+        Args:
+            flow: the flow that gave ``log_prob``.
+            x: (n, d).
+            context: (n, c), or None for an unconditional flow.
+            log_prob: (n,), in nats.
+
         Raises:
             BundleError: the bundle has no reference, or no gradient graph.
         """

@@ -29,7 +29,7 @@ def test_it_prints_each_outputs_parity_the_sizes_and_what_to_do_next(folder: Pat
     result = run(folder / "model.pt")
     assert result.exit_code == 0, result.output
     assert (
-        result.output.count("passed") == 2 * 3 * 2 + 1
+        result.output.count("passed") == 2 * 4 * 2 + 1
     )  # each output in each format, and the flow in its dtype
     assert "sampler.onnx" in result.output
     assert "KiB" in result.output

@@ -52,4 +52,4 @@ def test_it_is_well_formed_escaped_and_runs_nothing() -> None:
 def test_every_outputs_parity_has_its_line() -> None:
     """All that the manifest measured."""
     page = report.write(manifest(), lively(CONFIGS["two coordinates"]), "m.rnvp")
-    assert page.count('class="bar"') == len(manifest().parity) == 6
+    assert page.count('class="bar"') == len(manifest().parity) == 8

@@ -286,7 +286,7 @@ class Manifest:
 
     @classmethod
     def read_from(cls, source: Source) -> Self:
-        """Read ``manifest.json`` of ``source``; raises as `read` does."""
+        """Read ``manifest.json`` of ``source``. BundleError as for `read`."""
         try:
             content = source.read("manifest.json", None, MAX_MANIFEST_BYTES)
         except FileFault as error:
