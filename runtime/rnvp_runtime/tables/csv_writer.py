@@ -146,7 +146,8 @@ def _number_texts(arrow: Any, compute: Any, numbers: NDArray[Any]) -> Any:
     texts = arrow.array(native).cast(arrow.string())
     with np.errstate(invalid="ignore"):  # signalling NaN
         size = np.abs(native)
-        by_python = ~((size > 1e-3) & (size < 1e7) & (native != np.trunc(native)))
+        largest = 1e6 if native.itemsize == 4 else 1e7  # above, numpy writes some with exponents
+        by_python = ~((size > 1e-3) & (size < largest) & (native != np.trunc(native)))
     if by_python.any():
         written = arrow.array([str(n) for n in native[by_python]], arrow.string())
         texts = compute.replace_with_mask(texts, arrow.array(by_python), written)
