@@ -108,7 +108,10 @@ def test_each_layer(targets: list[str]) -> None:
     couplings = []
     for i in range(3):
         passive, active = ((0, 3, 1), (4, 2)) if i % 2 else ((4, 2), (3, 0, 1))
-        heads = {"sig": network(len(passive) + 2, len(active)), "mu": network(len(passive) + 2, len(active))}
+        heads = {
+            "sig": network(len(passive) + 2, len(active)),
+            "mu": network(len(passive) + 2, len(active)),
+        }
         coupling = ir.Coupling(passive, active, heads, (), Affine(Tanh(0.5)), i == 1, 2)
         couplings += [coupling, ir.DiagonalAffine(draw.standard_normal(5), draw.standard_normal(5))]
     hold_to_eager(ir.build(ir.Flow(5, 2, tuple(couplings))), targets, ("float64", "float32"))

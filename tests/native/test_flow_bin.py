@@ -86,7 +86,10 @@ DAMAGE = {
     "a network too long": (lambda c: with_record(c, COUPLING, 5, 2**31), "a network of 2147483648"),
     "a body too long": (lambda c: with_record(c, RESIDUAL, 5, 9), "record"),
     "an offset elsewhere": (lambda c: with_record(c, DENSE, 10, 64), "said to begin at byte 64"),
-    "a parameter of NaN": (lambda c: with_record(c, COUPLING, 8, np.nan), "parameter is not finite"),
+    "a parameter of NaN": (
+        lambda c: with_record(c, COUPLING, 8, np.nan),
+        "parameter is not finite",
+    ),
     "a weight of NaN": (lambda c: with_number(c, DENSE, np.nan), "weight 0 is not finite"),
     "an infinite weight": (lambda c: with_number(c, DENSE, np.inf), "weight 0 is not finite"),
     "a scale of 0": (
@@ -176,7 +179,7 @@ def test_the_streams_words_are_those_of_the_known_answers(index: int) -> None:
     from pathlib import Path
 
     vectors = json.loads((Path(__file__).parents[2] / "docs" / "stream-vectors.json").read_text())
-    known = vectors["rows"][index :: 3]
+    known = vectors["rows"][index::3]
     assert known
     words = (ctypes.c_uint32 * 4)()
     for row in known:
