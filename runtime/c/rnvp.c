@@ -41,8 +41,10 @@ static int supported(unsigned target) {
 
 static const struct kernels *instance(rnvp_dtype_name dtype, unsigned target) {
     int wide = dtype == RNVP_FLOAT64;
+#ifndef RNVP_NO_AVX512
     if ((target == RNVP_AVX512 || !target) && supported(RNVP_AVX512))
         return wide ? &kernel_table_64_avx512 : &kernel_table_32_avx512;
+#endif
     if ((target == RNVP_AVX2 || !target) && supported(RNVP_AVX2))
         return wide ? &kernel_table_64_avx2 : &kernel_table_32_avx2;
     if (target && target != RNVP_BASELINE) return NULL;

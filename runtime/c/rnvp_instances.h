@@ -199,6 +199,8 @@
 #pragma GCC pop_options
 #endif
 
+#ifndef RNVP_NO_AVX512 /* halves what the compiler has to do */
+
 /* ---- x86 with AVX-512: 32 registers of 64 bytes ---- */
 
 #ifdef __clang__
@@ -223,4 +225,5 @@
 #pragma GCC pop_options
 #endif
 
+#endif
 #endif

@@ -1,5 +1,6 @@
 """For the native engine: a flow as ``flow.bin``, and as a folder of C."""
 
+from rnvp_exporters.native.c_folder import write_c_folder
 from rnvp_exporters.native.flow_bin import encode, flow_bin
 
-__all__ = ["encode", "flow_bin"]
+__all__ = ["encode", "flow_bin", "write_c_folder"]

@@ -1,0 +1,124 @@
+"""The engine as WebAssembly, in Node: the numbers of Python's engine, in under 100 KB."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rnvp_deploy import RNVPConfig
+from rnvp_exporters.native import flow_bin
+from rnvp_runtime.native import NativeFlow
+from tests.flows import lively
+
+HERE = Path(__file__).parent
+JAVASCRIPT = HERE.parents[1] / "runtime" / "js" / "src"
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+
+FLOWS = {
+    "float32": (RNVPConfig(dim=3, hidden=(8, 8), couplings=2), "float32"),
+    "float64, given": (RNVPConfig(dim=5, context_dim=2, hidden=(8,), couplings=2), "float64"),
+}
+Feeds = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(params=FLOWS)
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A flow.bin."""
+    config, dtype = FLOWS[request.param]
+    path = tmp_path / "flow.bin"
+    path.write_bytes(flow_bin(lively(config), dtype))
+    return path
+
+
+def ask(file: Path, *requests: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the driver answers."""
+    command = ["node", str(HERE / "wasm_driver.mjs"), str(JAVASCRIPT / "native.js"), str(file)]
+    lines = "\n".join(map(json.dumps, requests))
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def feed(values: NDArray[Any]) -> dict[str, Any]:
+    """An array as JSON; integers as text, since a JSON number has 53 bits."""
+    data = [str(v) if values.dtype == np.int64 else float(v) for v in values.ravel()]
+    return {"dtype": str(values.dtype), "data": data, "shape": values.shape}
+
+
+def test_each_graph_gives_pythons_numbers(file: Path) -> None:
+    """One row, and more rows than go into one call of the library."""
+    flow = NativeFlow(file.read_bytes(), gradient=True)
+    draw = np.random.default_rng(1)
+    tolerance = 1e-4 if flow.dtype == np.float32 else 1e-11
+    for rows in (1, 4100):
+        x, log_prob = flow.sample(-3, 2**40, rows, 0.5, context := _context(flow, rows))
+        given = {} if context is None else {"context": feed(context)}
+        scalars = {"seed": -3, "start": 2**40, "count": rows}
+        feeds = {name: feed(np.array([value])) for name, value in scalars.items()}
+        feeds["temperature"] = feed(np.array([0.5], flow.dtype))
+        z = draw.standard_normal((rows, flow.dim)).astype(flow.dtype)
+        slopes = ["log_prob", "gradient"] + ["context_gradient"] * bool(flow.context_dim)
+        answers = ask(
+            file,
+            {"graph": "sampler", "outputs": ["x", "log_prob"], "feeds": feeds | given},
+            {"graph": "density", "outputs": ["z", "log_prob"], "feeds": {"x": feed(x)} | given},
+            {"graph": "inverse", "outputs": ["log_prob"], "feeds": {"z": feed(z)} | given},
+            {"graph": "gradient", "outputs": slopes, "feeds": {"x": feed(x)} | given},
+        )
+        wanted = [
+            {"x": x, "log_prob": log_prob},
+            dict(zip(["z", "log_prob"], flow.forward(x, context, ["z", "log_prob"]), strict=True)),
+            {"log_prob": flow.inverse(z, context, ["log_prob"])[0]},
+            dict(zip(slopes, flow.gradient(x, context, slopes), strict=True)),
+        ]
+        for answer, want in zip(answers, wanted, strict=True):
+            for name, expected in want.items():
+                got = np.array(answer[name], float).reshape(expected.shape)
+                unit = 1 + np.abs(expected).max()
+                np.testing.assert_allclose(got / unit, expected / unit, rtol=0, atol=tolerance)
+
+
+def _context(flow: NativeFlow, rows: int) -> NDArray[Any] | None:
+    if not flow.context_dim:
+        return None
+    draw = np.random.default_rng(2)
+    return (100 + 20 * draw.standard_normal((rows, flow.context_dim))).astype(flow.dtype)
+
+
+def test_a_damaged_flow_is_refused(file: Path) -> None:
+    """With the library's own words, and an output that is not there too."""
+    damaged = {"graph": "density", "outputs": ["z"], "feeds": {}, "damage": 8}
+    other = {"graph": "density", "outputs": ["x"], "feeds": {}}
+    version, output = (answer["error"] for answer in ask(file, damaged, other))
+    assert version.startswith("BundleError: flow.bin: format version 254")
+    assert output == "BundleError: density has no output x"
+
+
+def test_the_module_is_small() -> None:
+    """Both number types, all graphs."""
+    assert (JAVASCRIPT / "native.wasm").stat().st_size < 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
+def test_the_committed_module_is_built_from_these_sources(tmp_path: Path) -> None:
+    """Byte for byte, with the version of ziglang that ``build_wasm.py`` names."""
+    script = HERE.parents[1] / "runtime" / "c" / "build_wasm.py"
+    spec = importlib.util.spec_from_file_location("build_wasm", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    from importlib.metadata import version
+
+    if version("ziglang") != module.ZIGLANG:
+        pytest.skip(f"this is another ziglang than {module.ZIGLANG}")
+    built = module.build(tmp_path / "native.wasm")
+    assert built.read_bytes() == (JAVASCRIPT / "native.wasm").read_bytes()
