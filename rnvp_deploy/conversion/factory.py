@@ -53,13 +53,13 @@ def convert_factory(
 def _find(factory: str) -> Callable[[], Any]:
     where, _, name = factory.rpartition(":")
     if not where or not name:
-        raise ConversionError(f"{factory!r} is not a factory; write mymodule.py:make_flow")
+        raise ConversionError(f"{factory!r} is no factory; write mymodule.py:make_flow")
     try:
         module = (
             _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
         )
     except Exception as error:  # whatever the user's module raises when it is run
-        raise ConversionError(f"{where} could not be imported: {_message_of(error)}") from None
+        raise ConversionError(f"{where} could not be imported: {_said(error)}") from None
     function = getattr(module, name, None)
     if not callable(function):
         raise ConversionError(f"{where} has no function {name!r}")
@@ -86,7 +86,7 @@ def _call(function: Callable[[], Any], factory: str) -> Any:
     try:
         return function()
     except Exception as error:
-        raise ConversionError(f"{factory} failed: {_message_of(error)}") from None
+        raise ConversionError(f"{factory} failed: {_said(error)}") from None
 
 
 def _load(model: Any, path: Path) -> None:
@@ -100,7 +100,7 @@ def _load(model: Any, path: Path) -> None:
             "opened; save the weights alone: torch.save(flow.state_dict(), path)"
         ) from None
     except Exception as error:  # torch.load's errors for a file that is none of its own are many
-        raise ConversionError(f"{path} was not saved by torch.save: {_message_of(error)}") from None
+        raise ConversionError(f"{path} was not saved by torch.save: {_said(error)}") from None
     state = next((state[key] for key in _NESTED if _is_state(state, key)), state)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ConversionError(
@@ -118,7 +118,7 @@ def _is_state(state: object, key: str) -> bool:
     return isinstance(state, dict) and isinstance(state.get(key), dict)
 
 
-def _message_of(error: Exception) -> str:
+def _said(error: Exception) -> str:
     """The error, and the line of the user's code that raised it."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = str(error).splitlines()[0] if str(error) else ""

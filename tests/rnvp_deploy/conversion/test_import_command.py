@@ -105,7 +105,7 @@ def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["mymodule.py"], "'mymodule.py' is not a factory; write mymodule.py:make_flow"),
+        (["mymodule.py"], "'mymodule.py' is no factory; write mymodule.py:make_flow"),
         (["nowhere.py:make_flow"], "there is no file nowhere.py"),
         (["no_such_module:make_flow"], "no_such_module could not be imported: ModuleNotFound"),
         (["mymodule.py:nothing"], "mymodule.py has no function 'nothing'"),
