@@ -1,8 +1,8 @@
-"""The flow as it is written where it is trained: the plain eager PyTorch that people start from.
+"""The flow in plain eager PyTorch, as tutorials write it.
 
-Two networks a coupling, halves that are sliced apart, swapped by ``flip`` and joined again, the
-base's density after each, running totals. It shares its weights with a flow of ours, so that both
-are one function.
+Each coupling has two networks, slices the halves, swaps them with ``flip``, joins them again, and
+computes the base's density and the running totals. It shares its weights with a flow of
+rnvp-deploy, so that both compute the same function.
 """
 
 import math

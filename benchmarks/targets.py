@@ -1,6 +1,6 @@
 """The targets beside what was measured: met, or not met and by how much.
 
-Each is a ratio of two contestants of one race. Timing is no test: nothing fails here.
+Each is a ratio of two contestants of one race. A target that is not met fails nothing.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ALL = ("d2", "d8", "d43")
 class Target:
     """``above`` / ``below``, contestants of one race, is at least (or ``at_most``) ``bound``."""
 
-    said: str
+    title: str
     functions: tuple[str, ...]
     flows: tuple[str, ...]
     rows: int
@@ -89,7 +89,7 @@ def _races(results: Results) -> Iterator[str]:
                     continue
                 found = ratio(cell.seconds[target.above], cell.seconds[target.below])
                 said = f"{sign} {target.bound:.2f}"
-                yield _line(target.said, flow, function, said, str(found), target.met(found))
+                yield _line(target.title, flow, function, said, str(found), target.met(found))
 
 
 def _scoring(results: Results) -> Iterator[str]:

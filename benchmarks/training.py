@@ -54,12 +54,12 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| data | model | nats a row | parameters | seconds | first epoch | highest after |")
     print("|---|---|---|---|---|---|---|")
-    for result in chain(moons(seeds), gems(seeds)):
+    for result in chain(moons(seeds), diamond_prices(seeds)):
         print(_line(result), flush=True)
 
 
 def moons(seeds: range) -> Iterator[Result]:
-    """Two moons: the least there is, our default flow, and the flow it descends from."""
+    """Two moons: the entropy, rnvp-deploy's default flow, and the flow that it derives from."""
     yield Result("moons", "*entropy*", moons_entropy())
     fresh = two_moons(FRESH, seed=10_000)
     for seed in seeds:
@@ -70,8 +70,8 @@ def moons(seeds: range) -> Iterator[Result]:
         yield plain_adam(seed, new_flow(source, seed), two_moons(ROWS, seed), fresh)
 
 
-def gems(seeds: range) -> Iterator[Result]:
-    """Diamonds: a Gaussian, a mixture of twenty, our default flow."""
+def diamond_prices(seeds: range) -> Iterator[Result]:
+    """Diamonds: a Gaussian, a mixture of twenty, rnvp-deploy's default flow."""
     x = diamonds[DIAMONDS].to_numpy(float)
     order = np.random.default_rng(0).permutation(len(x))
     test, train = x[order[: len(x) // 5]], x[order[len(x) // 5 :]]

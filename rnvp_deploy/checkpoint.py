@@ -107,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
             "opened. A whole pickled model must be converted by the code that made it: see "
             "rnvp-import --help"
         ) from None
-    except Exception as error:  # torch.load's errors for a file that is no checkpoint are many
+    except Exception as error:  # torch.load raises many kinds of errors for other files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a PyTorch checkpoint: {reason}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:

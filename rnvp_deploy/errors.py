@@ -10,7 +10,7 @@ class ConfigError(RnvpError, ValueError):
 
 
 class CheckpointError(RnvpError):
-    """A file is not a checkpoint of ours, or not one that this version reads."""
+    """A file is not a checkpoint of rnvp-deploy, or not one that this version reads."""
 
 
 class TrainingError(RnvpError):

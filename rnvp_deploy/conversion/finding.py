@@ -20,7 +20,7 @@ from rnvp_deploy.flow import RNVP
 __all__ = ["FoundFlow", "find_flow", "parts_of", "unwrap"]
 
 _DEPTH = 3  # of objects within objects, in which a flow is looked for
-_TOOLS = ("torch.optim", "torch.utils.data")  # objects that refer to a model and are no part of it
+_TOOLS = ("torch.optim", "torch.utils.data")  # these refer to a model without being part of it
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ MIN_ONNXRUNTIME = "1.21"
 """The first onnxruntime that multiplies uint64 numbers, as the sampler graph does."""
 
 
-def is_older(found: str, least: str) -> bool:
-    """Whether version ``found`` is older than ``least``; suffixes such as ``rc1`` are ignored."""
-    return _release(found) < _release(least)
+def is_older(found: str, minimum: str) -> bool:
+    """Whether version ``found`` is older than ``minimum``; suffixes such as ``rc1`` are ignored."""
+    return _release(found) < _release(minimum)
 
 
 def newest(*versions: str) -> str:

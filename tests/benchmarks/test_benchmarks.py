@@ -1,4 +1,4 @@
-"""The benchmarks run, and count what they should; how fast anything is, is no test."""
+"""The benchmarks run and count correctly. No test depends on speed."""
 
 import importlib
 import subprocess

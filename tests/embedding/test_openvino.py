@@ -22,7 +22,7 @@ SEED, N = 7, 10_000
 
 
 def excess(bundle: Bundle, found: dict[str, NDArray[Any]]) -> dict[str, float]:
-    """How many times the manifest's tolerance each output strays from ``Flow.sample``."""
+    """The error of each output against ``Flow.sample``, divided by the manifest's tolerance."""
     expected = dict(
         zip(
             ("x", "log_prob"),

@@ -78,7 +78,7 @@ def test_the_runtime_agrees_with_the_eager_flow(exported: Path) -> None:
 
 
 def test_its_torchscript_runs_alone(exported: Path) -> None:
-    """torch.jit.load needs nothing of ours."""
+    """torch.jit.load needs no code of rnvp-deploy."""
     flow = lively(CONFIGS[CONFIG])
     x, context = some_data(flow).float(), some_context(flow, 64)
     assert context is not None
@@ -150,7 +150,7 @@ def test_a_corrupted_weight_is_not_published(
 
 
 def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
-    """Without force nothing is replaced; and a folder that is no bundle never is."""
+    """Without force nothing is replaced; and a folder that is not a bundle is never replaced."""
     flow = lively(CONFIGS["two coordinates"])
     target = tmp_path / "model.rnvp"
     target.mkdir()

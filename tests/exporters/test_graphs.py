@@ -68,7 +68,7 @@ def test_permutations_cost_one_node_together() -> None:
 
 
 def test_affines_between_couplings_cost_nothing() -> None:
-    """ActNorm and standardisation are one Add and one Mul at the door."""
+    """ActNorm and standardisation are one Add and one Mul at the input."""
     with_them, without = (
         RNVPConfig(dim=4, hidden=(8,), couplings=3, actnorm=actnorm) for actnorm in (True, False)
     )

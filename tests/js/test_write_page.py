@@ -137,7 +137,7 @@ def test_a_missing_onnxruntime_web_is_one_sentence(tmp_path, monkeypatch) -> Non
 
 def test_an_onnxruntime_web_that_is_too_old_is_refused(ort) -> None:
     with pytest.raises(ExportError, match=r"is too old, this bundle needs 99\.0: npm install"):
-        find_onnxruntime_web(least="99.0")
+        find_onnxruntime_web(minimum="99.0")
 
 
 def test_the_version_named_is_the_one_tested() -> None:

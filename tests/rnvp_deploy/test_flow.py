@@ -162,7 +162,7 @@ def test_the_contexts_units_do_not_matter() -> None:
 
 @pytest.mark.parametrize(("takes", "given"), [(0, 1), (2, 1), (2, 0)])
 def test_a_wrong_context_is_refused(takes: int, given: int) -> None:
-    """Too many, too few or no conditions: the counts are said."""
+    """Too many, too few or no conditions: the error gives the counts."""
     flow = RNVP(RNVPConfig(dim=2, context_dim=takes))
     context = torch.zeros(3, given) if given else None
     with pytest.raises(ConfigError, match=f"takes {takes} context columns; {given} were given"):

@@ -54,7 +54,7 @@ def test_an_activation_is_pytorchs(name: str) -> None:
 
 
 def test_an_unknown_activation_is_refused_with_the_known_ones() -> None:
-    """A misspelt activation is told what there is."""
+    """The error for a misspelt activation lists the known ones."""
     with pytest.raises(ConfigError, match=r"'rleu'.*relu"):
         Activation("rleu")
 

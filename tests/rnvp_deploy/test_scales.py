@@ -75,7 +75,7 @@ def test_float32_is_right_at_the_extremes(name: str) -> None:
 @pytest.mark.parametrize("u", [-1e30, 1e30])
 @each
 def test_no_finite_input_gives_nan(name: str, u: float) -> None:
-    """However far a network strays, its log-scale is a number."""
+    """σ is not NaN for any finite output of a network."""
     assert not torch.isnan(SCALES[name][0](torch.full((2, 3), u))).any()
 
 

@@ -73,7 +73,7 @@ def test_a_file_too_many_is_named_and_the_vectors_run_all_the_same(make_bundle: 
     assert sum(check.passed for check in checks) == 6
 
 
-def test_an_engine_that_strays_is_found(bundle: Path) -> None:
+def test_an_engine_that_computes_wrong_numbers_is_found(bundle: Path) -> None:
     """The excess is given in units of what is permitted, with the place and both numbers."""
 
     class WrongDensity(OnnxRuntime):

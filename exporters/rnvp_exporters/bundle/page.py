@@ -7,7 +7,7 @@
       model.rnvp/                        the bundle, whole
 
 The page reads nothing from anywhere else, so it works offline and on an intranet. onnxruntime-web
-is no Python package: it is taken from where npm installed it.
+is not a Python package: it is copied from where npm installed it.
 """
 
 import json
@@ -69,7 +69,7 @@ def write_page(
     if faults := [check for check in check_files(bundle, manifest) if not check.passed]:
         raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
     check_target(target, force=force)
-    engine = find_onnxruntime_web(onnxruntime_web, least=manifest.min_onnxruntime)
+    engine = find_onnxruntime_web(onnxruntime_web, minimum=manifest.min_onnxruntime)
     page, runtime = _sources()
     target.parent.mkdir(parents=True, exist_ok=True)
     with publish_folder(
@@ -101,7 +101,7 @@ def _is_page(folder: Path) -> bool:
 
 
 def find_onnxruntime_web(
-    given: str | PathLike[str] | None = None, *, least: str | None = None
+    given: str | PathLike[str] | None = None, *, minimum: str | None = None
 ) -> Path:
     """The folder of the npm package onnxruntime-web.
 
@@ -109,7 +109,7 @@ def find_onnxruntime_web(
     ``node_modules`` here and in each folder above.
 
     Raises:
-        ExportError: it is not there, lacks the WebAssembly build, or is older than ``least``.
+        ExportError: it is not there, lacks the WebAssembly build, or is older than ``minimum``.
     """
     install = f"npm install onnxruntime-web@{ONNXRUNTIME_WEB}"
     named = given or os.environ.get(VARIABLE)
@@ -122,9 +122,9 @@ def find_onnxruntime_web(
     for place in places:
         if all((place / "dist" / name).is_file() for name in WASM_BUILD):
             found = json.loads((place / "package.json").read_text(encoding="utf-8"))["version"]
-            if least and is_older(found, least):
+            if minimum and is_older(found, minimum):
                 raise ExportError(
-                    f"onnxruntime-web {found} is too old, this bundle needs {least}: {install}"
+                    f"onnxruntime-web {found} is too old, this bundle needs {minimum}: {install}"
                 )
             return place
     where = f"{named}" if named else "node_modules, here or above"

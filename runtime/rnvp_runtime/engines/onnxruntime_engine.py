@@ -47,11 +47,11 @@ class OnnxRuntime:
     def check(self, manifest: "Manifest", providers: Sequence[Provider] = ()) -> None:
         """See `rnvp_runtime.engines.Engine.check`."""
         onnxruntime = import_onnxruntime()
-        found, least = onnxruntime.__version__, newest(manifest.min_onnxruntime, MIN_ONNXRUNTIME)
-        if is_older(found, least):
+        found, minimum = onnxruntime.__version__, newest(manifest.min_onnxruntime, MIN_ONNXRUNTIME)
+        if is_older(found, minimum):
             raise BundleError(
-                f"onnxruntime {found} is too old, this bundle needs {least}: "
-                f'pip install --upgrade "onnxruntime>={least}"'
+                f"onnxruntime {found} is too old, this bundle needs {minimum}: "
+                f'pip install --upgrade "onnxruntime>={minimum}"'
             )
         _check_available(onnxruntime, providers)
 
