@@ -37,7 +37,7 @@ TARGETS = {
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder of C."""
     config, dtype = FLOWS[request.param]
-    content = flow_bin(lively(config), dtype)
+    content = flow_bin(lively(config), dtype)  # type: ignore[arg-type]
     (tmp_path / "flow.bin").write_bytes(content)
     write_c_folder(content, tmp_path / "flow")
     return tmp_path / "flow"

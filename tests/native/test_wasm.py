@@ -33,7 +33,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A flow.bin."""
     config, dtype = FLOWS[request.param]
     path = tmp_path / "flow.bin"
-    path.write_bytes(flow_bin(lively(config), dtype))
+    path.write_bytes(flow_bin(lively(config), dtype))  # type: ignore[arg-type]
     return path
 
 
