@@ -16,7 +16,7 @@ _LEVELS = (0.001, 0.01, 0.1, 0.5, 0.9)
 _FEWEST_BELOW = 10
 
 
-class Share(click.ParamType[float]):
+class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no parameter
     """A share of rows: ``0.1%`` or ``0.001``."""
 
     name = "share"
