@@ -1,9 +1,9 @@
 """Build hook of hatchling: the compiled C engine goes into the wheel.
 
 With a compiler the wheel is for this platform, and holds the library. Without one, or where the
-compiler fails, the wheel is pure and the engine onnxruntime serves all rows: a build never fails for
-the engine's sake. ``RNVP_NATIVE=0`` asks for the pure wheel, ``RNVP_NATIVE=1`` makes a failure an
-error. An editable installation has the library beside the module that loads it.
+compiler fails, the wheel is pure and the engine onnxruntime serves all rows: a build never fails
+because of the engine. ``RNVP_NATIVE=0`` asks for the pure wheel, ``RNVP_NATIVE=1`` makes a failure
+an error. An editable installation has the library beside the module that loads it.
 """
 
 import os
@@ -54,7 +54,8 @@ def _platform() -> str:
 
 def _module(path: Path) -> Any:
     spec = spec_from_file_location("rnvp_compile", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

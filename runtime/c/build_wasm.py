@@ -1,4 +1,4 @@
-"""Compile the engine to ``runtime/js/src/native.wasm``: ``python runtime/c/build_wasm.py [OUTPUT]``.
+"""``python runtime/c/build_wasm.py [OUTPUT]``: compile the engine to ``native.wasm``.
 
 The file is committed, so that nobody who installs the npm package needs a compiler. It is the same
 byte for byte wherever this version of ziglang builds it, and a test holds it to that.
@@ -12,10 +12,20 @@ from pathlib import Path
 ZIGLANG = "0.17.1"
 SOURCES = Path(__file__).resolve().parent
 OUTPUT = SOURCES.parent / "js" / "src" / "native.wasm"
-EXPORTS = (
-    "rnvp_measure rnvp_build rnvp_workspace_size rnvp_dim rnvp_context_dim rnvp_dtype rnvp_forward "
-    "rnvp_inverse rnvp_sample rnvp_gradient rnvp_stream_words __heap_base"
-).split()
+EXPORTS = [
+    "rnvp_measure",
+    "rnvp_build",
+    "rnvp_workspace_size",
+    "rnvp_dim",
+    "rnvp_context_dim",
+    "rnvp_dtype",
+    "rnvp_forward",
+    "rnvp_inverse",
+    "rnvp_sample",
+    "rnvp_gradient",
+    "rnvp_stream_words",
+    "__heap_base",
+]
 FLAGS = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-Os", "-std=c11"]
 FLAGS += ["-DRNVP_FREESTANDING", "-Wl,--no-entry", "-Wl,--strip-all"]
 

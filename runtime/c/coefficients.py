@@ -11,6 +11,7 @@ References:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import mpmath as mp
 
@@ -107,19 +108,71 @@ SERIES = {
 }
 HALF_LOG_2, QUARTER_PI, EIGHTH = mp.log(2) / 2, mp.pi / 4, mp.tan(mp.pi / 8)
 SLACK = mp.mpf("1.0001")
-Fit = tuple[str, Function, Function, mp.mpf, mp.mpf, int, int]
-FITS: list[Fit] = [
-    # name, f, weight, low, high, degree in float32, degree in float64
-    ("EXP", near_zero(_exp, SERIES["EXP"]), lambda r: abs(r) + mp.mpf("1e-9"), -HALF_LOG_2 * SLACK, HALF_LOG_2 * SLACK, 5, 10),
-    ("LOG", near_zero(_log, SERIES["LOG"]), lambda z: z + mp.mpf("1e-9"), mp.mpf(0), mp.mpf(1) / 9 * SLACK, 4, 9),
-    ("SIN", near_zero(_sin, SERIES["SIN"]), lambda z: z + mp.mpf("1e-9"), mp.mpf(0), QUARTER_PI**2 * SLACK, 3, 6),
-    ("COS", near_zero(_cos, SERIES["COS"]), lambda z: z**2 + mp.mpf("1e-9"), mp.mpf(0), QUARTER_PI**2 * SLACK, 2, 5),
-    ("ATAN", near_zero(_atan, SERIES["ATAN"]), lambda z: z + mp.mpf("1e-9"), mp.mpf(0), EIGHTH**2 * SLACK, 4, 10),
-    ("ERF", near_zero(_erf, SERIES["ERF"]), lambda z: mp.mpf(1), mp.mpf(0), mp.mpf(1), 6, 12),
+LEAST = mp.mpf("1e-9")  # a weight of 0 cannot be divided by
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A polynomial to find; a degree of 0: not in this precision."""
+
+    name: str
+    f: Function
+    weight: Function
+    low: mp.mpf
+    high: mp.mpf
+    single_degree: int
+    double_degree: int
+
+
+def _log_erfc(t: mp.mpf) -> mp.mpf:
+    return mp.log(mp.erfc(t + 2))
+
+
+def _erfc(t: mp.mpf) -> mp.mpf:
+    return mp.erfc(t + 2)
+
+
+def _near_zero(name: str, exact: Function) -> Function:
+    return near_zero(exact, SERIES[name])
+
+
+FITS = [
+    Fit(
+        "EXP",
+        _near_zero("EXP", _exp),
+        lambda r: abs(r) + LEAST,
+        -HALF_LOG_2 * SLACK,
+        HALF_LOG_2 * SLACK,
+        5,
+        10,
+    ),
+    Fit("LOG", _near_zero("LOG", _log), lambda z: z + LEAST, mp.mpf(0), SLACK / 9, 4, 9),
+    Fit(
+        "SIN",
+        _near_zero("SIN", _sin),
+        lambda z: z + LEAST,
+        mp.mpf(0),
+        QUARTER_PI**2 * SLACK,
+        3,
+        6,
+    ),
+    Fit(
+        "COS",
+        _near_zero("COS", _cos),
+        lambda z: z**2 + LEAST,
+        mp.mpf(0),
+        QUARTER_PI**2 * SLACK,
+        2,
+        5,
+    ),
+    Fit(
+        "ATAN", _near_zero("ATAN", _atan), lambda z: z + LEAST, mp.mpf(0), EIGHTH**2 * SLACK, 4, 10
+    ),
+    Fit("ERF", _near_zero("ERF", _erf), lambda z: mp.mpf(1), mp.mpf(0), mp.mpf(1), 6, 12),
     # log erfc(a) around a = 2, to where erf rounds to 1.
-    ("ERFC", lambda t: mp.log(mp.erfc(t + 2)), lambda t: mp.erfc(t + 2), mp.mpf(-1), mp.mpf(2), 6, 0),
-    ("ERFC", lambda t: mp.log(mp.erfc(t + 2)), lambda t: mp.erfc(t + 2), mp.mpf(-1), mp.mpf(4), 0, 18),
-]  # fmt: skip
+    Fit("ERFC", _log_erfc, _erfc, mp.mpf(-1), mp.mpf(2), 6, 0),
+    Fit("ERFC", _log_erfc, _erfc, mp.mpf(-1), mp.mpf(4), 0, 18),
+]
 
 
 HEADER = """\
@@ -140,10 +193,10 @@ def table(name: str, coefficients: list[mp.mpf], double: bool) -> str:
 if __name__ == "__main__":
     print(HEADER)
     for double in (False, True):
-        for name, f, weight, low, high, single_degree, double_degree in FITS:
-            degree = double_degree if double else single_degree
+        for fit in FITS:
+            degree = fit.double_degree if double else fit.single_degree
             if degree:
-                coefficients, error = remez(f, weight, low, high, degree)
+                coefficients, error = remez(fit.f, fit.weight, fit.low, fit.high, degree)
                 print(f"/* largest weighted error: 2^{float(mp.log(error, 2)):.1f} */")
-                print(table(f"{name}_TERMS_F{64 if double else 32}", coefficients, double))
+                print(table(f"{fit.name}_TERMS_F{64 if double else 32}", coefficients, double))
     print("\n#endif")

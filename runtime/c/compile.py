@@ -1,9 +1,9 @@
 """Compile the C engine: ``python runtime/c/compile.py [OUTPUT]``.
 
-By default the library is written beside the Python module that loads it, as an editable installation
-needs it. The compiler is ``CC``, else the first of cc, gcc, clang, or the clang that the Python
-package ziglang carries. The module needs nothing but the standard library: the build of the wheel
-runs it.
+By default the library is written beside the Python module that loads it, as an editable
+installation needs it. The compiler is ``CC``, else the first of cc, gcc, clang, or the clang that
+the Python package ziglang carries. The module needs nothing but the standard library: the build of
+the wheel runs it.
 """
 
 import importlib.util

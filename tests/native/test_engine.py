@@ -1,4 +1,4 @@
-"""The native engine is the flow: density, inverse, samples and gradients, whatever it is made of."""
+"""The native engine is the flow, whatever the flow is made of."""
 
 import threading
 from typing import Any, Literal

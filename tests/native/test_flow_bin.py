@@ -1,4 +1,4 @@
-"""``flow.bin`` is checked whole before anything is computed: each kind of damage has its own error."""
+"""``flow.bin`` is checked whole before anything is computed; each kind of damage has its error."""
 
 import ctypes
 import struct
