@@ -1,4 +1,4 @@
-"""Compile ``runtime/js/src/native.wasm``: ``python runtime/c/build_wasm.py [OUTPUT]``.
+"""``python runtime/c/build_wasm.py [OUTPUT]``: compile the engine to ``native.wasm``.
 
 The file is committed, so that nobody who installs the npm package needs a compiler. It is the same
 byte for byte wherever this version of ziglang builds it, and a test holds it to that.
