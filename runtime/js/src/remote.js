@@ -3,6 +3,7 @@ import { ClosedError, EngineError, reasonOf, revived } from "./errors.js";
 import { whyNoWorker } from "./worker-script.js";
 
 export class RemoteEngine {
+  ahead = 8; // on a busy machine, messages wait longer than a tile takes
   #worker;
   #script; // the URL of its script, if known
   #end = null; // the error that every later call rejects with
