@@ -25,6 +25,8 @@
  * @property {string} [minOnnxruntime] the oldest onnxruntime that can run it
  *
  * @typedef {object} Engine
+ * @property {number} ahead how many runs to start before the first has ended. More than 1 where a
+ *   run's way to the engine takes time in which the engine could work
  * @property {(bytes: Uint8Array, outputs: string[], about: About) => Promise<Run>} open The engine
  *   owns `bytes` from then on. Rejects with a `BundleError` if the engine refuses the graph, with
  *   an `EngineError` if the engine cannot start.

@@ -57,20 +57,36 @@ export class Graphs {
     const values = {};
     for (const [name, width] of Object.entries(widths)) values[name] = new Float(rows * width);
     const logProb = new Float(rows);
-    for (let low = 0; low < rows; low += tile) {
-      this.#checkOpen();
+    const start = (low) => {
       const count = Math.min(tile, rows - low);
       const feeds = draw ? scalars(dtype, draw, low, count) : {};
       for (const [name, matrix] of Object.entries(matrices)) {
         const data = rowsOf(matrix, low, count);
         feeds[name] = { dtype, data, shape: [count, matrix.width] };
       }
-      const found = await run(feeds);
+      const running = run(feeds);
+      running.catch(() => {}); // it is awaited below, unless an earlier tile has failed
+      return { low, count, running };
+    };
+    const started = [];
+    for (let low = 0; low < rows || started.length; ) {
+      this.#checkOpen();
+      while (low < rows && started.length < this.#engine.ahead) {
+        started.push(start(low));
+        low += tile;
+      }
+      const { low: at, count, running } = started.shift();
+      const found = await running;
       const checked = (name, shape) => outputOf(found, name, dtype, shape, file);
+<<<<<<< HEAD
       for (const [name, width] of Object.entries(widths)) {
         values[name].set(checked(name, [count, width]), low * width);
       }
       logProb.set(checked("log_prob", [count]), low);
+=======
+      values.set(checked(output, [count, dim]), at * dim);
+      logProb.set(checked("log_prob", [count]), at);
+>>>>>>> js
     }
     this.#checkOpen();
     return { values, logProb };

@@ -1,8 +1,10 @@
 /** An engine in a worker: the methods of `Engine`, run off the calling thread. */
 import { ClosedError, EngineError, reasonOf, revived } from "./errors.js";
+import { handedOver } from "./messages.js";
 import { whyNoWorker } from "./worker-script.js";
 
 export class RemoteEngine {
+  ahead = 8; // on a busy machine, messages wait longer than a tile takes
   #worker;
   #script; // the URL of its script, if known
   #end = null; // the error that every later call rejects with
@@ -41,12 +43,12 @@ export class RemoteEngine {
   async open(bytes, outputs, about) {
     const graph = await this.#ask({ open: [bytes, outputs, about] }, [bytes.buffer]);
     return (feeds) => {
-      // Buffers are handed over, not copied by the browser: so the caller's own must be copied.
+      // Large buffers are handed over, and a view would be sent with its whole buffer: so copies.
       const own = Object.entries(feeds).map(([name, { dtype, data, shape }]) => [
         name,
         { dtype, data: data.slice(), shape },
       ]);
-      const buffers = own.map(([, { data }]) => data.buffer);
+      const buffers = handedOver(own.map(([, { data }]) => data));
       return this.#ask({ run: [graph, Object.fromEntries(own)] }, buffers);
     };
   }

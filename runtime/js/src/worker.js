@@ -8,6 +8,7 @@
  * A failure is answered by {id, error: {name, message}}.
  */
 import { flattened } from "./errors.js";
+import { handedOver } from "./messages.js";
 import { OnnxruntimeEngine } from "./onnxruntime.js";
 
 const graphs = [];
@@ -20,9 +21,7 @@ addEventListener("message", async ({ data: { id, start, open, run } }) => {
     if (run) {
       const [graph, feeds] = run;
       const result = await graphs[graph](feeds);
-      const arrays = Object.values(result).map(({ data }) => data).filter(ArrayBuffer.isView);
-      const buffers = new Set(arrays.map(({ buffer }) => buffer));
-      postMessage({ id, result }, [...buffers]);
+      postMessage({ id, result }, handedOver(Object.values(result).map(({ data }) => data)));
     }
   } catch (error) {
     postMessage({ id, error: flattened(error) });
