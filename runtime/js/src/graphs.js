@@ -78,15 +78,10 @@ export class Graphs {
       const { low: at, count, running } = started.shift();
       const found = await running;
       const checked = (name, shape) => outputOf(found, name, dtype, shape, file);
-<<<<<<< HEAD
       for (const [name, width] of Object.entries(widths)) {
-        values[name].set(checked(name, [count, width]), low * width);
+        values[name].set(checked(name, [count, width]), at * width);
       }
-      logProb.set(checked("log_prob", [count]), low);
-=======
-      values.set(checked(output, [count, dim]), at * dim);
       logProb.set(checked("log_prob", [count]), at);
->>>>>>> js
     }
     this.#checkOpen();
     return { values, logProb };
