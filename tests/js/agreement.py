@@ -1,4 +1,4 @@
-"""What "the same floats" means: within the tolerance that the manifest publishes."""
+"""What "the same floats" means: within the errors that the manifest publishes."""
 
 from typing import Any
 
@@ -8,11 +8,20 @@ import rnvp_runtime
 
 __all__ = ["agree"]
 
+WORST = 8.0  # times eager's error: the factor that an export allows the worst row
+
 
 def agree(flow: rnvp_runtime.Flow, graph: str, output: str, found: Any, expected: Any) -> None:
-    """``found`` is within the tolerance that the manifest publishes."""
+    """``found`` is within the manifest's errors: 99 % of rows closely, the worst row loosely.
+
+    The tolerance, 1.5 times eager's 99th percentile, is for the rows of the test vectors, on which
+    eager is accurate. Of other rows, one in a hundred may exceed that percentile.
+    """
     parity = flow.manifest.parity_of(graph, output)
-    permitted = parity.tolerance * np.array(parity.scale)
-    error = np.abs(found.astype(np.float64) - expected) / permitted
-    print(f"{graph} {output}: at worst {error.max():.2g} of the tolerance, {permitted.max():.1e}")
-    assert error.max() <= 1, f"{error.max():.3g} times the tolerance of {graph} {output}"
+    error = np.abs(found.astype(np.float64) - expected) / np.array(parity.scale)
+    rows = error.reshape(len(error), -1).max(axis=1)
+    close = np.quantile(rows, 0.99, method="inverted_cdf") / parity.tolerance
+    worst = rows.max() / max(WORST * parity.eager.worst, parity.tolerance)
+    print(f"{graph} {output}: at p99 {close:.2g} of the tolerance, at worst {worst:.2g}")
+    assert close <= 1, f"{graph} {output}: {close:.3g} times the tolerance at the 99th percentile"
+    assert worst <= 1, f"{graph} {output}: {worst:.3g} times the allowed error of the worst row"

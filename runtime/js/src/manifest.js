@@ -1,5 +1,5 @@
 /**
- * `manifest.json`, read as strictly as Python reads it: `rnvp_runtime.manifest` defines the
+ * `manifest.json`, read as strictly as Python reads it: `rnvp_runtime.bundle.manifest` defines the
  * format, this module follows it key by key. Unknown keys are ignored, so that a later writer may
  * add some.
  */
@@ -8,6 +8,12 @@ import { BundleError } from "./errors.js";
 export const FORMAT = "rnvp-bundle";
 export const VERSION = 1;
 const GRAPHS = ["density", "inverse", "sampler"]; // of every bundle; newer ones add "gradient"
+
+// The limits of rnvp_runtime.bundle.limits.
+const MAX_COLUMNS = 65_536;
+const MAX_FILES = 10_000;
+const MAX_FILE_BYTES = 2 ** 30;
+const MAX_NAME_LENGTH = 255;
 
 // A decoder takes (value, where) and gives the value back, or throws naming `where`.
 const text = a("text", (v) => typeof v === "string");
@@ -39,6 +45,18 @@ const PARITY = record({
   tolerance: number,
   passed: flag,
 });
+const PRECISION = record({
+  rows: whole,
+  non_finite: number,
+  non_finite_columns: list(text),
+  distinct: number,
+  log_prob: SPREAD,
+  x: SPREAD,
+  round_trip: SPREAD,
+  sensitivity: a("a number or null", (v) => v === null || typeof v === "number"),
+  accepted: flag,
+  faults: list(text),
+});
 const COLUMN = record({ low: number, median: number, high: number, deviation: number });
 const REFERENCE = record({
   source: text,
@@ -63,6 +81,7 @@ const MANIFEST = record({
   files: table(record({ sha256: text, bytes: whole })),
   versions: table(text),
   checkpoint: record({ sha256: a("text or null", (v) => v === null || typeof v === "string") }),
+  precision: optional(PRECISION),
   reference: optional(REFERENCE),
 });
 
@@ -101,16 +120,23 @@ function consistent(manifest) {
   const { columns, context_columns, dim, context_dim, graphs, files } = manifest;
   const names = [...columns, ...context_columns];
   expect(/^[0-9a-f]{16}$/.test(manifest.id), "id should be 16 hexadecimal digits");
-  expect(dim >= 1, "dim should be at least 1");
-  expect(context_dim >= 0, "context_dim should be at least 0");
+  expect(isWithin(dim, 1, MAX_COLUMNS), `dim should be 1 to ${MAX_COLUMNS}`);
+  expect(isWithin(context_dim, 0, MAX_COLUMNS), `context_dim should be 0 to ${MAX_COLUMNS}`);
   expect(columns.length === dim, "columns should hold dim names");
   expect(context_columns.length === context_dim, "context_columns should hold context_dim names");
   expect(new Set(names).size === names.length, "columns and context_columns repeat a name");
   expect(["float32", "float64"].includes(manifest.dtype), "dtype should be float32 or float64");
   expect(
-    /^\d+(\.\d+)*$/.test(manifest.min_onnxruntime),
+    /^\d{1,9}(\.\d{1,9}){0,3}$/.test(manifest.min_onnxruntime),
     "min_onnxruntime should be a version such as 1.18",
   );
+  expect(isWithin(manifest.opset, 1, 999), "opset should be 1 to 999");
+  expect(isWithin(manifest.ir_version, 1, 999), "ir_version should be 1 to 999");
+  expect(
+    manifest.flow.widths.every((width) => isWithin(width, 1, 2 ** 31 - 1)),
+    "flow.widths should be 1 to 2**31 - 1",
+  );
+  checkFiles(files);
   const { reference } = manifest;
   if (reference) {
     const { levels, log_prob, rows } = reference;
@@ -133,22 +159,62 @@ function consistent(manifest) {
       expect(Object.hasOwn(files, file), `graphs.${name} names '${file}', which files lacks`);
     }
   }
-  for (const file of Object.keys(files)) {
-    expect(staysInside(file), `files holds '${file}', which is not inside the bundle`);
-  }
+  manifest.parity.forEach((parity, i) => {
+    expect(parity.tolerance >= 0, `parity[${i}].tolerance should be at least 0`);
+    const width = { log_prob: 1, grad_context: context_dim }[parity.output] ?? dim;
+    expect(
+      parity.scale.length === width && parity.scale.every((unit) => unit > 0),
+      `parity[${i}].scale should be ${width} numbers above 0`,
+    );
+  });
   return frozen(manifest);
 }
+
+function checkFiles(files) {
+  const names = Object.keys(files);
+  expect(names.length <= MAX_FILES, `files should hold at most ${MAX_FILES.toLocaleString("en")}`);
+  const seen = new Map();
+  for (const name of names) {
+    const fault = faultOf(name);
+    expect(!fault, `files holds '${name.slice(0, 80)}' ${fault}`);
+    const key = folded(name);
+    expect(
+      !seen.has(key),
+      `files holds '${name}' and '${seen.get(key)}' are one file where case or form does not count`,
+    );
+    seen.set(key, name);
+    const { sha256, bytes } = files[name];
+    expect(/^[0-9a-f]{64}$/.test(sha256), `files.${name}.sha256 should be 64 hexadecimal digits`);
+    expect(
+      isWithin(bytes, 0, MAX_FILE_BYTES),
+      `files.${name}.bytes should be 0 to ${MAX_FILE_BYTES.toLocaleString("en")}`,
+    );
+  }
+}
+
+/** What is wrong with the name of a file, as `rnvp_runtime.bundle.file_names` says it. */
+function faultOf(name) {
+  if ([...name].length > MAX_NAME_LENGTH) return `is longer than ${MAX_NAME_LENGTH} characters`;
+  if (name.startsWith("/") || /[\u0000-\u001f\u007f<>:"|?*\\]/.test(name)) {
+    return "is not inside the bundle, or holds a character that some systems forbid";
+  }
+  const parts = name.split("/");
+  if (parts.some((part) => ["", ".", ".."].includes(part))) return "is not inside the bundle";
+  const device = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$/i;
+  if (parts.some((part) => /[. ]$/.test(part) || device.test(part))) {
+    return "cannot be a file's name on Windows";
+  }
+  return folded(name) === "manifest.json" ? "is the manifest itself" : undefined;
+}
+
+const folded = (name) => name.normalize("NFKD").toLowerCase().normalize("NFC");
+const isWithin = (value, low, high) => low <= value && value <= high;
 
 function expect(condition, complaint) {
   if (!condition) throw new BundleError(`${complaint}; export the bundle again`);
 }
 
 const increases = (values) => values.every((value, i) => i === 0 || values[i - 1] <= value);
-
-function staysInside(file) {
-  const parts = file.split("/");
-  return !/[\\:\0]/.test(file) && parts.every((part) => !["", ".", ".."].includes(part));
-}
 
 function a(words, test) {
   return (value, where) => {
