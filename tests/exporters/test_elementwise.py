@@ -88,7 +88,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> rnvp_runtime.Flow:
 @pytest.mark.slow
 def test_samples_of_a_bundle_lie_in_the_domain(bundle: rnvp_runtime.Flow) -> None:
     """Positive, inside the bounds, integers; and each has a density."""
-    x = bundle.sample(5000, seed=1, temperature=3.0)
+    x = bundle.sample(5000, seed=1)
     assert (x[:, 1] > 0).all()
     assert ((x[:, 2] > -2) & (x[:, 2] < 3)).all()
     assert (x[:, 3:] == np.rint(x[:, 3:])).all()
