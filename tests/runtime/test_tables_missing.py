@@ -89,7 +89,7 @@ def test_a_parquet_column_of_nulls_is_missing(tmp_path: Path) -> None:
     [
         pa.array([Decimal("1.5"), None, Decimal("2.25")]),
         pa.array([1.5, None, 2.25]).dictionary_encode(),
-        pa.array([1.5, None, 2.25], pa.float16()),
+        pa.array([np.float16(1.5), None, np.float16(2.25)], pa.float16()),
         pa.array([1.5, None, 2.25]),
     ],
     ids=["decimal", "dictionary", "float16", "double"],
