@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from packaging.version import Version
 
 import rnvp_runtime
 from rnvp_runtime.bundle.manifest import Manifest
@@ -33,20 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 each = pytest.mark.parametrize("name", KINDS)
-each_sampler = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(
-                kind.get("dtype") == "float64"
-                and Version(onnxruntime.__version__) < Version("1.29"),
-                reason="onnxruntime before 1.29 has no float64 Cos, which a float64 sampler needs",
-            ),
-        )
-        for name, kind in KINDS.items()
-    ],
-)
 
 
 def eager(folder: Path, name: str) -> dict[str, Array]:
@@ -64,7 +48,7 @@ def hold(got: Array, want: Array, manifest: Manifest, graph: str, output: str) -
     assert np.quantile(error, 0.99) <= parity.tolerance
 
 
-@each_sampler
+@each
 def test_the_bundle_verifies(folder: Path, name: str) -> None:
     """Hashes and test vectors."""
     checks = verify(folder / f"{name}.rnvp")
@@ -79,7 +63,7 @@ def test_scores_are_eagers(folder: Path, name: str) -> None:
     hold(got, arrays["log_prob"], flow.manifest, "density", "log_prob")
 
 
-@each_sampler
+@each
 def test_samples_are_eagers(folder: Path, name: str) -> None:
     """The rows of a seed, within what the manifest permits."""
     flow, arrays = rnvp_runtime.load(folder / f"{name}.rnvp"), eager(folder, name)

@@ -128,11 +128,14 @@ def onnx_normals(seed: Any, start: Any, count: Any, dim: int, double: bool) -> A
 
     even.name, odd.name = WORDS
     radius = op.Sqrt(op.Mul(op.Log(_uniform(even, double)), _constant(real(-2))))
-    if double:
-        angle = op.Mul(_uniform(odd, double), _constant(real(2 * math.pi)))
+    if double:  # cos(2π u) = sin(2π (u + ¼)): onnxruntime before 1.29 has no float64 Cos
+        turns, turn = _uniform(odd, double), _constant(real(2 * math.pi))
+        cos = op.Sin(op.Mul(op.Add(turns, _constant(real(0.25))), turn))
+        sin = op.Sin(op.Mul(turns, turn))
     else:  # 2π · u at once, to the bit: powers of two scale exactly
         angle = op.Mul(_plus_half(odd), _constant(real(2 * math.pi) * real(2.0**-32)))
-    lanes = op.Concat(op.Mul(radius, op.Cos(angle)), op.Mul(radius, op.Sin(angle)), axis=0)
+        cos, sin = op.Cos(angle), op.Sin(angle)
+    lanes = op.Concat(op.Mul(radius, cos), op.Mul(radius, sin), axis=0)
     lanes = op.Reshape(lanes, _constant(np.array([4 * blocks, -1])))
     return op.Transpose(op.Gather(lanes, _constant(_order(dim)), axis=0), perm=[1, 0])
 
