@@ -62,6 +62,8 @@ class Elementwise(Transform):
     is_logit: Tensor
     is_identity: Tensor
     is_integer: Tensor
+    has_low: Tensor
+    has_high: Tensor
 
     def __init__(self, spec: ElementwiseSpec) -> None:
         super().__init__()
@@ -75,18 +77,25 @@ class Elementwise(Transform):
         for name in ("identity", "log", "logit"):
             self._constant(f"is_{name}", torch.tensor([function == name for function in functions]))
         self._constant("is_integer", torch.tensor([column.integer for column in spec.columns]))
+        lows, highs = zip(*(column.bounds for column in spec.columns), strict=True)
+        self._constant("has_low", torch.tensor([math.isfinite(low) for low in lows]))
+        self._constant("has_high", torch.tensor([math.isfinite(high) for high in highs]))
         self._set_numbers(torch.get_default_dtype())
 
     def _constant(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)
 
     def _set_numbers(self, dtype: torch.dtype) -> None:
-        """Round the bounds to ``dtype``, and find the numbers next to them."""
+        """Round the bounds to ``dtype``, and find the numbers next to them.
+
+        The largest number stands for infinity: a bundle's constants are finite.
+        """
         device = self.is_integer.device
         bounds = torch.tensor(
             [column.bounds for column in self.spec.columns], dtype=torch.float64, device=device
         )
-        low, high = bounds.to(dtype).reshape(-1, 2).unbind(1)
+        largest = torch.finfo(dtype).max
+        low, high = bounds.clamp(-largest, largest).to(dtype).reshape(-1, 2).unbind(1)
         tiny = torch.finfo(dtype).tiny  # smaller numbers are 0 in some engines
         width = torch.where(self.is_logit, high - low, torch.ones_like(low))
         numbers = {
@@ -98,10 +107,7 @@ class Elementwise(Transform):
             "log_width": torch.log(width),
             "offset": 0.5 * self.is_integer.to(dtype),
         }
-        inner = {"lowest": low, "highest": high}  # an infinite bound has no neighbour
         for name, value in numbers.items():
-            if name in inner:
-                value = torch.where(inner[name].isinf(), inner[name], value)
             self._constant(name, value)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Elementwise":
@@ -121,7 +127,8 @@ class Elementwise(Transform):
         if self.takes_logit:
             above = torch.log(torch.where(outside | ~self.is_logit, 1.0, self.high - y))
             z, slope = z - above, slope - above + self.log_width
-        log_det = torch.where(outside, -math.inf, slope).sum(-1)
+        # log(0), and not the constant −inf: a bundle's constants are finite.
+        log_det = (slope + torch.log((~outside).to(slope.dtype))).sum(-1)
         return torch.where(self.is_identity, y, z), log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -135,8 +142,8 @@ class Elementwise(Transform):
             inner = torch.where(u < 0.0, self.low + from_bound, self.high - from_bound)
             y = torch.where(self.is_logit, inner, y)
         if self.takes_log or self.takes_logit:
-            y = torch.where(y <= self.low, self.lowest, y)
-            y = torch.where(y >= self.high, self.highest, y)
+            y = torch.where((y <= self.low) & self.has_low, self.lowest, y)
+            y = torch.where((y >= self.high) & self.has_high, self.highest, y)
         return torch.where(self.is_integer, torch.floor(y), y) if self.rounds else y
 
     def inverse_log_det(self, z: Tensor) -> Tensor:

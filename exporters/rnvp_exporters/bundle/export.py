@@ -35,7 +35,9 @@ from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
 from rnvp_exporters.proof.running import GraphFunction, open_graph
 from rnvp_runtime.bundle import manifest as bundle
+from rnvp_runtime.bundle.graph_file import read_graph
 from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.sources import open_source
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import MIN_ONNXRUNTIME
 
@@ -200,7 +202,11 @@ def _write(
     )
     whole = replace(draft, files=_records(folder))
     (folder / "manifest.json").write_text(whole.to_json(), encoding="utf-8", newline="\n")
-    return Manifest.read(folder)  # a manifest that cannot be read back is not published
+    # What the runtime would refuse to open is not published.
+    published = Manifest.read(folder)
+    for graph in published.graphs:
+        read_graph(open_source(folder), published, graph, "onnx")
+    return published
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,21 @@ def _remove_copies(module: GraphModule, node: Node, operators: Operators) -> Non
         node.replace_all_uses_with(source)
 
 
-def _unexpand_ones(module: GraphModule, node: Node, operators: Operators) -> None:
-    if node.target == aten.expand.default and (source := _constant(node.args[0])):
+def _fold_ones(module: GraphModule, node: Node, operators: Operators) -> None:
+    """Ones of another shape are constants of size 1, which broadcast: no rows are recorded."""
+    source = _constant(node.args[0]) if node.args else None
+    if source is None:
+        return
+    if node.target == aten.expand.default:
         node.replace_all_uses_with(source)
+    elif node.target in (aten.squeeze.dim, aten.unsqueeze.default):
+        name = f"ones_{node.name}"
+        value = node.target(getattr(module, str(source.target)), node.args[1])
+        module.register_buffer(name, value)
+        with module.graph.inserting_before(node):
+            folded = module.graph.get_attr(name)
+        folded.meta["val"] = node.meta["val"]
+        node.replace_all_uses_with(folded)
 
 
 def _exact_numbers(module: GraphModule, node: Node, operators: Operators) -> None:
@@ -148,7 +160,7 @@ def _same_shape(one: Node, other: Node) -> bool:
 
 _REWRITES: tuple[Callable[[GraphModule, Node, Operators], None], ...] = (
     _remove_copies,
-    _unexpand_ones,
+    _fold_ones,
     _exact_numbers,
     _permute_back,
     _fuse_products,

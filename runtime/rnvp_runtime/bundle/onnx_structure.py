@@ -33,13 +33,13 @@ from rnvp_runtime.bundle.tensor_proto import parse
 __all__ = ["OPERATORS", "GraphInfo", "read_structure"]
 
 OPERATORS = frozenset([
-    "Abs", "Add", "And", "Atan", "BitShift", "BitwiseAnd", "BitwiseXor", "Cast", "Clip", "Concat",
-    "Constant", "Cos", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Gather", "Gemm", "Greater",
-    "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Less", "LessOrEqual",
-    "Log", "MatMul", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "Range", "Reciprocal",
-    "ReduceMean", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Selu", "Shape", "Sigmoid",
-    "Sign", "Sin", "Slice", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh",
-    "Transpose", "Unsqueeze", "Where",
+    "Abs", "Add", "And", "Atan", "BitShift", "BitwiseAnd", "BitwiseXor", "Cast", "Clip",
+    "Concat", "Constant", "Cos", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Floor",
+    "Gather", "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
+    "LeakyRelu", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul", "Neg", "Not",
+    "Or", "Pow", "Range", "Reciprocal", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Relu",
+    "Reshape", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Slice", "Softplus", "Split", "Sqrt",
+    "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze", "Where",
 ])  # fmt: skip
 """The operators of the standard domain that a bundle's graphs may use.
 
