@@ -30,6 +30,7 @@ from rnvp_runtime.bundle.tensor_proto import parse
 from rnvp_runtime.bundle.verification import check_vectors
 from rnvp_runtime.engines import ENGINES
 from tests.flows import lively
+from tests.pages import write_measured
 
 __all__ = ["FLOWS", "MUTATIONS", "SMALL", "Tally", "export", "tally"]
 
@@ -214,10 +215,7 @@ def main() -> None:
             lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
             print(lines[-1], flush=True)
     if page is not None:
-        begin, end = "<!-- made by tests.exporters.mutations -->\n", "<!-- end of mutations -->"
-        before, rest = page.read_text(encoding="utf-8").split(begin)
-        table = "\n".join(lines) + "\n"
-        page.write_text(before + begin + table + end + rest.split(end)[1], encoding="utf-8")
+        write_measured(page, "tests.exporters.mutations", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import rnvp_exporters
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.scales import SCALES, Scale, Tanh
 from rnvp_exporters import ExportError
+from tests.pages import write_measured
 
 __all__ = ["Cell", "cells", "verdict"]
 
@@ -105,11 +106,8 @@ def main() -> None:
             verdicts[cell] = verdict(cell, Path(folder))
             print(cell, verdicts[cell], flush=True)
     if options.write is not None:
-        begin = "<!-- made by tests.exporters.precision_matrix -->\n"
-        end = "<!-- end of precision matrix -->"
-        before, rest = options.write.read_text(encoding="utf-8").split(begin)
-        page = before + begin + _tables(verdicts, tuple(options.widths)) + end + rest.split(end)[1]
-        options.write.write_text(page, encoding="utf-8")
+        text = _tables(verdicts, tuple(options.widths))
+        write_measured(options.write, "tests.exporters.precision_matrix", text)
 
 
 def _tables(verdicts: dict[Cell, str], widths: tuple[int, ...]) -> str:

@@ -1,0 +1,95 @@
+"""Try every engine in an environment of its own, and write docs/engines.md.
+
+python -m tests.engines                  print the table
+python -m tests.engines --write          put it into docs/engines.md
+python -m tests.engines tract OpenCV     these engines alone
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+from tests.engines.peers import PEERS
+from tests.engines.trial import RIGHT, Outcome
+from tests.pages import write_measured
+from tests.versions import bundles
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "engines.md"
+GRAPHS = ("density", "inverse", "gradient", "sampler")
+
+
+def tried(name: str, written: list[Path], folder: Path) -> tuple[str, list[Outcome]]:
+    """The version of an engine and its outcomes, from an environment made for it in ``folder``."""
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "numpy", "click"]
+    subprocess.run([*install, *PEERS[name].requirements], check=True)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "runtime")])
+    done = subprocess.run(
+        [python, "-m", "tests.engines.trial", name, *written],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return answer["version"], [Outcome(**found) for found in answer["outcomes"]]
+
+
+def cell(outcomes: list[Outcome], graph: str) -> str:
+    """One word for a graph if all bundles agree; else each other word with its bundle."""
+    words = {found.bundle: found.word for found in outcomes if found.graph == graph}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    usual = RIGHT if RIGHT in words.values() else min(words.values())
+    others = [f"{word} ({bundle})" for bundle, word in words.items() if word != usual]
+    return "; ".join([usual, *others])
+
+
+def table(found: dict[str, tuple[str, list[Outcome]]]) -> str:
+    """The rows of the engines, and below them why a graph was refused or wrong."""
+    lines = [f"| engine | version | {' | '.join(GRAPHS)} |", "|---" * (2 + len(GRAPHS)) + "|"]
+    reasons = []
+    for name, (version, outcomes) in found.items():
+        cells = " | ".join(cell(outcomes, graph) for graph in GRAPHS)
+        lines.append(f"| {name} | {version} | {cells} |")
+        told = {}
+        for one in outcomes:
+            if one.detail:
+                told.setdefault(one.graph, f"- {name}, {one.graph} ({one.bundle}): `{one.detail}`")
+        reasons += told.values()
+    when = f"{datetime.date.today()}, {platform.system()} {platform.machine()}"
+    python = f"Python {platform.python_version()}"
+    return "\n".join([*lines, "", f"Measured on {when}, {python}. Why:", "", *reasons])
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m tests.engines", description=__doc__)
+    parser.add_argument("engines", nargs="*", metavar="ENGINE", help=", ".join(PEERS))
+    parser.add_argument("--write", action="store_true", help="put the table into docs/engines.md")
+    options = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundles.write(folder)
+        written = sorted(folder.glob("*.rnvp"))
+        for i, engine in enumerate(options.engines or PEERS):
+            print(f"{engine} …", file=sys.stderr)
+            found[engine] = tried(engine, written, folder / f"venv{i}")
+    text = table(found)
+    print(text)
+    if options.write:
+        write_measured(PAGE, "tests.engines", text)
+
+
+if __name__ == "__main__":
+    main()
