@@ -128,7 +128,7 @@ class Elementwise(Transform):
             above = torch.log(torch.where(outside | ~self.is_logit, 1.0, self.high - y))
             z, slope = z - above, slope - above + self.log_width
         # log(0), and not the constant −inf: a bundle's constants are finite.
-        log_det = (slope + torch.log((~outside).to(slope.dtype))).sum(-1)
+        log_det = (slope + torch.log((~outside).to(slope.dtype))).sum(1)
         return torch.where(self.is_identity, y, z), log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -153,12 +153,12 @@ class Elementwise(Transform):
         """
         terms = []
         if self.takes_log:
-            terms.append(self._only(self.is_log, z).sum(-1))
+            terms.append(self._only(self.is_log, z).sum(1))
         if self.takes_logit:
             u = torch.abs(z)
             slope = -u - 2.0 * torch.log(1.0 + torch.exp(-u))
             slope = slope if self.has_unit_width else slope + self.log_width
-            terms.append(self._only(self.is_logit, slope).sum(-1))
+            terms.append(self._only(self.is_logit, slope).sum(1))
         return sum(terms[1:], start=terms[0]) if terms else z.new_zeros(z.shape[0])
 
     def _only(self, columns: Tensor, values: Tensor) -> Tensor:

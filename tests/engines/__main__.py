@@ -30,7 +30,7 @@ def tried(name: str, written: list[Path], folder: Path) -> tuple[str, list[Outco
     """The version of an engine and its outcomes, from an environment made for it in ``folder``."""
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "numpy", "click"]
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "numpy", "click"]
     subprocess.run([*install, *PEERS[name].requirements], check=True)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "runtime")])
     done = subprocess.run(
@@ -57,11 +57,11 @@ def cell(outcomes: list[Outcome], graph: str) -> str:
 def table(found: dict[str, tuple[str, list[Outcome]]]) -> str:
     """The rows of the engines, and below them why a graph was refused or wrong."""
     lines = [f"| engine | version | {' | '.join(GRAPHS)} |", "|---" * (2 + len(GRAPHS)) + "|"]
-    reasons = []
+    reasons: list[str] = []
     for name, (version, outcomes) in found.items():
         cells = " | ".join(cell(outcomes, graph) for graph in GRAPHS)
         lines.append(f"| {name} | {version} | {cells} |")
-        told = {}
+        told: dict[str, str] = {}
         for one in outcomes:
             if one.detail:
                 told.setdefault(one.graph, f"- {name}, {one.graph} ({one.bundle}): `{one.detail}`")

@@ -66,7 +66,8 @@ def _reference(content: bytes, signature: Signature) -> Compute:
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(onnx.load_from_string(content))
-    return lambda feeds: evaluator.run(list(signature.outputs), dict(feeds))
+    outputs = list(signature.outputs)
+    return lambda feeds: [np.asarray(out) for out in evaluator.run(outputs, dict(feeds))]
 
 
 def _opencv(content: bytes, signature: Signature) -> Compute:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
@@ -78,3 +79,14 @@ def test_inverse_undoes_forward(folder: Path, name: str) -> None:
     context = arrays.get("context")
     x = flow.inverse(flow.forward(arrays["x"], context), context)
     np.testing.assert_allclose(x, arrays["x"], rtol=0, atol=1e-3)
+
+
+@each
+@pytest.mark.parametrize("graph", ["density", "inverse", "gradient"])
+def test_no_rows_give_no_rows(folder: Path, name: str, graph: str) -> None:
+    """Also where an app gives them to onnxruntime itself."""
+    path = folder / f"{name}.rnvp"
+    described = Manifest.read(path).graphs[graph]
+    session = onnxruntime.InferenceSession(str(path / f"{graph}.onnx"))
+    rows = {i.name: np.zeros((0, int(i.shape[1])), i.dtype) for i in described.inputs}
+    assert all(len(output) == 0 for output in session.run(None, rows))

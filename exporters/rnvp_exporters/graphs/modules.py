@@ -18,7 +18,7 @@ def log_base(z: Tensor) -> Tensor:
     ``Mul`` and ``ReduceSum``, not ``ReduceSumSquare``: onnxruntime sums that in sequence, with
     9 times the error of PyTorch at d 1,024, and several engines lack it.
     """
-    return (z * z).sum(-1) * -0.5
+    return (z * z).sum(1) * -0.5
 
 
 class Density(nn.Module):

@@ -40,7 +40,7 @@ def _total(terms: list[Tensor]) -> Tensor:
     whole = terms[0]
     for term in terms[1:]:
         whole = whole + term
-    return whole.sum(-1)
+    return whole.sum(1)
 
 
 @torch.library.custom_op("rnvp::total", mutates_args=())
