@@ -66,8 +66,13 @@ def _reference(content: bytes, signature: Signature) -> Compute:
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(onnx.load_from_string(content))
-    outputs = list(signature.outputs)
-    return lambda feeds: [np.asarray(out) for out in evaluator.run(outputs, dict(feeds))]
+
+    def compute(feeds: Mapping[str, Array]) -> Sequence[Array]:
+        with np.errstate(all="ignore"):  # the vectors hold NaN and infinity
+            results = evaluator.run(list(signature.outputs), dict(feeds))
+        return [np.asarray(result) for result in results]
+
+    return compute
 
 
 def _opencv(content: bytes, signature: Signature) -> Compute:
