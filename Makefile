@@ -9,8 +9,10 @@ BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := demo
 EXPLORE_MINUTES ?= 10
+# A file's tests stay in one process, since they share what is exported for them.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: demo test test-oldest test-slow explore lint bench clean help
+.PHONY: demo test test-oldest test-slow test-matrix explore lint bench clean help
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,18 +37,21 @@ demo: $(VENV)/.export $(PLAIN)/.plain ## Train, export, and run without PyTorch:
 	@echo "  $(BIN)/rnvp-train your-table.csv -o model.pt && $(BIN)/rnvp-export model.pt"
 
 test: $(VENV)/.dev $(VENV)/.js ## All but the slow tests
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+	$(PYTEST) -m "not slow and not matrix" $(PYTEST_FLAGS)
 
 test-oldest: $(VENV)/.dev $(OLDEST)/.oldest ## The runtime with the oldest versions of its dependencies
 	$(BIN)/python -m tests.versions.bundles $(OLDEST)/bundles
 	RNVP_BUNDLES=$(OLDEST)/bundles $(OLDEST)/bin/python -m pytest tests/runtime tests/versions
 
 test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
-	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+	$(PYTEST) -m "slow and not matrix" $(PYTEST_FLAGS)
+
+test-matrix: $(VENV)/.dev $(VENV)/.js ## Every combination that the slow tests try one of each kind of
+	$(PYTEST) -m matrix $(PYTEST_FLAGS)
 
 # For example: make explore EXPLORE_MINUTES=60 PYTEST_FLAGS="-m hypothesis"
 explore: $(VENV)/.dev ## The tests with fresh seeds and in random order, for EXPLORE_MINUTES
-	$(BIN)/python -m tests.explore --minutes $(EXPLORE_MINUTES) -m "not slow" $(PYTEST_FLAGS)
+	$(BIN)/python -m tests.explore --minutes $(EXPLORE_MINUTES) -m "not slow and not matrix" $(PYTEST_FLAGS)
 
 lint: $(VENV)/.dev ## Format, lint, imports and types, as CI checks them
 	$(BIN)/ruff format --check .

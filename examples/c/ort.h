@@ -6,7 +6,7 @@
    ORT_SLOTS names each place; the assertions at the end hold either header to it.
 
    The library is opened when the program starts, not linked, so one binary runs with any
-   onnxruntime from 1.18 on, among them the one inside Python's onnxruntime package. */
+   onnxruntime from 1.21 on, among them the one inside Python's onnxruntime package. */
 
 #ifndef RNVP_ORT_H
 #define RNVP_ORT_H
@@ -21,6 +21,9 @@
 #include <windows.h>
 #else
 #include <dlfcn.h>
+#ifndef __cplusplus
+int setenv(const char *name, const char *value, int replace); /* ISO C leaves it out of stdlib.h */
+#endif
 #endif
 
 #ifdef __has_include
@@ -29,7 +32,7 @@
 #endif
 #endif
 
-#define ORT_LEAST 18 /* API version 18 came with onnxruntime 1.18, the first to read a bundle */
+#define ORT_LEAST 21 /* API version 21 came with onnxruntime 1.21, the first to run a bundle */
 
 /* (place in the table, function) */
 #define ORT_SLOTS(SLOT)                      \
@@ -186,7 +189,10 @@ static inline void *ort_symbol(const char *path, const char *symbol) {
 }
 
 /* onnxruntime, opened: the library that the environment variable ORT_LIBRARY names, else the one
-   that the system finds. On failure NULL, with a sentence in ``why``, which holds 512 bytes. */
+   that the system finds. On failure NULL, with a sentence in ``why``, which holds 512 bytes.
+
+   onnxruntime 1.29 and later sends telemetry on Linux and macOS. It is switched off before the
+   library is opened, unless the user has set the variable. */
 static inline const OrtApi *ort_open(char why[512]) {
 #if defined _WIN32
     const char *path = "onnxruntime.dll";
@@ -194,6 +200,9 @@ static inline const OrtApi *ort_open(char why[512]) {
     const char *path = "libonnxruntime.dylib";
 #else
     const char *path = "libonnxruntime.so.1";
+#endif
+#ifndef _WIN32
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
 #endif
     const char *named = getenv("ORT_LIBRARY");
     if (named && *named) path = named;

@@ -1,5 +1,7 @@
 """Parity over flows of every kind: each graph, format, dtype and direction, at every batch size.
 
+`make test-slow` tries each kind once, `make test-matrix` the other combinations.
+
 ``parity.check`` runs each graph at all batch sizes of the design, on rows like data, on tails, and
 on NaN and infinities, and raises unless every error is within its published factor.
 """
@@ -19,28 +21,30 @@ from tests.flows import CONFIGS, SCALES, lively
 
 pytestmark = pytest.mark.slow
 
-DTYPES = [torch.float32, torch.float64]
+FLOAT32 = pytest.param(torch.float32, id="float32")
+FLOAT64 = pytest.param(torch.float64, id="float64", marks=pytest.mark.matrix)
 
 
 def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) -> None:
     """Trace and judge all four graphs."""
+    lowered = lower(flow)
     for graph in graph_definitions(flow.dim, flow.context_dim):
-        drawn = probe(flow, graph, dtype, exact=lower(flow).halves_apart)
+        drawn = probe(flow, graph, dtype, exact=lowered.halves_apart)
         for format in formats:
-            content = trace(graph, lower(flow), dtype, format, 18)
+            content = trace(graph, lowered, dtype, format, 18)
             records = check(choose_vectors(flow, drawn), open_graph(graph, content, format), format)
             assert {record.output for record in records} == set(graph.outputs)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> None:
     """ONNX, TorchScript and torch.export."""
     hold_to_parity(lively(CONFIGS[name]), dtype, tuple(FORMATS))
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("mixing", ["swap", "permute"])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
+@pytest.mark.parametrize("mixing", ["swap", pytest.param("permute", marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("name", SCALES)
 def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> None:
     """Where the scale is steep, eager's own error grows with ours."""
@@ -49,11 +53,15 @@ def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> 
     hold_to_parity(lively(config, spread=0.04 if name == "exp" else 0.08), dtype, ("onnx",))
 
 
-@pytest.mark.parametrize("opset", [18, 19, 20, 21, 22, 23])
+@pytest.mark.parametrize(
+    "opset",
+    [18, *(pytest.param(opset, marks=pytest.mark.matrix) for opset in (19, 20, 21, 22)), 23],
+)
 def test_every_opset(opset: int) -> None:
     """What --opset offers."""
     flow = lively(CONFIGS["gated"])
+    lowered = lower(flow)
     for graph in graph_definitions(flow.dim, flow.context_dim):
-        drawn = probe(flow, graph, torch.float32, exact=lower(flow).halves_apart)
-        content = trace(graph, lower(flow), torch.float32, "onnx", opset)
+        drawn = probe(flow, graph, torch.float32, exact=lowered.halves_apart)
+        content = trace(graph, lowered, torch.float32, "onnx", opset)
         check(choose_vectors(flow, drawn), open_graph(graph, content, "onnx"), "onnx")

@@ -67,9 +67,12 @@ def test_rnvp_score_says_what_the_library_says(
 
 
 EXPORTED = [
-    pytest.param(library, name, id=f"{library.name}: {name}")
+    # One model in four is exported by `make test-slow`, the others by `make test-matrix`.
+    pytest.param(
+        library, name, id=f"{library.name}: {name}", marks=[pytest.mark.matrix] if i % 4 else []
+    )
     for library in LIBRARIES
-    for name in library.supported
+    for i, name in enumerate(library.supported)
 ]
 
 
