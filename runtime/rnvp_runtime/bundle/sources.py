@@ -59,7 +59,7 @@ class Source(Protocol):
         """
 
     def files(self) -> Iterator[str]:
-        """The names of all files that are there, also of those that are no regular files."""
+        """The names of all files that are there, also of those that are not regular files."""
 
 
 def open_source(path: BundlePath) -> Source:
@@ -67,7 +67,7 @@ def open_source(path: BundlePath) -> Source:
 
     Raises:
         BundleError: there is neither a folder nor a zip file.
-        InputError: ``path`` is no path.
+        InputError: ``path`` is not a path.
     """
     if not isinstance(path, str | os.PathLike):
         if not hasattr(path, "joinpath"):

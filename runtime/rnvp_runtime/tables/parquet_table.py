@@ -1,20 +1,18 @@
 """Parquet, through pyarrow (extra ``tables``)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
 from rnvp_runtime.tables.arrow_batch import ArrowBatch, check_schema, in_batches
-from rnvp_runtime.tables.arrow_schema import table_of
+from rnvp_runtime.tables.arrow_writer import writing
 from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.sources import Source
 from rnvp_runtime.tables.table import (
-    Column,
     ReadOptions,
     TableFormat,
-    WriteOptions,
     rows_a_batch,
 )
 
@@ -65,38 +63,13 @@ class ParquetTable:
                 yield file
 
 
-class ParquetWriter:
-    """Parquet, one row group a batch. Columns of pyarrow keep their type."""
-
-    def __init__(self, file: BinaryIO, schema: Any) -> None:
-        self._file, self._schema = file, schema
-        self._out: Any = None
-
-    def write(self, columns: Mapping[str, Column]) -> None:
-        """See `rnvp_runtime.tables.Writer`."""
-        table = table_of(columns, self._schema)
-        if self._out is None:
-            self._out = import_extra("pyarrow.parquet").ParquetWriter(self._file, table.schema)
-        self._out.write_table(table)
-
-    def finish(self) -> None:
-        """Write the footer."""
-        if self._out is not None:
-            self._out.close()
-
-
-@contextmanager
-def _writing(file: BinaryIO, options: WriteOptions) -> Iterator[ParquetWriter]:
-    writer = ParquetWriter(file, options.schema)
-    try:
-        yield writer
-    finally:  # else pyarrow would close it later, when the file is closed already
-        writer.finish()
+def _create(file: BinaryIO, schema: Any) -> Any:
+    return import_extra("pyarrow.parquet").ParquetWriter(file, schema)
 
 
 PARQUET = TableFormat(
     ParquetTable,
-    _writing,
+    writing(_create),
     has_types=True,
     has_names=True,
     package="pyarrow",
