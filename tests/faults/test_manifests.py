@@ -47,7 +47,8 @@ def test_texts_that_readers_differ_on(bundle: Path, alter: Callable[[str], str],
     [
         "/etc/passwd", "../x", "a/../x", "a//b", "./a", "a/", "", "a\\b", "C:/x", "C:x", "a\x00b",
         "a\x1b[2J", "a\nb", "CON", "aux.txt", "tests/NUL", "a.", "a ", "manifest.json",
-        "MANIFEST.json", "README.MD", "ｒeadme.md", "density.onnx/x", "x" * 300, "a?b", "a\u202eb", "straße.txt",
+        "MANIFEST.json", "README.MD", "ｒeadme.md", "density.onnx/x", "x" * 300, "a?b", "a\u202eb",
+        "straße.txt",
     ],
 )  # fmt: skip
 def test_names_that_are_not_one_file_inside_the_bundle(bundle: Path, name: str) -> None:

@@ -62,8 +62,7 @@ def test_the_mutations_are_of_both_kinds(refusals: list[str | None]) -> None:
 
 
 def test_python_obeys_the_schema(texts: list[str], refusals: list[str | None]) -> None:
-    """It accepts nothing that the schema forbids, and refuses what it allows only for a reason that
-    a schema cannot say."""
+    """What the schema forbids is refused; what it allows, only for a reason beside the schema."""
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(schema_text())
     jsonschema.Draft202012Validator.check_schema(schema)

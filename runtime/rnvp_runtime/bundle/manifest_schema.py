@@ -21,13 +21,13 @@ __all__ = ["BESIDE", "SCHEMA_FILE", "schema_text"]
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
 BESIDE = (
     "columns holds dim names, context_columns holds context_dim names, and none is repeated.",
-    "reference.columns holds dim columns; levels increases from 0 to 1, log_prob increases with it.",
+    "reference.columns holds dim columns; levels increases from 0 to 1, and log_prob increases.",
     "Each file of a graph is one of files. Its inputs and outputs are those of its name.",
     "parity[i].scale is one number for log_prob, context_dim numbers for grad_context, else dim.",
-    "No two names of files are equal where case does not count, none is the folder of another, none "
-    "is manifest.json or a device of Windows.",
-    "The text has no repeated key, NaN, infinity, half of a surrogate pair, integer beyond 64 bits, "
-    "or nesting of more than 16; it has at most 1 MiB.",
+    "No two names of files are equal where case does not count. None is the folder of another, "
+    "manifest.json or a device of Windows.",
+    "The text has no repeated key, NaN, infinity, half of a surrogate pair, integer beyond 64 "
+    "bits, or nesting of more than 16. It has at most 1 MiB.",
 )
 """What a manifest must obey and a JSON Schema cannot say."""
 

@@ -14,8 +14,8 @@ _IN_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true 
 def decode(kind: Any, value: Any, where: str = "") -> Any:
     """``value``, as parsed from JSON, as an instance of ``kind``; ``where`` names it in errors.
 
-    Keys that ``kind`` does not have are ignored. A whole number may be written ``2`` or ``2.0``, as in
-    JSON Schema.
+    Keys that ``kind`` does not have are ignored. A whole number may be written ``2`` or ``2.0``,
+    as in JSON Schema.
 
     Raises:
         BundleError: a key is missing, or a value is of another type.
