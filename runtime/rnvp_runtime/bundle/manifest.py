@@ -49,6 +49,7 @@ __all__ = [
     "Reference",
     "Spread",
     "TensorSpec",
+    "read_text",
     "signature",
 ]
 
@@ -283,22 +284,19 @@ class Manifest:
     @classmethod
     def read_from(cls, source: Source) -> Self:
         """Read ``manifest.json`` of ``source``. BundleError as for `read`."""
-        try:
-            content = source.read("manifest.json", None, MAX_MANIFEST_BYTES)
-        except FileFault as error:
-            if error.fault != "is missing":
-                raise
-            raise BundleError(
-                f"{source.name} has no manifest.json, so it is not a bundle"
-            ) from None
+        return cls.from_bytes(read_text(source), source.name)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> Self:
+        """The manifest in ``content``, of the bundle that errors call ``name``; see `read`."""
         try:
             return cls.from_json(content.decode("utf-8"))
         except UnicodeDecodeError:
             raise BundleError(
-                f"{source.name}/manifest.json is not UTF-8 text; export the bundle again"
+                f"{name}/manifest.json is not UTF-8 text; export the bundle again"
             ) from None
         except BundleError as error:
-            raise BundleError(f"{source.name}/manifest.json: {error}") from None
+            raise BundleError(f"{name}/manifest.json: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -346,6 +344,16 @@ class Manifest:
         """
         wanted = (graph, output, format)
         return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)
+
+
+def read_text(source: Source) -> bytes:
+    """The bytes of ``manifest.json``. BundleError: there is none, or it is too large."""
+    try:
+        return source.read("manifest.json", None, MAX_MANIFEST_BYTES)
+    except FileFault as error:
+        if error.fault != "is missing":
+            raise
+        raise BundleError(f"{source.name} has no manifest.json, so it is not a bundle") from None
 
 
 def _require(condition: object, complaint: str) -> None:
