@@ -25,6 +25,8 @@ __all__ = ["OpenedGraphs", "RowRun"]
 
 _Content = TypeVar("_Content")
 
+_TRIES = 10  # to read one bundle whole while it is replaced again and again
+
 RowRun: TypeAlias = Callable[[Mapping[str, Array], int], Sequence[Array]]
 """Computes a graph for inputs of so many rows; the outputs have the signature's dtype and shape."""
 
@@ -101,16 +103,17 @@ class OpenedGraphs:
         }
 
     def _from_one_bundle(self, read: Callable[[], _Content]) -> _Content:
-        """What ``read`` returns; once again if the bundle was replaced before a graph was opened.
+        """What ``read`` returns; again if the bundle was replaced before a graph was opened.
 
         Raises:
             BundleError: it fails. If the cause is that the bundle was replaced or removed since its
                 manifest was read, the text says so.
         """
-        try:
-            return read()
-        except BundleError as error:
-            self._follow_replacement(error)
+        for _ in range(_TRIES):
+            try:
+                return read()
+            except BundleError as error:
+                self._follow_replacement(error)
         return read()
 
     def _follow_replacement(self, error: BundleError) -> None:

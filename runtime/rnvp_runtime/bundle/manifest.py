@@ -65,7 +65,7 @@ Hash = Annotated[str, matching("^[0-9a-f]{64}$", "64 hexadecimal digits")]
 _VERSION = matching(r"^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$", "a version such as 1.18")
 _TWO = Rule("a list of 2 or more", {"minItems": 2})
 _ONNX = Rule("an object with onnx", {"required": ["onnx"]})
-_ALL_GRAPHS = Rule(f"an object with {', '.join(GRAPHS)}", {"required": list(GRAPHS)})
+_ALL = Rule(f"an object with {', '.join(GRAPHS)}", {"required": list(GRAPHS)})
 _FEW_FILES = Rule(f"at most {MAX_FILES:,} files", {"maxProperties": MAX_FILES})
 
 
@@ -210,17 +210,14 @@ class Manifest:
     ir_version: Annotated[int, within(1, 999)]  # of the ONNX files
     min_onnxruntime: Annotated[str, _VERSION]  # e.g. "1.21"
     flow: FlowSummary  # what the flow consists of
-    graphs: Annotated[
-        dict[str, Graph], _ALL_GRAPHS
-    ]  # density, inverse, sampler, and in newer bundles gradient
+    graphs: Annotated[dict[str, Graph], _ALL]  # density, inverse, sampler, and mostly gradient
     parity: tuple[Parity, ...]  # one for each output of each graph and format
-    # POSIX path below the bundle -> record; all but manifest.json
-    files: Annotated[dict[FileName, FileRecord], _FEW_FILES]
+    files: Annotated[dict[FileName, FileRecord], _FEW_FILES]  # of all files but manifest.json
     versions: dict[str, str]  # of what exported it: rnvp-deploy, torch, onnx, onnxruntime
     checkpoint: Checkpoint  # what was exported
     precision: Precision | None = None  # None: exported before this was measured
     reference: Reference | None = None  # None in older bundles, and where nothing is known
-    format: Annotated[str, one_of(FORMAT)] = FORMAT
+    format: Annotated[str, one_of(FORMAT)] = FORMAT  # always FORMAT
     version: Annotated[int, within(VERSION, VERSION)] = VERSION  # of the format
 
     def __post_init__(self) -> None:
@@ -288,7 +285,15 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str) -> Self:
-        """The manifest in ``content``, of the bundle that errors call ``name``; see `read`."""
+        """The manifest in ``content``, the bytes of a ``manifest.json``.
+
+        Args:
+            content: UTF-8 text.
+            name: what errors call the bundle.
+
+        Raises:
+            BundleError: as `read`.
+        """
         try:
             return cls.from_json(content.decode("utf-8"))
         except UnicodeDecodeError:

@@ -94,12 +94,23 @@ def open_source(path: BundlePath) -> Source:
     )
 
 
+_TRIES = 10  # to read a file that is replaced again and again
+
+
 @dataclass(frozen=True)
 class _Folder:
     path: Path  # absolute: the current folder may change before a graph is read
     name: str
 
     def read(self, file: str, size: int | None, limit: int) -> bytes:
+        for _ in range(_TRIES):
+            content = self._read(file, size, limit)
+            if content is not None:
+                return content
+        raise FileFault(self.name, file, "was replaced while it was read")
+
+    def _read(self, file: str, size: int | None, limit: int) -> bytes | None:
+        """As `read`; None if the file was replaced by another one meanwhile."""
         path = self.path
         try:
             for part in file.split("/")[:-1]:
@@ -113,7 +124,7 @@ class _Folder:
             with _open_regular(path) as stream:
                 opened = os.fstat(stream.fileno())
                 if not os.path.samestat(found, opened):
-                    raise FileFault(self.name, file, "was replaced while it was read")
+                    return None
                 content = stream.read(opened.st_size + 1)
         except (FileNotFoundError, NotADirectoryError):
             raise FileFault(self.name, file, "is missing") from None
