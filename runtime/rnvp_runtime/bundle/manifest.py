@@ -60,6 +60,7 @@ GRAPHS = ("density", "inverse", "sampler")
 
 Count = Annotated[int, within(0, MAX_INTEGER)]
 FileName = Annotated[str, file_names.RULE]
+Id = Annotated[str, matching("^[0-9a-f]{16}$", "16 hexadecimal digits")]
 Hash = Annotated[str, matching("^[0-9a-f]{64}$", "64 hexadecimal digits")]
 
 _VERSION = matching(r"^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$", "a version such as 1.18")
@@ -198,9 +199,7 @@ class Reference:
 class Manifest:
     """All of ``manifest.json``, in the order in which it is written."""
 
-    id: Annotated[
-        str, matching("^[0-9a-f]{16}$", "16 hexadecimal digits")
-    ]  # also in each ONNX file's metadata
+    id: Id  # also in each ONNX file's metadata
     dim: Annotated[int, within(1, MAX_COLUMNS)]  # d, columns of x and of z
     context_dim: Annotated[int, within(0, MAX_COLUMNS)]  # c, 0 for an unconditional flow
     columns: tuple[str, ...]  # d names
