@@ -18,6 +18,8 @@ EXTRAS = {
     "onnxscript": "export",
     "matplotlib": "export",
     "openvino": "openvino",
+    "model_signing": "sign",
+    "cryptography": "sign",
 }
 """Import name of a package -> the extra that installs it."""
 

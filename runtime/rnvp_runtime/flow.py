@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,6 +80,11 @@ class Flow:
     (context_dim,) or (1, context_dim). It may be left out if a data frame is given that holds the
     context's columns too.
 
+    A flow is a context manager, and `close` releases its sessions. To drop it does too:
+
+        with rnvp_runtime.load("model.rnvp") as flow:
+            x = flow.sample(1000, seed=7)
+
     All methods may be called from several threads at once. A pickled flow holds its path,
     threads, engine, providers and preload, and no weights. A forked process may use the flow of
     its parent.
@@ -128,6 +133,20 @@ class Flow:
     def __repr__(self) -> str:
         context = f", {self.context_dim} of context" if self.context_dim else ""
         return f"<Flow {self.path.name}: {self.dim} columns{context}, {self.manifest.dtype}>"
+
+    def close(self) -> None:
+        """Release the engine's sessions and their memory.
+
+        Calls that run in other threads end as usual. Later ones raise `InputError`. The manifest
+        can still be read, and to close twice is no error.
+        """
+        self._graphs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __reduce__(self) -> tuple[Callable[..., "Flow"], tuple[Any, ...]]:
         path = str(self.path) if isinstance(self.path, Path) else self.path

@@ -19,11 +19,13 @@ from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.sources import Source
 from rnvp_runtime.engines import Array, Engine, OpenOptions, Provider, Run, Signature
 from rnvp_runtime.engines.providers import check_vectors_once
-from rnvp_runtime.errors import BundleError, EngineError, RnvpError
+from rnvp_runtime.errors import BundleError, EngineError, InputError, RnvpError
 
 __all__ = ["OpenedGraphs", "RowRun"]
 
 _Content = TypeVar("_Content")
+
+_TRIES = 10  # to read one bundle whole while it is replaced again and again
 
 RowRun: TypeAlias = Callable[[Mapping[str, Array], int], Sequence[Array]]
 """Computes a graph for inputs of so many rows; the outputs have the signature's dtype and shape."""
@@ -45,6 +47,7 @@ class OpenedGraphs:
         self._engine, self._providers = engine, tuple(providers)
         self._runs: dict[tuple[str, tuple[str, ...], bool], RowRun] = {}
         self._contents: dict[str, bytes] = {}
+        self._closed = False
         self.lock: Any = threading.RLock()  # a fork by the thread that opens must not wait for it
         _alive.add(self)
         if preload:
@@ -55,9 +58,16 @@ class OpenedGraphs:
 
         Raises:
             BundleError: its file is missing or altered, or the engine cannot run it.
+            InputError: it is closed.
             EngineError, InputError, MissingExtraError: as `Engine.check` and `Engine.open` do.
         """
         return self._runs.get((graph, outputs, few_rows)) or self._open(graph, outputs, few_rows)
+
+    def close(self) -> None:
+        """Release the sessions and the bytes; `get` raises from now on. Calls that run, end."""
+        with self.lock:
+            self._closed = True
+            self._runs, self._contents = {}, {}
 
     def after_fork(self, *, had_threads: bool) -> None:
         """Make the copy of a forked child usable.
@@ -73,6 +83,8 @@ class OpenedGraphs:
 
     def _open(self, graph: str, outputs: tuple[str, ...], few_rows: bool) -> RowRun:
         with self.lock:
+            if self._closed:
+                raise InputError("the flow is closed: load it again")
             if (graph, outputs, few_rows) not in self._runs:
                 self._engine.check(self.manifest, self._providers)
                 content = self._contents.get(graph) or self._from_one_bundle(
@@ -101,16 +113,17 @@ class OpenedGraphs:
         }
 
     def _from_one_bundle(self, read: Callable[[], _Content]) -> _Content:
-        """What ``read`` returns; once again if the bundle was replaced before a graph was opened.
+        """What ``read`` returns; again if the bundle was replaced before a graph was opened.
 
         Raises:
             BundleError: it fails. If the cause is that the bundle was replaced or removed since its
                 manifest was read, the text says so.
         """
-        try:
-            return read()
-        except BundleError as error:
-            self._follow_replacement(error)
+        for _ in range(_TRIES):
+            try:
+                return read()
+            except BundleError as error:
+                self._follow_replacement(error)
         return read()
 
     def _follow_replacement(self, error: BundleError) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,10 @@ from rnvp_runtime.tables import (
     open_table,
 )
 
-__all__ = ["ScoredRows", "score_table"]
+__all__ = ["OnNonfinite", "ScoredRows", "score_table"]
+
+OnNonfinite: TypeAlias = Literal["error", "keep", "drop"]
+"""What is done with rows that hold NaN, infinity or an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class ScoredRows:
     finite: int  # rows whose log_prob is neither NaN nor infinite
     finite_sum: float  # sum of their log_prob
     unlikely: int = 0  # rows that the threshold flags
+    dropped: int = 0  # rows that were left out, with ``nan="drop"``
 
     def __len__(self) -> int:
         return len(self.log_prob)
@@ -46,8 +51,8 @@ def score_table(
     table: Table | str | PathLike[str],
     *,
     into: TableFormat = FORMATS[".csv"],
-    nan: Literal["error", "keep"] = "error",
-    advice: str = "correct them, or pass nan='keep'",
+    nan: OnNonfinite = "error",
+    advice: str = "correct them, or pass nan='keep' or nan='drop'",
     anomalies: AnomalyColumns | None = None,
 ) -> Iterator[ScoredRows]:
     """Score every row of ``table``, in constant memory.
@@ -64,7 +69,8 @@ def score_table(
             column. If it has types and the table has none, the columns that the flow reads are
             numbers and the others stay text.
         nan: with ``"error"``, a TableError that names the rows with NaN, infinity or empty cells
-            is raised after the last batch. With ``"keep"`` they are scored like any other row.
+            is raised after the last batch. With ``"keep"`` they are scored like any other row, with
+            ``"drop"`` they are left out.
         advice: what that error tells the user to do.
         anomalies: more columns to add, which say how unlikely a row is and why.
 
@@ -101,7 +107,7 @@ def score_table(
                 )
     if added.names(flow.dim):
         reference_of(flow)
-    return _scored(flow, source, names, into, advice if nan == "error" else None, added)
+    return _scored(flow, source, names, into, nan, advice, added)
 
 
 def _scored(
@@ -109,27 +115,42 @@ def _scored(
     table: Table,
     names: Sequence[str],
     into: TableFormat,
-    advice: str | None,
+    nan: OnNonfinite,
+    advice: str,
     added: AnomalyColumns,
 ) -> Iterator[ScoredRows]:
     gaps = Gaps()
     for batch, numbers in ahead((batch, batch.numeric(names)) for batch in table):
-        if advice is not None:
+        if nan == "error":
             gaps.add(numbers, batch.first_row)
+        kept = np.isfinite(numbers).all(axis=1) if nan == "drop" else np.ones(len(numbers), bool)
+        columns = _columns_to_keep(batch, names, numbers, into)
+        if not kept.all():
+            columns = {name: _chosen(column, kept) for name, column in columns.items()}
+            numbers = numbers[kept]
         x, context = numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
         log_prob = flow.log_prob(x, context)
         finite = log_prob[np.isfinite(log_prob)]
         more = added.of(flow, x, context, log_prob)
         yield ScoredRows(
             batch.first_row,
-            {**_columns_to_keep(batch, names, numbers, into), "log_prob": log_prob, **more},
+            {**columns, "log_prob": log_prob, **more},
             log_prob,
             len(finite),
             float(finite.sum(dtype=np.float64)),
             int(np.sum(more.get("unlikely", 0))),
+            len(kept) - len(numbers),
         )
-    if advice is not None:
-        gaps.raise_if_any(table.path, advice)
+    gaps.raise_if_any(table.path, advice)
+
+
+def _chosen(column: Column, rows: NDArray[np.bool_]) -> Column:
+    """The cells of a column in the rows that are True."""
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    if hasattr(column, "filter"):  # pyarrow's
+        return column.filter(rows)
+    return list(compress(column, rows))
 
 
 def _columns_to_keep(

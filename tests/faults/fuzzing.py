@@ -1,26 +1,35 @@
-"""Mutations of a bundle's manifest and graphs; each must load as before or be a typed error.
+"""Mutations of manifests, graphs and checkpoints; each must load, or be refused with a typed error.
 
-The hash in the manifest is made true for each mutated graph. An outcome is one of
+Hashes are made true for each mutated graph, and checksums for each mutated part of a checkpoint. An
+outcome is one of
 
-    equal      the bundle loads, and its numbers are those of the original
-    other      it loads and gives other numbers, as a changed weight does; only a graph may
-    refused    `RnvpError`
+    equal      it loads, and its numbers are those of the original
+    other      it loads and gives other numbers, as a changed weight does; never a manifest
+    refused    an error of this package
 
-Anything else, such as another exception, is a finding and is raised.
+Anything else is a finding and is raised: another exception, more than a second of processor time,
+or, where memory is measured, more than twice the file and 4 MiB.
 """
 
+import io
 import random
+import time
+import tracemalloc
+import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 import rnvp_runtime
-from rnvp_runtime import RnvpError
+from rnvp_runtime import Manifest, RnvpError
+from rnvp_runtime.bundle.graph_file import check_structure
 from tests.faults.bundles import put_graph
 
-__all__ = ["fuzz"]
+__all__ = ["CHECKPOINT", "KINDS", "fuzz", "mutated"]
 
+CHECKPOINT = Path(__file__).parents[1] / "rnvp_deploy/golden/checkpoint_version_1_recipe.pt"
 X = np.array([[0.5, -1.0], [2.0, 3.0]])
 TOKENS = (
     b"NaN",
@@ -35,44 +44,144 @@ TOKENS = (
     b"\x00",
     b"../",
 )
+MEASURED = 50  # memory is measured in one mutation of so many, since that takes time
+
+Judge = Callable[[bytes], str]
 
 
-def fuzz(bundle: Path, times: int, seed: int = 0) -> Counter[str]:
-    """Mutate the bundle ``times`` times, in place, from the same original; outcome -> count.
+def fuzz(kind: str, folder: Path, times: int, seed: int = 0) -> Counter[str]:
+    """Mutate a file of ``kind``, a key of `KINDS`, ``times`` times; outcome -> count.
+
+    Args:
+        folder: holds the bundle ``model.rnvp``, and for checkpoints ``model.pt``.
 
     Raises:
-        Exception: whatever is not an `RnvpError`; a note gives the number of the mutation.
+        Exception: a finding; a note gives the number of the mutation.
     """
     draw = random.Random(seed)
-    manifest, graph = (bundle / "manifest.json"), (bundle / "density.onnx")
-    text, content = manifest.read_bytes(), graph.read_bytes()
-    truth = rnvp_runtime.load(bundle).log_prob(X)
+    original, judge = KINDS[kind](folder)
     outcomes: Counter[str] = Counter()
     for i in range(times):
-        in_graph = draw.random() < 0.5
-        if in_graph:
-            put_graph(bundle, "density", _mutated(content, draw))
-        else:
-            manifest.write_bytes(_mutated(text, draw))
+        content = mutated(original, draw)
         try:
-            outcomes[f"{'graph' if in_graph else 'manifest'} {_outcome(bundle, truth)}"] += 1
-        except Exception as error:
-            error.add_note(f"mutation {i} of seed {seed}")
+            outcomes[
+                _measured(judge, content) if i % MEASURED == 0 else _timed(judge, content)
+            ] += 1
+        except BaseException as error:
+            error.add_note(f"{kind}, mutation {i} of seed {seed}")
             raise
-        manifest.write_bytes(text)
-        graph.write_bytes(content)
     return outcomes
 
 
-def _outcome(bundle: Path, truth: np.ndarray) -> str:
+def _timed(judge: Judge, content: bytes) -> str:
+    began = time.process_time()
+    outcome = judge(content)
+    assert time.process_time() - began < 1, "it took more than a second"
+    return outcome
+
+
+def _measured(judge: Judge, content: bytes) -> str:
+    tracemalloc.start()
     try:
-        found = rnvp_runtime.load(bundle).log_prob(X)
+        outcome = judge(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(content) + (4 << 20), f"{peak:,} bytes for a file of {len(content):,}"
+    return outcome
+
+
+def _manifests(folder: Path) -> tuple[bytes, Judge]:
+    bundle = folder / "model.rnvp"
+    path = bundle / "manifest.json"
+    original, truth = path.read_bytes(), _densities(bundle)
+
+    def judge(content: bytes) -> str:
+        try:
+            Manifest.from_bytes(content, "model.rnvp")
+        except RnvpError:
+            return "refused"
+        path.write_bytes(content)
+        outcome = _compared(bundle, truth)
+        path.write_bytes(original)
+        return outcome
+
+    return original, judge
+
+
+def _graphs(folder: Path) -> tuple[bytes, Judge]:
+    bundle = folder / "model.rnvp"
+    manifest, truth = Manifest.read(bundle), _densities(bundle)
+    original = (bundle / "density.onnx").read_bytes()
+    text = (bundle / "manifest.json").read_bytes()
+
+    def judge(content: bytes) -> str:
+        try:
+            check_structure(content, manifest, "density")
+        except RnvpError:
+            return "refused"
+        put_graph(bundle, "density", content)
+        outcome = _compared(bundle, truth)
+        (bundle / "density.onnx").write_bytes(original)
+        (bundle / "manifest.json").write_bytes(text)
+        return outcome
+
+    return original, judge
+
+
+def _checkpoints(folder: Path) -> tuple[bytes, Judge]:
+    """One member of the archive is mutated, and its checksum made true."""
+    import torch
+
+    import rnvp_deploy
+    from rnvp_deploy import CheckpointError
+
+    path = folder / "model.pt"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    pickled = next(name for name in members if name.endswith("data.pkl"))
+    changed = folder / "changed.pt"
+    truth = rnvp_deploy.load(path).state_dict()
+
+    def judge(content: bytes) -> str:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, member in members.items():
+                archive.writestr(name, content if name == pickled else member)
+        changed.write_bytes(buffer.getvalue())
+        try:
+            found = rnvp_deploy.load(changed).state_dict()
+        except CheckpointError:
+            return "refused"
+        same = found.keys() == truth.keys() and all(
+            torch.equal(found[name], truth[name]) for name in truth
+        )
+        return "equal" if same else "other"
+
+    return members[pickled], judge
+
+
+KINDS: dict[str, Callable[[Path], tuple[bytes, Judge]]] = {
+    "manifest": _manifests,
+    "graph": _graphs,
+    "checkpoint": _checkpoints,
+}
+
+
+def _densities(bundle: Path) -> np.ndarray:
+    found: np.ndarray = rnvp_runtime.load(bundle).log_prob(X)
+    return found
+
+
+def _compared(bundle: Path, truth: np.ndarray) -> str:
+    try:
+        found = _densities(bundle)
     except RnvpError:
         return "refused"
     return "equal" if np.array_equal(found, truth, equal_nan=True) else "other"
 
 
-def _mutated(content: bytes, draw: random.Random) -> bytes:
+def mutated(content: bytes, draw: random.Random) -> bytes:
     """One to three changes: a bit, a byte, a part removed, doubled, moved, or a token put in."""
     out = bytearray(content)
     for _ in range(draw.randint(1, 3)):

@@ -48,13 +48,14 @@ def test_texts_that_readers_differ_on(bundle: Path, alter: Callable[[str], str],
         "/etc/passwd", "../x", "a/../x", "a//b", "./a", "a/", "", "a\\b", "C:/x", "C:x", "a\x00b",
         "a\x1b[2J", "a\nb", "CON", "aux.txt", "tests/NUL", "a.", "a ", "manifest.json",
         "MANIFEST.json", "README.MD", "ｒeadme.md", "density.onnx/x", "x" * 300, "a?b", "a\u202eb",
+        "straße.txt",
     ],
 )  # fmt: skip
 def test_names_that_are_not_one_file_inside_the_bundle(bundle: Path, name: str) -> None:
     """Names that leave the bundle, collide, or that some system cannot store."""
     found = json.loads(_text(bundle))
     found["files"][name] = RECORD
-    with pytest.raises(BundleError, match="files holds") as error:
+    with pytest.raises(BundleError, match=r"a name of files should be|files holds") as error:
         Manifest.from_json(json.dumps(found))
     assert str(error.value).isprintable()
 
@@ -66,10 +67,10 @@ def test_names_that_are_not_one_file_inside_the_bundle(bundle: Path, name: str) 
         (lambda m: m.update(opset=10**6), "opset should be"),
         (lambda m: m.update(ir_version=-1), "ir_version should be"),
         (lambda m: m.update(min_onnxruntime="1." + "9" * 5000), "min_onnxruntime should be"),
-        (lambda m: m["flow"].update(widths=[0]), "widths should be"),
+        (lambda m: m["flow"].update(widths=[0]), r"widths\[0\] should be 1 to"),
         (lambda m: m["parity"][0].update(tolerance=-1.0), "tolerance should be at least 0"),
         (lambda m: m["parity"][1].update(scale=[1.0]), "scale should be 2 numbers"),
-        (lambda m: m["parity"][1].update(scale=[1.0, 0.0]), "scale should be 2 numbers"),
+        (lambda m: m["parity"][1].update(scale=[1.0, 0.0]), r"scale\[1\] should be above 0"),
         (lambda m: m["files"]["README.md"].update(bytes=-1), "bytes should be 0 to"),
         (lambda m: m["files"]["README.md"].update(bytes=2**40), "bytes should be 0 to"),
         (lambda m: m["files"]["README.md"].update(sha256="A" * 64), "64 hexadecimal digits"),

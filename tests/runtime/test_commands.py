@@ -241,7 +241,10 @@ def test_score_refuses_nan_rows(run: Invoke, bundle: Path, output: list[str]) ->
     """The rows are named, and nothing is written or printed."""
     Path("t.csv").write_text("x0,x1\n1,2\n,3\n4,nan\n")
     result = run("score", bundle, "t.csv", *output)
-    said = "Error: t.csv: 2 rows hold no finite number: 2, 3: correct them, or pass --nan keep\n"
+    said = (
+        "Error: t.csv: 2 rows hold no finite number: 2, 3: "
+        "correct them, or pass --on-nonfinite keep, or drop\n"
+    )
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", said)
     assert [path.name for path in Path().iterdir()] == ["t.csv"]
 
@@ -335,6 +338,37 @@ def test_a_closed_pipe_is_quiet(bundle: Path) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait(timeout=20)
+
+
+@pytest.mark.parametrize("file", ["t.csv", "t.parquet", "t.npy"])
+def test_score_can_drop_rows_with_gaps(run: Invoke, bundle: Path, file: str) -> None:
+    """The others have the results that they have alone; the summary counts what was left out."""
+    rows = np.array([[1.0, 2.0], [np.nan, 3.0], [np.inf, 4.0], [5.0, 6.0], [-np.inf, np.nan]])
+    frame = pd.DataFrame(rows, columns=["x0", "x1"]).assign(note=["a", "b,", "c", 'd,"e', "f"])
+    if file == "t.npy":
+        np.save(file, rows)
+    else:
+        frame.to_csv(file, index=False) if file == "t.csv" else frame.to_parquet(file)
+    output = file.replace("t.", "s.")
+    result = run("score", bundle, file, "--on-nonfinite", "drop", "-o", output, "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["rows"], summary["nan_rows"], summary["dropped_rows"]) == (2, 0, 3)
+    expected = rnvp_runtime.load(bundle).log_prob(rows[[0, 3]])
+    if file == "t.npy":
+        np.testing.assert_array_equal(np.load(output), expected)
+        return
+    found = pd.read_csv(output) if file == "t.csv" else pd.read_parquet(output)
+    assert found["note"].tolist() == ["a", 'd,"e']
+    np.testing.assert_allclose(found["log_prob"], expected, rtol=1e-6)
+
+
+def test_score_may_drop_every_row(run: Invoke, bundle: Path) -> None:
+    """A table of no rows, with its header."""
+    Path("t.csv").write_text("x0,x1\nnan,1\n")
+    result = run("score", bundle, "t.csv", "--on-nonfinite", "drop", "-o", "s.csv")
+    assert result.exit_code == 0, result.stderr
+    assert Path("s.csv").read_text().split() == ["x0,x1,log_prob"]
 
 
 def test_score_refuses_infinities_as_it_does_nan(run: Invoke, bundle: Path) -> None:

@@ -17,7 +17,7 @@ import rnvp_deploy
 from rnvp_deploy import RNVP
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.plain import to_plain
-from rnvp_exporters.bundle import card, report
+from rnvp_exporters.bundle import card, report, signing
 from rnvp_exporters.bundle.describe import summarise
 from rnvp_exporters.bundle.reference import reference
 from rnvp_exporters.errors import ExportError
@@ -58,6 +58,7 @@ def export(
     dtype: str | None = None,
     opset: int = 18,
     accept_loss: bool = False,
+    sign_with: str | os.PathLike[str] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -71,6 +72,8 @@ def export(
         opset: 18 … 23. 18 runs everywhere.
         accept_loss: export a flow whose errors in ``dtype`` exceed the limits. The manifest records
             them.
+        sign_with: the path of a private key in PEM, with which all files are signed: see
+            SECURITY.md. The signature is the bundle's ``model.sig``.
         force: replace an existing bundle.
         progress: called with a few words about each step.
 
@@ -81,12 +84,15 @@ def export(
         CheckpointError: ``source`` is not an rnvp-deploy checkpoint.
         ParityError: the error of an exported graph is too large. Nothing is published.
         PrecisionError: the flow is not usable in ``dtype``, or overflows. Nothing is published.
-        ExportError: the target exists, an option's value is not supported, or a weight is NaN or
-            infinite.
+        ExportError: the target exists, an option's value is not supported, the key is not one, or
+            a weight is NaN or infinite.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
     check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
+    key = None if sign_with is None else Path(sign_with)
+    if key:
+        signing.check_key(key)
     checkpoint_sha, training = None, {}
     if not isinstance(source, RNVP):
         flow = rnvp_deploy.load(source)
@@ -107,7 +113,10 @@ def export(
         _one_thread(),
     ):
         known = reference(flow, training)
-        return _write(work, target.name, flow, options, checkpoint_sha, known, tell)
+        manifest = _write(work, target.name, flow, options, checkpoint_sha, known, tell)
+        if key:
+            signing.sign(work, key)
+        return manifest
 
 
 @dataclass(frozen=True)

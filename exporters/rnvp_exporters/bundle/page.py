@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rnvp_exporters.errors import ExportError
 from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.signature import SIGNATURE_FILE
 from rnvp_runtime.bundle.verification import check_files
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import is_older
@@ -80,7 +81,8 @@ def write_page(
         (work / "onnxruntime-web" / "dist").mkdir(parents=True)
         for name, served in SERVED_AS.items():
             shutil.copyfile(engine / "dist" / name, work / "onnxruntime-web" / "dist" / served)
-        for name in ("manifest.json", *manifest.files):
+        signature = [SIGNATURE_FILE] if (bundle / SIGNATURE_FILE).is_file() else []
+        for name in ("manifest.json", *signature, *manifest.files):
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle / name, work / BUNDLE / name)
     return _listed(target)

@@ -62,6 +62,13 @@ FORMATS = ("onnx", "torchscript", "pt2")
     type=click.Path(path_type=Path),
     help="Also write DIR, a page that shows the flow, ready for any static host.",
 )
+@click.option(
+    "--sign",
+    "key",
+    metavar="KEY",
+    type=click.Path(path_type=Path),
+    help="Sign the bundle with this private key, in PEM; needs the extra sign. See SECURITY.md.",
+)
 @click.option("--force", is_flag=True, help="Replace what is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON, nothing else.")
 @click.version_option(package_name="rnvp-deploy")
@@ -74,6 +81,7 @@ def export(
     accept_loss: bool,
     opset: int,
     page: Path | None,
+    key: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -91,6 +99,7 @@ def export(
       rnvp-export model.pt -o double.rnvp --dtype float64
       rnvp-export mymodule.py:make_flow --weights flow.pt -o model.rnvp
       rnvp-export model.pt --web site
+      rnvp-export model.pt --sign private.pem
     """
     from rnvp_exporters.bundle import page as web
     from rnvp_exporters.bundle.export import export as write_bundle
@@ -108,6 +117,7 @@ def export(
             dtype=dtype,
             opset=opset,
             accept_loss=accept_loss,
+            sign_with=key,
             force=force,
             progress=show,
         )

@@ -118,7 +118,7 @@ async function manifestOf(source, cache) {
   if (content === null) return null;
   let text;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(content);
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
   } catch {
     throw new BundleError(
       `${source.name}: manifest.json is not UTF-8 text; export the bundle again`,

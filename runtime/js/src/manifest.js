@@ -1,23 +1,26 @@
 /**
  * `manifest.json`, read as strictly as Python reads it: `rnvp_runtime.bundle.manifest` defines the
- * format, this module follows it key by key. Unknown keys are ignored, so that a later writer may
- * add some.
+ * format, this module follows it key by key, and a test holds both to `manifest.schema.json`.
+ * Unknown keys are ignored, so that a later writer may add some.
  */
 import { BundleError } from "./errors.js";
+import { findFault } from "./file-names.js";
+import { parseJson } from "./strict-json.js";
 
 export const FORMAT = "rnvp-bundle";
 export const VERSION = 1;
 const GRAPHS = ["density", "inverse", "sampler"]; // of every bundle; newer ones add "gradient"
+const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 
 // The limits of rnvp_runtime.bundle.limits.
 const MAX_COLUMNS = 65_536;
 const MAX_FILES = 10_000;
 const MAX_FILE_BYTES = 2 ** 30;
-const MAX_NAME_LENGTH = 255;
 
 // A decoder takes (value, where) and gives the value back, or throws naming `where`.
 const text = a("text", (v) => typeof v === "string");
 const whole = a("a whole number", Number.isInteger);
+const count = within(0, MAX_INTEGER);
 const number = a("a number", (v) => typeof v === "number");
 const flag = a("true or false", (v) => typeof v === "boolean");
 
@@ -29,8 +32,8 @@ const TENSOR = record({
 const GRAPH = record({
   inputs: list(TENSOR),
   outputs: list(TENSOR),
-  nodes: whole,
-  files: table(text),
+  nodes: count,
+  files: checked(table(text), (v) => Object.hasOwn(v, "onnx"), "an object with onnx"),
 });
 const SPREAD = record({ median: number, p99: number, worst: number });
 const PARITY = record({
@@ -38,15 +41,15 @@ const PARITY = record({
   output: text,
   format: text,
   unit: text,
-  scale: list(number),
+  scale: list(checked(number, (v) => v > 0, "above 0")),
   eager: SPREAD,
   exported: SPREAD,
   ratio: SPREAD,
-  tolerance: number,
+  tolerance: checked(number, (v) => v >= 0, "at least 0"),
   passed: flag,
 });
 const PRECISION = record({
-  rows: whole,
+  rows: count,
   non_finite: number,
   non_finite_columns: list(text),
   distinct: number,
@@ -60,25 +63,42 @@ const PRECISION = record({
 const COLUMN = record({ low: number, median: number, high: number, deviation: number });
 const REFERENCE = record({
   source: text,
-  rows: whole,
-  levels: list(number),
+  rows: within(1, MAX_INTEGER),
+  levels: checked(list(number), (v) => v.length >= 2, "a list of 2 or more"),
   log_prob: list(number),
   columns: list(COLUMN),
 });
+const FILE = record({
+  sha256: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits"),
+  bytes: within(0, MAX_FILE_BYTES),
+});
 const MANIFEST = record({
-  id: text,
-  dim: whole,
-  context_dim: whole,
+  id: matching(/^[0-9a-f]{16}$/, "16 hexadecimal digits"),
+  dim: within(1, MAX_COLUMNS),
+  context_dim: within(0, MAX_COLUMNS),
   columns: list(text),
   context_columns: list(text),
-  dtype: text,
-  opset: whole,
-  ir_version: whole,
-  min_onnxruntime: text,
-  flow: record({ description: text, couplings: whole, parameters: whole, widths: list(whole) }),
-  graphs: table(GRAPH),
+  dtype: matching(/^(float32|float64)$/, "float32 or float64"),
+  opset: within(1, 999),
+  ir_version: within(1, 999),
+  min_onnxruntime: matching(/^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$/, "a version such as 1.18"),
+  flow: record({
+    description: text,
+    couplings: count,
+    parameters: count,
+    widths: list(within(1, 2 ** 31 - 1)),
+  }),
+  graphs: checked(
+    table(GRAPH),
+    (v) => GRAPHS.every((name) => Object.hasOwn(v, name)),
+    `an object with ${GRAPHS.join(", ")}`,
+  ),
   parity: list(PARITY),
-  files: table(record({ sha256: text, bytes: whole })),
+  files: checked(
+    table(FILE),
+    (v) => Object.keys(v).length <= MAX_FILES,
+    `at most ${MAX_FILES.toLocaleString("en")} files`,
+  ),
   versions: table(text),
   checkpoint: record({ sha256: a("text or null", (v) => v === null || typeof v === "string") }),
   precision: optional(PRECISION),
@@ -95,7 +115,7 @@ const MANIFEST = record({
 export function parseManifest(json) {
   let found;
   try {
-    found = JSON.parse(json);
+    found = parseJson(json);
   } catch (error) {
     throw new BundleError(`not JSON (${error.message}); export the bundle again`);
   }
@@ -117,98 +137,88 @@ export function parseManifest(json) {
 
 /** `manifest`, frozen, if its values do not contradict each other. */
 function consistent(manifest) {
-  const { columns, context_columns, dim, context_dim, graphs, files } = manifest;
+  const { columns, context_columns, dim, context_dim, graphs, files, reference } = manifest;
   const names = [...columns, ...context_columns];
-  expect(/^[0-9a-f]{16}$/.test(manifest.id), "id should be 16 hexadecimal digits");
-  expect(isWithin(dim, 1, MAX_COLUMNS), `dim should be 1 to ${MAX_COLUMNS}`);
-  expect(isWithin(context_dim, 0, MAX_COLUMNS), `context_dim should be 0 to ${MAX_COLUMNS}`);
   expect(columns.length === dim, "columns should hold dim names");
   expect(context_columns.length === context_dim, "context_columns should hold context_dim names");
   expect(new Set(names).size === names.length, "columns and context_columns repeat a name");
-  expect(["float32", "float64"].includes(manifest.dtype), "dtype should be float32 or float64");
-  expect(
-    /^\d{1,9}(\.\d{1,9}){0,3}$/.test(manifest.min_onnxruntime),
-    "min_onnxruntime should be a version such as 1.18",
-  );
-  expect(isWithin(manifest.opset, 1, 999), "opset should be 1 to 999");
-  expect(isWithin(manifest.ir_version, 1, 999), "ir_version should be 1 to 999");
-  expect(
-    manifest.flow.widths.every((width) => isWithin(width, 1, 2 ** 31 - 1)),
-    "flow.widths should be 1 to 2**31 - 1",
-  );
-  checkFiles(files);
-  const { reference } = manifest;
-  if (reference) {
-    const { levels, log_prob, rows } = reference;
-    expect(reference.columns.length === dim, "reference.columns should hold dim columns");
-    expect(rows >= 1, "reference.rows should be at least 1");
-    expect(
-      levels.length >= 2 && levels.length === log_prob.length,
-      "reference.levels and reference.log_prob should be equally long",
-    );
-    expect(
-      levels[0] === 0 && levels.at(-1) === 1 && increases(levels),
-      "reference.levels should increase from 0 to 1",
-    );
-    expect(increases(log_prob), "reference.log_prob should increase");
-  }
-  for (const name of GRAPHS) expect(Object.hasOwn(graphs, name), `graphs.${name} is missing`);
-  for (const [name, graph] of Object.entries(graphs)) {
-    expect(Object.hasOwn(graph.files, "onnx"), `graphs.${name}.files.onnx is missing`);
-    for (const file of Object.values(graph.files)) {
-      expect(Object.hasOwn(files, file), `graphs.${name} names '${file}', which files lacks`);
-    }
-  }
-  manifest.parity.forEach((parity, i) => {
-    expect(parity.tolerance >= 0, `parity[${i}].tolerance should be at least 0`);
-    const width = { log_prob: 1, grad_context: context_dim }[parity.output] ?? dim;
-    expect(
-      parity.scale.length === width && parity.scale.every((unit) => unit > 0),
-      `parity[${i}].scale should be ${width} numbers above 0`,
-    );
+  if (reference) checkReference(reference, dim);
+  const fault = findFault(Object.keys(files));
+  expect(!fault, fault);
+  for (const [name, graph] of Object.entries(graphs)) checkGraph(name, graph, manifest);
+  manifest.parity.forEach(({ output, scale }, i) => {
+    const width = output === "log_prob" ? 1 : output === "grad_context" ? context_dim : dim;
+    expect(scale.length === width, `parity[${i}].scale should be ${width} numbers`);
   });
   return frozen(manifest);
 }
 
-function checkFiles(files) {
-  const names = Object.keys(files);
-  expect(names.length <= MAX_FILES, `files should hold at most ${MAX_FILES.toLocaleString("en")}`);
-  const seen = new Map();
-  for (const name of names) {
-    const fault = faultOf(name);
-    expect(!fault, `files holds '${name.slice(0, 80)}' ${fault}`);
-    const key = folded(name);
+function checkReference({ columns, levels, log_prob }, dim) {
+  expect(columns.length === dim, "reference.columns should hold dim columns");
+  expect(
+    levels.length === log_prob.length,
+    "reference.levels and reference.log_prob should be equally long",
+  );
+  expect(
+    levels[0] === 0 && levels.at(-1) === 1 && increases(levels),
+    "reference.levels should increase from 0 to 1",
+  );
+  expect(increases(log_prob), "reference.log_prob should increase");
+}
+
+function checkGraph(name, graph, manifest) {
+  for (const file of Object.values(graph.files)) {
     expect(
-      !seen.has(key),
-      `files holds '${name}' and '${seen.get(key)}' are one file where case or form does not count`,
+      Object.hasOwn(manifest.files, file),
+      `graphs.${name} names '${file.slice(0, 80)}', which files lacks`,
     );
-    seen.set(key, name);
-    const { sha256, bytes } = files[name];
-    expect(/^[0-9a-f]{64}$/.test(sha256), `files.${name}.sha256 should be 64 hexadecimal digits`);
+  }
+  const expected = signature(name, manifest);
+  if (!expected) return; // of a later version
+  for (const kind of ["inputs", "outputs"]) {
     expect(
-      isWithin(bytes, 0, MAX_FILE_BYTES),
-      `files.${name}.bytes should be 0 to ${MAX_FILE_BYTES.toLocaleString("en")}`,
+      graph[kind].length === expected[kind].length &&
+        graph[kind].every((spec, i) => isTensor(spec, expected[kind][i])),
+      `graphs.${name}.${kind} should be ${inWords(expected[kind])}, found ${inWords(graph[kind])}`,
     );
   }
 }
 
-/** What is wrong with the name of a file, as `rnvp_runtime.bundle.file_names` says it. */
-function faultOf(name) {
-  if ([...name].length > MAX_NAME_LENGTH) return `is longer than ${MAX_NAME_LENGTH} characters`;
-  if (name.startsWith("/") || /[\u0000-\u001f\u007f<>:"|?*\\]/.test(name)) {
-    return "is not inside the bundle, or holds a character that some systems forbid";
-  }
-  const parts = name.split("/");
-  if (parts.some((part) => ["", ".", ".."].includes(part))) return "is not inside the bundle";
-  const device = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$/i;
-  if (parts.some((part) => /[. ]$/.test(part) || device.test(part))) {
-    return "cannot be a file's name on Windows";
-  }
-  return folded(name) === "manifest.json" ? "is the manifest itself" : undefined;
+/** The inputs and outputs of a graph, its row axis called "n"; undefined for an unknown graph. */
+function signature(graph, { dim, context_dim, dtype }) {
+  const tensor = (name, ...shape) => ({ name, dtype, shape });
+  const given = context_dim ? [tensor("context", "n", context_dim)] : [];
+  const [x, z, log_prob] = [tensor("x", "n", dim), tensor("z", "n", dim), tensor("log_prob", "n")];
+  const scalars = ["seed", "start", "count"].map((name) => ({ name, dtype: "int64", shape: [] }));
+  const by_context = given.map(({ shape }) => tensor("grad_context", ...shape));
+  const known = new Map([
+    ["density", { inputs: [x, ...given], outputs: [log_prob, z] }],
+    ["inverse", { inputs: [z, ...given], outputs: [x, log_prob] }],
+    ["sampler", { inputs: [...scalars, tensor("temperature"), ...given], outputs: [x, log_prob] }],
+    [
+      "gradient",
+      { inputs: [x, ...given], outputs: [log_prob, tensor("grad_x", "n", dim), ...by_context] },
+    ],
+  ]);
+  return known.get(graph);
 }
 
-const folded = (name) => name.normalize("NFKD").toLowerCase().normalize("NFC");
-const isWithin = (value, low, high) => low <= value && value <= high;
+/** Whether `found` is `expected`, whatever its row axis is called. */
+function isTensor(found, expected) {
+  const axes = typeof found.shape[0] === "string" ? ["n", ...found.shape.slice(1)] : found.shape;
+  return (
+    found.name === expected.name &&
+    found.dtype === expected.dtype &&
+    axes.length === expected.shape.length &&
+    axes.every((size, i) => size === expected.shape[i])
+  );
+}
+
+const inWords = (specs) =>
+  specs
+    .slice(0, 8)
+    .map(({ name, dtype, shape }) => `${name} ${dtype} (${shape.join(", ")})`.slice(0, 80))
+    .join(", ");
 
 function expect(condition, complaint) {
   if (!condition) throw new BundleError(`${complaint}; export the bundle again`);
@@ -221,6 +231,26 @@ function a(words, test) {
     if (!test(value)) throw mistyped(where, words, value);
     return value;
   };
+}
+
+/** `decoder`, and then a rule on what it gives. */
+function checked(decoder, rule, words) {
+  return (value, where) => {
+    const found = decoder(value, where);
+    if (rule(found)) return found;
+    throw new BundleError(
+      `${where} should be ${words}, found ${shown(value)}; export the bundle again`,
+    );
+  };
+}
+
+function within(low, high) {
+  const decoder = a("a whole number", Number.isInteger);
+  return checked(decoder, (v) => low <= v && v <= high, `${low} to ${high}`);
+}
+
+function matching(pattern, words) {
+  return checked(a("text", (v) => typeof v === "string"), (v) => pattern.test(v), words);
 }
 
 function list(item) {

@@ -9,19 +9,28 @@ This module needs no numpy, so that a bundle can be inspected anywhere.
 """
 
 import json
-import re
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Self
+from typing import Annotated, Self
 
 from rnvp_runtime.bundle import file_names
 from rnvp_runtime.bundle.limits import (
     MAX_COLUMNS,
     MAX_FILE_BYTES,
     MAX_FILES,
+    MAX_INTEGER,
     MAX_MANIFEST_BYTES,
 )
 from rnvp_runtime.bundle.record_decoding import decode, short_key, shown
+from rnvp_runtime.bundle.rules import (
+    Rule,
+    above,
+    at_least,
+    check_rules,
+    matching,
+    one_of,
+    within,
+)
 from rnvp_runtime.bundle.sources import BundlePath, FileFault, Source, open_source
 from rnvp_runtime.bundle.strict_json import parse_json
 from rnvp_runtime.errors import BundleError
@@ -40,6 +49,7 @@ __all__ = [
     "Reference",
     "Spread",
     "TensorSpec",
+    "read_text",
     "signature",
 ]
 
@@ -47,6 +57,17 @@ FORMAT = "rnvp-bundle"
 VERSION = 1
 GRAPHS = ("density", "inverse", "sampler")
 """The graphs of every bundle. Newer bundles have ``gradient`` too."""
+
+Count = Annotated[int, within(0, MAX_INTEGER)]
+FileName = Annotated[str, file_names.RULE]
+Id = Annotated[str, matching("^[0-9a-f]{16}$", "16 hexadecimal digits")]
+Hash = Annotated[str, matching("^[0-9a-f]{64}$", "64 hexadecimal digits")]
+
+_VERSION = matching(r"^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$", "a version such as 1.18")
+_TWO = Rule("a list of 2 or more", {"minItems": 2})
+_ONNX = Rule("an object with onnx", {"required": ["onnx"]})
+_ALL = Rule(f"an object with {', '.join(GRAPHS)}", {"required": list(GRAPHS)})
+_FEW_FILES = Rule(f"at most {MAX_FILES:,} files", {"maxProperties": MAX_FILES})
 
 
 @dataclass(frozen=True)
@@ -64,8 +85,8 @@ class Graph:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    nodes: int  # of the ONNX graph
-    files: dict[str, str]  # format ("onnx", "torchscript", "pt2") -> file name
+    nodes: Count  # of the ONNX graph
+    files: Annotated[dict[str, str], _ONNX]  # format ("onnx", "torchscript", ...) -> file name
 
 
 @dataclass(frozen=True)
@@ -85,11 +106,13 @@ class Parity:
     output: str  # "log_prob", "z", "x", "grad_x", "grad_context"
     format: str  # "onnx", "torchscript", "pt2"
     unit: str  # "nats", or the data's
-    scale: tuple[float, ...]  # unit of each column; one number for log_prob
+    scale: tuple[Annotated[float, above(0)], ...]  # unit of each column; one number for log_prob
     eager: Spread  # the eager flow's own error in the bundle's dtype
     exported: Spread  # the exported graph's error
     ratio: Spread  # exported / eager
-    tolerance: float  # permitted error of element (i, j) of a test vector, divided by scale[j]
+    tolerance: Annotated[
+        float, at_least(0)
+    ]  # permitted error of element (i, j) of a test vector, divided by scale[j]
     passed: bool
 
 
@@ -97,7 +120,7 @@ class Parity:
 class Precision:
     """How good the flow is in the bundle's dtype: absolute errors against eager float64."""
 
-    rows: int  # that the flow generated, and that were measured
+    rows: Count  # that the flow generated, and that were measured
     non_finite: float  # share of the samples that hold NaN or infinity
     non_finite_columns: tuple[str, ...]  # in which they do
     distinct: float  # share of different values in the column with the fewest
@@ -113,8 +136,8 @@ class Precision:
 class FileRecord:
     """Size and hash of a file of the bundle."""
 
-    sha256: str  # 64 lower-case hexadecimal digits
-    bytes: int
+    sha256: Hash
+    bytes: Annotated[int, within(0, MAX_FILE_BYTES)]
 
 
 @dataclass(frozen=True)
@@ -122,9 +145,11 @@ class FlowSummary:
     """The flow in words, and what the runtime needs to choose its tiles."""
 
     description: str
-    couplings: int
-    parameters: int
-    widths: tuple[int, ...]  # numbers in the widest activations of one row
+    couplings: Count
+    parameters: Count
+    widths: tuple[
+        Annotated[int, within(1, 2**31 - 1)], ...
+    ]  # numbers in the widest activations of one row
 
 
 @dataclass(frozen=True)
@@ -152,20 +177,19 @@ class Reference:
     """
 
     source: str  # "held-out rows" of the training, or "samples" of the flow
-    rows: int
-    levels: tuple[float, ...]  # increasing, from 0 to 1
+    rows: Annotated[int, within(1, MAX_INTEGER)]
+    levels: Annotated[tuple[float, ...], _TWO]  # increasing, from 0 to 1
     log_prob: tuple[float, ...]  # quantiles at the levels, nats
     columns: tuple[ColumnReference, ...]  # d of them
 
     def __post_init__(self) -> None:
         """Raises BundleError: the values contradict each other."""
-        _require(self.rows >= 1, "reference.rows should be at least 1")
         _require(
-            2 <= len(self.levels) == len(self.log_prob),
+            len(self.levels) == len(self.log_prob),
             "reference.levels and reference.log_prob should be equally long",
         )
         _require(
-            (self.levels[0], self.levels[-1]) == (0, 1) and _is_increasing(self.levels),
+            (self.levels[:1], self.levels[-1:]) == ((0,), (1,)) and _is_increasing(self.levels),
             "reference.levels should increase from 0 to 1",
         )
         _require(_is_increasing(self.log_prob), "reference.log_prob should increase")
@@ -175,25 +199,25 @@ class Reference:
 class Manifest:
     """All of ``manifest.json``, in the order in which it is written."""
 
-    id: str  # 16 hexadecimal digits, also in each ONNX file's metadata
-    dim: int  # d, columns of x and of z
-    context_dim: int  # c, 0 for an unconditional flow
+    id: Id  # also in each ONNX file's metadata
+    dim: Annotated[int, within(1, MAX_COLUMNS)]  # d, columns of x and of z
+    context_dim: Annotated[int, within(0, MAX_COLUMNS)]  # c, 0 for an unconditional flow
     columns: tuple[str, ...]  # d names
     context_columns: tuple[str, ...]  # c names
-    dtype: str  # of all float tensors: "float32" or "float64"
-    opset: int  # of the ONNX graphs
-    ir_version: int  # of the ONNX files
-    min_onnxruntime: str  # e.g. "1.21"
+    dtype: Annotated[str, one_of("float32", "float64")]  # of all float tensors
+    opset: Annotated[int, within(1, 999)]  # of the ONNX graphs
+    ir_version: Annotated[int, within(1, 999)]  # of the ONNX files
+    min_onnxruntime: Annotated[str, _VERSION]  # e.g. "1.21"
     flow: FlowSummary  # what the flow consists of
-    graphs: dict[str, Graph]  # density, inverse, sampler, and in newer bundles gradient
+    graphs: Annotated[dict[str, Graph], _ALL]  # density, inverse, sampler, and mostly gradient
     parity: tuple[Parity, ...]  # one for each output of each graph and format
-    files: dict[str, FileRecord]  # POSIX path below the bundle -> record; all but manifest.json
+    files: Annotated[dict[FileName, FileRecord], _FEW_FILES]  # of all files but manifest.json
     versions: dict[str, str]  # of what exported it: rnvp-deploy, torch, onnx, onnxruntime
     checkpoint: Checkpoint  # what was exported
     precision: Precision | None = None  # None: exported before this was measured
     reference: Reference | None = None  # None in older bundles, and where nothing is known
-    format: str = FORMAT  # always FORMAT
-    version: int = VERSION  # of the format
+    format: Annotated[str, one_of(FORMAT)] = FORMAT  # always FORMAT
+    version: Annotated[int, within(VERSION, VERSION)] = VERSION  # of the format
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other.
@@ -201,9 +225,7 @@ class Manifest:
         Raises:
             BundleError: the text names the field that is wrong.
         """
-        _require(re.fullmatch(r"[0-9a-f]{16}", self.id), "id should be 16 hexadecimal digits")
-        _require(1 <= self.dim <= MAX_COLUMNS, f"dim should be 1 to {MAX_COLUMNS}")
-        _require(0 <= self.context_dim <= MAX_COLUMNS, f"context_dim should be 0 to {MAX_COLUMNS}")
+        check_rules(self)
         _require(len(self.columns) == self.dim, "columns should hold dim names")
         _require(
             len(self.context_columns) == self.context_dim,
@@ -215,39 +237,14 @@ class Manifest:
             self.reference is None or len(self.reference.columns) == self.dim,
             "reference.columns should hold dim columns",
         )
-        _require(self.dtype in ("float32", "float64"), "dtype should be float32 or float64")
-        _require(
-            re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", self.min_onnxruntime, re.ASCII),
-            "min_onnxruntime should be a version such as 1.18",
-        )
-        _require(1 <= self.opset < 1000, "opset should be 1 to 999")
-        _require(1 <= self.ir_version < 1000, "ir_version should be 1 to 999")
-        widths = self.flow.widths
-        _require(all(0 < width < 2**31 for width in widths), "flow.widths should be 1 to 2**31 - 1")
-        self._check_files()
-        for name in GRAPHS:
-            _require(name in self.graphs, f"graphs.{name} is missing")
+        fault = file_names.find_fault(self.files)
+        _require(fault is None, f"files holds {fault}")
         for name, graph in self.graphs.items():
             self._check_graph(name, graph)
         for i, parity in enumerate(self.parity):
             self._check_parity(f"parity[{i}]", parity)
 
-    def _check_files(self) -> None:
-        _require(len(self.files) <= MAX_FILES, f"files should hold at most {MAX_FILES:,}")
-        fault = file_names.find_fault(self.files)
-        _require(fault is None, f"files holds {fault}")
-        for name, record in self.files.items():
-            _require(
-                re.fullmatch(r"[0-9a-f]{64}", record.sha256),
-                f"files.{name}.sha256 should be 64 hexadecimal digits",
-            )
-            _require(
-                0 <= record.bytes <= MAX_FILE_BYTES,
-                f"files.{name}.bytes should be 0 to {MAX_FILE_BYTES:,}",
-            )
-
     def _check_graph(self, name: str, graph: "Graph") -> None:
-        _require("onnx" in graph.files, f"graphs.{short_key(name)}.files.onnx is missing")
         for file in graph.files.values():
             _require(
                 file in self.files,
@@ -266,12 +263,8 @@ class Manifest:
             )
 
     def _check_parity(self, where: str, parity: "Parity") -> None:
-        _require(parity.tolerance >= 0, f"{where}.tolerance should be at least 0")
         width = {"log_prob": 1, "grad_context": self.context_dim}.get(parity.output, self.dim)
-        _require(
-            len(parity.scale) == width and all(unit > 0 for unit in parity.scale),
-            f"{where}.scale should be {width} numbers above 0",
-        )
+        _require(len(parity.scale) == width, f"{where}.scale should be {width} numbers")
 
     @classmethod
     def read(cls, path: BundlePath) -> Self:
@@ -287,22 +280,27 @@ class Manifest:
     @classmethod
     def read_from(cls, source: Source) -> Self:
         """Read ``manifest.json`` of ``source``. BundleError as for `read`."""
-        try:
-            content = source.read("manifest.json", None, MAX_MANIFEST_BYTES)
-        except FileFault as error:
-            if error.fault != "is missing":
-                raise
-            raise BundleError(
-                f"{source.name} has no manifest.json, so it is not a bundle"
-            ) from None
+        return cls.from_bytes(read_text(source), source.name)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> Self:
+        """The manifest in ``content``, the bytes of a ``manifest.json``.
+
+        Args:
+            content: UTF-8 text.
+            name: what errors call the bundle.
+
+        Raises:
+            BundleError: as `read`.
+        """
         try:
             return cls.from_json(content.decode("utf-8"))
         except UnicodeDecodeError:
             raise BundleError(
-                f"{source.name}/manifest.json is not UTF-8 text; export the bundle again"
+                f"{name}/manifest.json is not UTF-8 text; export the bundle again"
             ) from None
         except BundleError as error:
-            raise BundleError(f"{source.name}/manifest.json: {error}") from None
+            raise BundleError(f"{name}/manifest.json: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -318,6 +316,8 @@ class Manifest:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise BundleError(f"not a manifest: its format is not {FORMAT!r}")
         version = found.get("version")
+        if type(version) is float and version.is_integer():
+            version = int(version)
         if type(version) is int and version > VERSION:
             raise BundleError(
                 f"format version {version} is newer than this runtime, which reads {VERSION}: "
@@ -348,6 +348,16 @@ class Manifest:
         """
         wanted = (graph, output, format)
         return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)
+
+
+def read_text(source: Source) -> bytes:
+    """The bytes of ``manifest.json``. BundleError: there is none, or it is too large."""
+    try:
+        return source.read("manifest.json", None, MAX_MANIFEST_BYTES)
+    except FileFault as error:
+        if error.fault != "is missing":
+            raise
+        raise BundleError(f"{source.name} has no manifest.json, so it is not a bundle") from None
 
 
 def _require(condition: object, complaint: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from rnvp_runtime.errors import BundleError
 
@@ -14,11 +14,14 @@ _IN_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true 
 def decode(kind: Any, value: Any, where: str = "") -> Any:
     """``value``, as parsed from JSON, as an instance of ``kind``; ``where`` names it in errors.
 
-    Keys that ``kind`` does not have are ignored.
+    Keys that ``kind`` does not have are ignored. A whole number may be written ``2`` or ``2.0``,
+    as in JSON Schema.
 
     Raises:
         BundleError: a key is missing, or a value is of another type.
     """
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if is_dataclass(kind):
         found = _expect(dict, value, where, "an object")
         for field in fields(kind):
@@ -45,8 +48,10 @@ def decode(kind: Any, value: Any, where: str = "") -> Any:
         return decode(record, value, where)
     if type(value) in allowed:
         return value
-    if float in allowed and type(value) is int and abs(value) < 2**1023:
+    if float in allowed and type(value) is int:
         return float(value)
+    if int in allowed and type(value) is float and value.is_integer():
+        return int(value)
     words = " or ".join(_IN_WORDS.get(t, "null") for t in allowed)
     raise BundleError(f"{where} should be {words}, found {shown(value)}")
 

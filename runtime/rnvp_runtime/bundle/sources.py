@@ -5,7 +5,8 @@
 
 Each file is read once, in one piece, and never past the size that is expected. Nothing is
 extracted from a zip file. In a folder only regular files are read. A link inside a bundle may
-lead out of it, and reading a device or a FIFO may never end.
+lead out of it, and reading a device or a FIFO may never end. A file may have several names (hard
+links), as package managers make them: what counts are the bytes that were read and checked.
 """
 
 import os
@@ -94,12 +95,23 @@ def open_source(path: BundlePath) -> Source:
     )
 
 
+_TRIES = 10  # to read a file that is replaced again and again
+
+
 @dataclass(frozen=True)
 class _Folder:
     path: Path  # absolute: the current folder may change before a graph is read
     name: str
 
     def read(self, file: str, size: int | None, limit: int) -> bytes:
+        for _ in range(_TRIES):
+            content = self._read(file, size, limit)
+            if content is not None:
+                return content
+        raise FileFault(self.name, file, "was replaced while it was read")
+
+    def _read(self, file: str, size: int | None, limit: int) -> bytes | None:
+        """As `read`; None if the file was replaced by another one meanwhile."""
         path = self.path
         try:
             for part in file.split("/")[:-1]:
@@ -113,7 +125,7 @@ class _Folder:
             with _open_regular(path) as stream:
                 opened = os.fstat(stream.fileno())
                 if not os.path.samestat(found, opened):
-                    raise FileFault(self.name, file, "was replaced while it was read")
+                    return None
                 content = stream.read(opened.st_size + 1)
         except (FileNotFoundError, NotADirectoryError):
             raise FileFault(self.name, file, "is missing") from None
@@ -142,8 +154,6 @@ def _kind_fault(found: os.stat_result) -> str | None:
         return "is a symbolic link, expected a file (cp -RL copies what links point to)"
     if not stat.S_ISREG(found.st_mode):
         return "is not a regular file"
-    if found.st_nlink > 1:
-        return f"has {found.st_nlink} hard links, expected 1: it may change from outside"
     return None
 
 

@@ -11,13 +11,15 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnvp_runtime.bundle.graph_file import check_structure, graph_file, read_file
-from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.manifest import Manifest, read_text
+from rnvp_runtime.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_FILE, signature_fault
 from rnvp_runtime.bundle.sources import BundlePath, FileFault, Source, open_source
 from rnvp_runtime.bundle.tensor_proto import parse
 from rnvp_runtime.engines import Engine, OpenOptions, Provider, Run, Signature, find_engine
@@ -37,18 +39,26 @@ class Check:
     detail: str  # what was found; on failure also by how much it is off
 
 
-def verify(path: BundlePath, engine: str = "onnxruntime") -> list[Check]:
+def verify(
+    path: BundlePath, engine: str = "onnxruntime", *, key: Path | None = None
+) -> list[Check]:
     """All checks of the bundle at ``path``: a folder, a zip file or a resource.
 
-    The test vectors run only if no file is missing or altered and the engine can run the bundle.
+    The test vectors run only if no file is missing or altered, the signature is good where one is
+    asked for, and the engine can run the bundle.
+
+    Args:
+        key: the public key, in PEM, with which the bundle must be signed; None asks for no
+            signature.
 
     Raises:
         BundleError: the manifest cannot be read.
-        InputError: there is no such engine.
-        MissingExtraError: the engine is not installed.
+        InputError: there is no such engine, or ``key`` is not a public key.
+        MissingExtraError: the engine, or what checks signatures, is not installed.
     """
     source, chosen = open_source(path), find_engine(engine)
-    manifest = Manifest.read_from(source)
+    text = read_text(source)
+    manifest = Manifest.from_bytes(text, source.name)
     try:
         chosen.check(manifest)
         graphs = {graph_file(manifest, graph, chosen.format) for graph in manifest.graphs}
@@ -58,9 +68,14 @@ def verify(path: BundlePath, engine: str = "onnxruntime") -> list[Check]:
     except RnvpError as error:
         graphs, refusal = set(), Check(engine, False, str(error))
     vectors = {file for file in manifest.files if _VECTOR.fullmatch(file)}
-    checks, contents = read_files(source, manifest, graphs | vectors)
+    kept = manifest.files.keys() if key else graphs | vectors
+    checks, contents = read_files(source, manifest, kept)
     if any(check.name in manifest.files and not check.passed for check in checks):
         return [*checks, Check("test vectors", False, "not run: the files are not as exported")]
+    if key:
+        checks.append(_check_signature(source, {"manifest.json": text, **contents}, key))
+        if not checks[-1].passed:
+            return [*checks, Check("test vectors", False, "not run: the signature is not good")]
     if refusal:
         return [*checks, refusal]
     if chosen.format == "onnx":
@@ -68,6 +83,18 @@ def verify(path: BundlePath, engine: str = "onnxruntime") -> list[Check]:
         if structures:
             return checks + structures
     return checks + check_vectors(contents, manifest, chosen)
+
+
+def _check_signature(source: Source, contents: Mapping[str, bytes], key: Path) -> Check:
+    """Whether ``contents``, all files of the bundle, were signed with ``key``."""
+    try:
+        signature = source.read(SIGNATURE_FILE, None, MAX_SIGNATURE_BYTES)
+    except FileFault as error:
+        missing = "is missing: the bundle was exported without --sign"
+        fault = missing if error.fault == "is missing" else error.fault
+        return Check(SIGNATURE_FILE, False, fault)
+    fault = signature_fault(contents, signature, key)
+    return Check(SIGNATURE_FILE, not fault, fault or f"all files signed with the key of {key}")
 
 
 def _check_structures(contents: Mapping[str, bytes], manifest: Manifest) -> list[Check]:
@@ -106,7 +133,7 @@ def read_files(
                 contents[name] = content
     failed += [
         Check(name, False, "is not part of the bundle")
-        for name in sorted(set(source.files()) - manifest.files.keys() - {"manifest.json"})
+        for name in sorted(set(source.files()) - manifest.files.keys() - _BESIDE)
     ]
     total = sum(record.bytes for record in manifest.files.values())
     passed = Check("files", True, f"{len(manifest.files)} as exported, {total:,} bytes")
@@ -124,6 +151,9 @@ def read_vectors(source: Source, manifest: Manifest, graph: str) -> dict[str, by
         match[0]: read_file(source, manifest, match[0]) for match in matches if match[1] == graph
     }
 
+
+_BESIDE = {"manifest.json", SIGNATURE_FILE}
+"""What a bundle holds beside the files that its manifest lists."""
 
 _VECTOR = re.compile(r"tests/([^/]+)/(test_data_set_(\d+))/(input|output)_\d+\.pb")
 

@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,7 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     from rnvp_runtime.bundle.manifest import Reference
+    from rnvp_runtime.scoring import OnNonfinite
 
 _LEVELS = (0.001, 0.01, 0.1, 0.5, 0.9)
 _FEWEST_BELOW = 10
@@ -41,11 +42,13 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
 @click.option("-o", "--output", help="Default: CSV to stdout.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
+    "--on-nonfinite",
     "--nan",
-    type=click.Choice(["error", "keep"]),
+    "nan",
+    type=click.Choice(["error", "keep", "drop"]),
     default="error",
     show_default=True,
-    help="Refuse a table with NaN or empty cells, or give those rows log_prob NaN.",
+    help="Rows with NaN, infinity or empty cells: refuse the table, score them, or leave them out.",
 )
 @click.option(
     "--missing",
@@ -74,7 +77,7 @@ def score(
     table: str,
     output: str | None,
     threads: int,
-    nan: Literal["error", "keep"],
+    nan: "OnNonfinite",
     missing: tuple[str, ...],
     quantile: bool,
     threshold: float | None,
@@ -119,7 +122,10 @@ def score(
     from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
-    source, advice = open_table(table, missing=missing), "correct them, or pass --nan keep"
+    source, advice = (
+        open_table(table, missing=missing),
+        ("correct them, or pass --on-nonfinite keep, or drop"),
+    )
     if output is not None:
         check_writable(output)
     batches = score_table(
@@ -134,7 +140,7 @@ def score(
         click.echo(note, err=True)
     if nan == "error" and output is None:  # what is printed cannot be taken back
         refuse_gaps(source, flow.columns + flow.context_columns, advice)
-    total, began, done, scored, unlikely = 0.0, time.perf_counter(), 0, 0, 0
+    total, began, done, scored, unlikely, dropped = 0.0, time.perf_counter(), 0, 0, 0, 0
     quantiles = RunningQuantiles()
     with (
         open_writer(output, vector=True, like=source) as writer,
@@ -148,7 +154,8 @@ def score(
             unlikely += rows.unlikely
             quantiles.add(rows.log_prob)
             done += len(rows)
-            advance(len(rows))
+            dropped += rows.dropped
+            advance(len(rows) + rows.dropped)
     seconds = time.perf_counter() - began
     mean = total / scored if scored else None
     found = quantiles.at(_LEVELS)
@@ -157,6 +164,7 @@ def score(
             "bundle": flow.manifest.id,
             "rows": done,
             "nan_rows": done - scored,
+            "dropped_rows": dropped,
             "mean_log_prob": mean,
             "log_prob_quantiles": found and dict(zip(map(str, _LEVELS), found, strict=True)),
             "unlikely_rows": None if threshold is None else unlikely,
@@ -166,7 +174,8 @@ def score(
         }
         click.echo(json.dumps(summary, allow_nan=False))
         return
-    skipped = f" ({done - scored:,} rows without one left out)" if done > scored else ""
+    skipped = f" ({done - scored:,} rows without one not counted)" if done > scored else ""
+    skipped += f" ({dropped:,} rows with gaps dropped)" if dropped else ""
     click.echo(f"{done:,} rows{skipped}, {done / seconds:,.0f} rows/s; {_told(found)}", err=True)
     if threshold is not None:
         share = f"{unlikely / done:.3g} of all" if done else "none"

@@ -21,9 +21,15 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
     show_default=True,
     help="What runs the test vectors.",
 )
+@click.option(
+    "--key",
+    metavar="PUB",
+    type=click.Path(path_type=Path),
+    help="The public key, in PEM, with which BUNDLE must be signed; needs the extra sign.",
+)
 @click.option("--json", "as_json", is_flag=True, help="All checks as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
-def verify(bundle: Path, engine: str, as_json: bool) -> None:
+def verify(bundle: Path, engine: str, key: Path | None, as_json: bool) -> None:
     """Check every file of BUNDLE, then run its test vectors here.
 
     Files are compared with the sizes and hashes in the manifest. Outputs are compared with those
@@ -32,13 +38,17 @@ def verify(bundle: Path, engine: str, as_json: bool) -> None:
 
     With --engine openvino the sampler fails: OpenVINO has no uint64 arithmetic and raises no error.
 
+    With --key, the bundle must be signed with the private half of that key: see rnvp-export --sign.
+    Without it, nothing is said of who made the bundle.
+
     \b
-    Example:
+    Examples:
       rnvp-verify model.rnvp
+      rnvp-verify model.rnvp --key publisher.pub
     """
     from rnvp_runtime.bundle import verification
 
-    checks = verification.verify(bundle, engine)
+    checks = verification.verify(bundle, engine, key=key)
     failed = [check for check in checks if not check.passed]
     if as_json:
         summary = {

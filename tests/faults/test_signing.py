@@ -1,0 +1,183 @@
+"""A signed bundle is accepted with its key as it is, and with nothing changed."""
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnvp_exporters import ExportError
+from rnvp_exporters.bundle.signing import sign
+from rnvp_runtime import InputError
+from rnvp_runtime.bundle.verification import Check, verify
+from rnvp_runtime.commands.verify import verify as verify_command
+from tests.faults.bundles import copy, put_graph, sound_bundle
+
+pytest.importorskip("model_signing")
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+PEM, PLAIN = serialization.Encoding.PEM, serialization.NoEncryption()
+PKCS8 = serialization.PrivateFormat.PKCS8
+
+
+def key_pair(folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
+    """A private and a public key as files."""
+    folder.mkdir(exist_ok=True)
+    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
+    key = ec.generate_private_key(ec.SECP256R1())
+    secret = serialization.BestAvailableEncryption(password) if password else PLAIN
+    private.write_bytes(key.private_bytes(PEM, PKCS8, secret))
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    public.write_bytes(key.public_key().public_bytes(PEM, kind))
+    return private, public
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The publisher's keys."""
+    return key_pair(tmp_path_factory.mktemp("keys"), "publisher")
+
+
+@pytest.fixture(scope="module")
+def signed(keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed bundle; not to be changed."""
+    bundle = sound_bundle(tmp_path_factory.mktemp("signed"))
+    sign(bundle, keys[0])
+    return bundle
+
+
+def fault(bundle: Path, key: Path) -> Check | None:
+    """The check of the signature, if it failed."""
+    return next(
+        (c for c in verify(bundle, key=key) if c.name == "model.sig" and not c.passed), None
+    )
+
+
+def test_a_signed_bundle_passes_with_its_key(
+    signed: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offline, from a folder and from a zip file; all other checks run too."""
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("not offline"))
+    packed = shutil.make_archive(str(keys[0].parent / "model.rnvp"), "zip", signed)
+    for path in (signed, packed):
+        checks = verify(path, key=keys[1])
+        assert all(check.passed for check in checks), checks
+        assert {"files", "model.sig", "density log_prob"} <= {check.name for check in checks}
+
+
+def test_a_signed_bundle_passes_without_a_key(signed: Path) -> None:
+    """The signature is a part of the bundle, and is not opened."""
+    assert all(check.passed for check in verify(signed))
+
+
+def test_the_signature_is_checked_by_model_signing_alone(
+    signed: Path, keys: tuple[Path, Path]
+) -> None:
+    """The format is that of OpenSSF, so that its own command checks a bundle."""
+    from model_signing import verifying
+
+    config = verifying.Config().use_elliptic_key_verifier(public_key=keys[1])
+    config.verify(signed, signed / "model.sig")
+
+
+def test_another_key_is_refused(signed: Path, tmp_path: Path) -> None:
+    """One line says so, and nothing is run."""
+    _, other = key_pair(tmp_path, "other")
+    checks = verify(signed, key=other)
+    assert [c.name for c in checks if not c.passed] == ["model.sig", "test vectors"]
+    assert "\n" not in checks[-2].detail
+
+
+@pytest.mark.parametrize("file", ["density.onnx", "manifest.json"])
+def test_a_changed_file_is_refused_though_its_hash_is_true(
+    file: str, signed: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The manifest's hashes are made true again, which whoever changes a file can do."""
+    bundle = copy(signed, tmp_path)
+    content = (bundle / file).read_bytes()
+    if file == "density.onnx":
+        put_graph(bundle, "density", content + b"\x1a\x00")
+    else:
+        (bundle / file).write_bytes(content + b"\n")
+    found = fault(bundle, keys[1])
+    assert found is not None
+    assert "was not made for these files" in found.detail
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_a_damaged_signature_is_refused(
+    at: float, signed: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A byte, and the whole."""
+    bundle = copy(signed, tmp_path)
+    content = bytearray((signed / "model.sig").read_bytes())
+    for harm in (content[: int(at * len(content))], b"", b"{}", b"\xff" * 40):
+        (bundle / "model.sig").write_bytes(harm)
+        assert fault(bundle, keys[1]) is not None
+    content[int(at * len(content))] ^= 4
+    (bundle / "model.sig").write_bytes(content)
+    assert fault(bundle, keys[1]) is not None
+
+
+def test_the_signature_of_another_bundle_is_refused(
+    signed: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Of the same publisher."""
+    bundle = copy(signed, tmp_path)
+    put_graph(bundle, "density", (bundle / "density.onnx").read_bytes() + b"\x1a\x00")
+    sign(bundle, keys[0])
+    assert fault(bundle, keys[1]) is None
+    shutil.copy(signed / "model.sig", bundle)
+    assert fault(bundle, keys[1]) is not None
+
+
+def test_an_unsigned_bundle_is_refused_where_a_key_is_given(
+    signed: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """By the command too, with exit code 1."""
+    bundle = copy(signed, tmp_path)
+    (bundle / "model.sig").unlink()
+    done = CliRunner().invoke(verify_command, [str(bundle), "--key", str(keys[1])])
+    assert done.exit_code == 1
+    assert "model.sig" in done.output
+    assert "is missing: the bundle was exported without --sign" in done.output
+
+
+def test_a_key_that_is_none_is_named(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+    """A private key for a public one, a key of another kind, no file, and the other way round."""
+    other = tmp_path / "rsa.pem"
+    secret = rsa.generate_private_key(65537, 2048)
+    other.write_bytes(secret.private_bytes(PEM, PKCS8, PLAIN))
+    public = tmp_path / "rsa.pub"
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    public.write_bytes(secret.public_key().public_bytes(PEM, kind))
+    for key, said in [
+        (keys[0], "is not a public key"),
+        (public, "not an elliptic-curve key"),
+        (tmp_path / "none", "cannot be read"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            verify(signed, key=key)
+    for key, said in [
+        (keys[1], "is not a private key"),
+        (other, "expected P-256"),
+        (tmp_path / "none", "cannot be read"),
+    ]:
+        with pytest.raises(ExportError, match=said):
+            sign(signed, key)
+
+
+def test_an_encrypted_key_needs_its_password(
+    signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the environment, where no list of processes shows it."""
+    private, public = key_pair(tmp_path, "secret", b"correct horse")
+    bundle = copy(signed, tmp_path)
+    with pytest.raises(ExportError, match="RNVP_SIGN_PASSWORD"):
+        sign(bundle, private)
+    monkeypatch.setitem(os.environ, "RNVP_SIGN_PASSWORD", "correct horse")
+    sign(bundle, private)
+    assert fault(bundle, public) is None

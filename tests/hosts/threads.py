@@ -1,0 +1,105 @@
+"""Many threads that share one flow: every result is the one that a single thread gets.
+
+python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60
+"""
+
+import argparse
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnvp_runtime
+
+__all__ = ["Outcome", "run_threads"]
+
+Call = Callable[[], Any]
+
+
+class Outcome:
+    """Counts that the threads share."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.faults: list[str] = []
+        self.lock = threading.Lock()
+
+
+def run_threads(flow: rnvp_runtime.Flow, threads: int, go_on: Callable[[int], bool]) -> Outcome:
+    """Mixed calls in ``threads`` threads, each while ``go_on(calls it has made)``."""
+    cases = _cases(flow)
+    truth = [case() for case in cases]
+    outcome = Outcome()
+
+    def work(seed: int) -> None:
+        draw, calls, faults = random.Random(seed), 0, []
+        while go_on(calls):
+            calls += 1
+            which = draw.randrange(len(cases))
+            try:
+                found = cases[which]()
+            except Exception as error:
+                faults.append(f"case {which}: {type(error).__name__}: {error}")
+                continue
+            same = all(map(np.array_equal, _arrays(found), _arrays(truth[which])))
+            if not same:
+                faults.append(f"case {which} gives another result")
+        with outcome.lock:
+            outcome.calls += calls
+            outcome.faults += faults
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return outcome
+
+
+def _cases(flow: rnvp_runtime.Flow) -> list[Call]:
+    """Every method, for one row, a few, and more than a tile."""
+    draw = np.random.default_rng(7)
+    cases: list[Call] = []
+    for n in (1, 10, 300, 9_000):
+        x = draw.normal(size=(n, flow.dim))
+        context = draw.normal(size=(n, flow.context_dim)) if flow.context_dim else None
+        seed = int(draw.integers(2**63))
+        cases += [
+            lambda x=x, c=context: flow.log_prob(x, c),
+            lambda x=x, c=context: flow.forward(x, c, return_log_prob=True),
+            lambda x=x, c=context: flow.inverse(x, c),
+            lambda n=n, s=seed, c=context: flow.sample(n, seed=s, context=c),
+        ]
+        if "gradient" in flow.manifest.graphs:
+            cases.append(lambda x=x, c=context: flow.log_prob_and_grad(x, c))
+    return cases
+
+
+def _arrays(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _memory() -> float:
+    """The memory that the process occupies, in MiB."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096 / 2**20
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("bundle", type=Path)
+    options.add_argument("--threads", type=int, default=32)
+    options.add_argument("--seconds", type=float, default=60)
+    given = options.parse_args()
+    flow = rnvp_runtime.load(given.bundle)
+    run_threads(flow, given.threads, lambda calls: calls < 20)  # what is allocated once
+    before, end = _memory(), time.monotonic() + given.seconds
+    outcome = run_threads(flow, given.threads, lambda _: time.monotonic() < end)
+    print(f"{outcome.calls:,} calls on {given.threads} threads, {len(outcome.faults)} faults")
+    print(f"memory {before:.1f} MiB before, {_memory():.1f} MiB after")
+    for fault in outcome.faults[:10]:
+        print(fault)
