@@ -34,6 +34,7 @@ class Chart:
         x_ticks: Number of tick labels across, at most; 0 for none.
         y_ticks: Number of tick labels up, at most.
         kind: CSS class of the whole, which sets its proportions.
+        whole_x: Only whole numbers are tick labels across.
     """
 
     x: Range
@@ -44,6 +45,7 @@ class Chart:
     x_ticks: int = 4
     y_ticks: int = 4
     kind: str = "wide"
+    whole_x: bool = False
 
     def line(self, x: ArrayLike, y: ArrayLike, style: str) -> Markup:
         """A polyline with the CSS class ``style``; it is interrupted where a value is not finite."""
@@ -81,7 +83,7 @@ class Chart:
 
     def html(self, *marks: Markup) -> Markup:
         """The chart with marks, as the methods above give them, its tick labels and its names."""
-        across = [(v, _share(v, self.x)) for v in round_ticks(self.x, self.x_ticks)]
+        across = [(v, _share(v, self.x)) for v in self._x_ticks()]
         up = [(v, _share(v, self.y)) for v in round_ticks(self.y, self.y_ticks)]
         lines = Markup("").join(
             [_path(f"M{share * _SIDE:.0f} 0v{_SIDE}", "grid") for _, share in across]
@@ -102,9 +104,11 @@ class Chart:
             parts.append(Markup('<span class="x-name">{}</span>').format(self.x_name))
         return Markup('<div class="chart {}">{}</div>').format(self.kind, Markup("").join(parts))
 
-    def _place(
-        self, x: ArrayLike, y: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _x_ticks(self) -> list[float]:
+        ticks = round_ticks(self.x, self.x_ticks)
+        return [tick for tick in ticks if tick == round(tick)] if self.whole_x else ticks
+
+    def _place(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Whole numbers in the coordinates of the SVG; values far outside are moved closer."""
         across = (np.asarray(x, float) - self.x[0]) / (self.x[1] - self.x[0])
         up = (np.asarray(y, float) - self.y[0]) / (self.y[1] - self.y[0])
@@ -157,9 +161,7 @@ def _share(value: float, within: Range) -> float:
     return (value - within[0]) / (within[1] - within[0])
 
 
-def _labels(
-    kind: str, side: str, ticks: Sequence[tuple[float, float]], within: Range
-) -> Markup:
+def _labels(kind: str, side: str, ticks: Sequence[tuple[float, float]], within: Range) -> Markup:
     step = abs(ticks[1][0] - ticks[0][0]) if len(ticks) > 1 else within[1] - within[0]
     spans = [
         Markup('<span style="{}:{:.1f}%">{}</span>').format(side, 100 * share, _tick(value, step))
@@ -184,5 +186,3 @@ def _tick(value: float, step: float) -> str:
 
 def _path(d: str, style: str) -> Markup:
     return Markup('<path class="{}" d="{}"/>').format(style, d) if d.strip("z") else Markup("")
-
-

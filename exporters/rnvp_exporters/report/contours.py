@@ -98,13 +98,14 @@ def smoothed_density(
 ) -> Grid:
     """A histogram of points with ``size`` × ``size`` cells, smoothed with a Gaussian.
 
-    The width of the Gaussian is Scott's rule for the number of points, at least one cell.
+    The width of the Gaussian is close to Scott's rule for the number of points, and at least one
+    cell.
     """
     counts, _, _ = np.histogram2d(y, x, bins=size, range=(ranges[1], ranges[0]))
     smooth = counts
     for axis, values, (low, high) in ((0, y, ranges[1]), (1, x, ranges[0])):
         spread = float(np.subtract(*np.quantile(values, (0.84, 0.16)))) / 2
-        sigma = 0.7 * spread * len(values) ** (-1 / 6) / ((high - low) / size)
+        sigma = 0.9 * spread * len(values) ** (-1 / 6) / ((high - low) / size)
         smooth = _blurred(smooth, axis, min(max(sigma, 1.0), size / 8))
     return smooth
 

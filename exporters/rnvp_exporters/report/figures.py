@@ -80,16 +80,16 @@ def _quantiles(values: Array) -> tuple[float, ...]:
     return tuple(np.quantile(values, (0.01, 0.5, 0.99)).tolist())
 
 
-def _range(*sets: Array | None) -> Range:
+def _range(*sets: Array | None, margin: float = 0.06) -> Range:
     """A range that holds all but the outermost values of every set."""
     given = [values for values in sets if values is not None and len(values)]
     low = min(float(np.quantile(values, 0.003)) for values in given)
     high = max(float(np.quantile(values, 0.997)) for values in given)
-    margin = 0.06 * (high - low) or abs(low) * 0.1 or 1.0
-    return low - margin, high + margin
+    around = margin * (high - low) or abs(low) * 0.1 or 1.0
+    return low - around, high + around
 
 
-def _histograms(name: str, data: Array | None, samples: Array, *, named: bool = True) -> Markup:
+def _histograms(name: str, data: Array | None, samples: Array) -> Markup:
     """Densities of one column: the data as an area, the samples as a line."""
     within = _range(data, samples)
     edges = _edges(within, data, samples)
@@ -99,7 +99,7 @@ def _histograms(name: str, data: Array | None, samples: Array, *, named: bool = 
     chart = Chart(
         within,
         (0.0, top),
-        x_name=name if named else "",
+        x_name=name,
         y_ticks=0,
         x_ticks=3,
         kind="marginal",
@@ -126,8 +126,7 @@ def corner(flow: RNVP, evidence: Evidence) -> list[tuple[int, int, Markup]]:
     samples = evidence.samples
     held_out = None if evidence.held_out is None else evidence.held_out.x
     ranges = [
-        _range(None if held_out is None else held_out[:, i], samples[:, i])
-        for i in range(flow.dim)
+        _range(None if held_out is None else held_out[:, i], samples[:, i]) for i in range(flow.dim)
     ]
     cells = []
     for i in range(flow.dim):
@@ -164,7 +163,8 @@ def density(flow: RNVP, evidence: Evidence) -> list[tuple[str, Markup]]:
     samples = evidence.samples
     held_out = None if evidence.held_out is None else evidence.held_out.x
     ranges = [
-        _range(None if held_out is None else held_out[:, i], samples[:, i]) for i in range(2)
+        _range(None if held_out is None else held_out[:, i], samples[:, i], margin=0.16)
+        for i in range(2)
     ]
     across, up = (
         low + (high - low) * (np.arange(_DENSITY_GRID) + 0.5) / _DENSITY_GRID
@@ -189,7 +189,9 @@ def density(flow: RNVP, evidence: Evidence) -> list[tuple[str, Markup]]:
     found.append((f"Flow: {len(shown):,} samples", plot.html(marks)))
     plot = chart("Log-density")
     bands = [plot.region(grid, float(grid.max()) - depth, "band") for depth in _DEPTHS]
-    found.append((f"Log-density, down to {_DEPTHS[0]:.0f} nats below its highest", plot.html(*bands)))
+    found.append(
+        (f"Log-density, down to {_DEPTHS[0]:.0f} nats below its highest", plot.html(*bands))
+    )
     return found
 
 
@@ -205,8 +207,10 @@ def learning_curves(summary: TrainingSummary) -> Markup:
         "epoch",
         "nats a row",
         label=f"Loss of {len(epochs)} epochs, best epoch {summary.best_epoch}",
-        x_ticks=6,
+        x_ticks=min(6, len(epochs)),
         y_ticks=5,
+        whole_x=True,
+        kind="long",
     )
     marks = []
     if summary.gaussian_loss is not None:

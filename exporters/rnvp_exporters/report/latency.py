@@ -1,14 +1,14 @@
 """How long the exported graphs take on the machine that exports, beside eager PyTorch.
 
-Medians of a few runs, on one thread each. They say which order of magnitude to expect. Comparisons
-with other software are in ``benchmarks/``.
+The fastest of a few calls, since other programs only ever add to a time. It says which order of
+magnitude to expect. Comparisons with other software are in ``benchmarks/``.
 """
 
 import platform
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,15 +77,14 @@ def measure_latency(
             Latency(
                 "log_prob",
                 rows,
-                _median(lambda density=density: graphs["density"](density)),
-                _median(lambda x=x, context=context: flow.log_prob(x, context)),
+                *_fastest(partial(graphs["density"], density), partial(flow.log_prob, x, context)),
             ),
             Latency(
                 "sample",
                 rows,
-                _median(lambda sampler=sampler: graphs["sampler"](sampler)),
-                _median(
-                    lambda rows=rows, context=context: flow.sample(rows, seed=1, context=context)
+                *_fastest(
+                    partial(graphs["sampler"], sampler),
+                    partial(flow.sample, rows, seed=1, context=context),
                 ),
             ),
         ]
@@ -108,13 +107,18 @@ def _sampler_inputs(rows: int, real: DTypeLike) -> dict[str, NDArray[np.generic]
     }
 
 
-def _median(call: Callable[[], object]) -> float:
-    """Median seconds of up to 15 calls within 0.15 s, after one that is not counted."""
-    call()
-    times: list[float] = []
+def _fastest(*calls: Callable[[], object]) -> list[float]:
+    """The fewest seconds of each call, of up to 15 in turns, after one that is not counted."""
+    for call in calls:
+        call()
+    times: list[list[float]] = []
     began = time.perf_counter()
     while len(times) < _RUNS and (len(times) < 3 or time.perf_counter() - began < _MOST_SECONDS):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        times.append([_seconds(call) for call in calls])
+    return [min(column) for column in zip(*times, strict=True)]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

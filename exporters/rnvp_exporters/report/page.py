@@ -43,6 +43,8 @@ def write(
     template = environment().get_template("report.html")
     return template.render(
         m=manifest,
+        dim=flow.dim,
+        conditional=bool(flow.context_dim),
         name=name,
         title=name.removesuffix(".rnvp"),
         allowed=ALLOWED,
@@ -54,7 +56,9 @@ def write(
         samples=len(evidence.samples),
         curves=figures.learning_curves(evidence.summary) if evidence.summary else None,
         density=figures.density(flow, evidence) if pairs else (),
-        corner=figures.corner(flow, evidence) if 1 < flow.dim <= figures.CORNER and not pairs else (),
+        corner=figures.corner(flow, evidence)
+        if 1 < flow.dim <= figures.CORNER and not pairs
+        else (),
         corner_most=figures.CORNER,
         marginals=marginals,
         pits=latents.pits(held_out) if held_out else (),

@@ -217,8 +217,7 @@ class Manifest:
             "reference.columns should hold dim columns",
         )
         _require(
-            self.reference is None
-            or len(self.reference.context_columns) in (0, self.context_dim),
+            self.reference is None or len(self.reference.context_columns) in (0, self.context_dim),
             "reference.context_columns should hold context_dim columns or none",
         )
         _require(self.dtype in ("float32", "float64"), "dtype should be float32 or float64")
