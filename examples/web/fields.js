@@ -56,12 +56,11 @@ export class ContextFields {
     });
   }
 
-  /** Set numbers by name; those of other names stay. */
+  /** Set numbers by name; those of other names get their first values. */
   set(values) {
-    for (const { name, id } of this.#columns) {
-      if (!values.has(name)) continue;
-      document.getElementById(id).value = values.get(name);
-      this.#follow(id);
+    for (const column of this.#columns) {
+      document.getElementById(column.id).value = values.get(column.name) ?? start(column);
+      this.#follow(column.id);
     }
   }
 

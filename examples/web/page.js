@@ -7,11 +7,13 @@
  */
 import { load, RnvpError } from "./rnvp-runtime/src/index.js";
 import * as address from "./address.js";
+import { axes, choose, chosen, keepApart, showDensity } from "./choices.js";
 import { copy } from "./clipboard.js";
 import { onScheme, scheme } from "./colour.js";
 import { Cloud } from "./cloud.js";
+import * as complaints from "./complaints.js";
 import { describe } from "./description.js";
-import { ContextFields, FieldError, mark, seed } from "./fields.js";
+import { ContextFields, FieldError, seed } from "./fields.js";
 import { csv, dropped, nameOf, save } from "./files.js";
 import { grid, Heat } from "./heat.js";
 import { label, Plot } from "./plot.js";
@@ -47,7 +49,7 @@ function newest(work) {
         job = wanted;
         const { flow } = shown;
         await work(() => job !== wanted || flow !== shown.flow).then(
-          () => forgive(work),
+          () => complaints.forgive(work),
           (error) => flow === shown.flow && complain(error, work),
         );
       }
@@ -117,11 +119,11 @@ const read = newest(async (stale) => {
     return;
   }
   const row = [...middle];
-  const chosen = flow.dim === 1 ? [0] : axes();
-  chosen.forEach((column, k) => (row[column] = pointer[k]));
+  const pointed = flow.dim === 1 ? [0] : axes();
+  pointed.forEach((column, k) => (row[column] = pointer[k]));
   const [value] = await flow.logProb([row], { context: contextFor(1) });
   if (stale()) return;
-  const place = chosen.map((column, k) => `${flow.columns[column]} ${label(pointer[k])}`);
+  const place = pointed.map((column, k) => `${flow.columns[column]} ${label(pointer[k])}`);
   $("readout").textContent = `log p = ${label(value)} nats at ${place.join(", ")}${inSlice()}`;
 });
 
@@ -132,7 +134,6 @@ function wishes() {
 }
 
 const floats = (flow) => (flow.manifest.dtype === "float64" ? Float64Array : Float32Array);
-const axes = () => [$("across").selectedIndex, $("up").selectedIndex];
 const contextOption = (row) => (row.length ? { context: row } : {});
 
 /** Rows as `Cloud.add` takes them. One column is drawn against log p. */
@@ -224,61 +225,14 @@ function tellWhatIsDrawn() {
   describe(flow, samples, { ranges, outside: cloud.outside, given });
 }
 
-/** The choices that are not the usual ones, as pairs. */
-function choices() {
-  const { flow } = shown;
-  const [i, j] = axes();
-  return [
-    ["seed", $("seed").value.trim(), "7"],
-    ["temperature", $("temperature").value, "1"],
-    ["points", $("count").value, "100000"],
-    ["across", flow.columns[i], flow.columns[0]],
-    ["up", flow.columns[j], flow.columns[Math.min(1, flow.dim - 1)]],
-    ["density", $("show-density").checked ? "shown" : "hidden", "shown"],
-  ]
-    .filter(([, value, usual]) => value !== usual)
-    .map(([name, value]) => [name, value]);
-}
-
 /** Keep the choices in the address. */
-const remember = () => address.write(choices(), fields.changed());
+const remember = () => address.write(chosen(shown.flow), fields.changed());
 
-/** Set the controls to choices, as `address.read` gives them; what is not named is as usual. */
-function choose({ seed = "7", temperature = "1", points, across, up, density, given }) {
-  const { flow } = shown;
-  $("seed").value = seed;
-  $("seed-slider").value = seed;
-  $("temperature").value = temperature;
-  $("temperature-value").textContent = $("temperature").value;
-  $("count").value = ["1000", "10000"].includes(points) ? points : "100000";
-  $("show-density").checked = density !== "hidden";
-  const places = [across, up].map((name) => flow.columns.indexOf(name));
-  const i = places[0] < 0 ? 0 : places[0];
-  const free = flow.dim > 1 && i === Math.min(1, flow.dim - 1) ? 0 : Math.min(1, flow.dim - 1);
-  $("across").selectedIndex = i;
-  $("up").selectedIndex = places[1] < 0 || places[1] === i ? free : places[1];
-  chosen = axes();
-  fields.set(given);
+/** Set all controls to choices; what is not named is as usual. */
+function restore(wanted) {
+  choose(shown.flow, wanted);
+  fields.set(wanted.given);
   fields.warn();
-  showDensity();
-}
-
-let chosen = [0, 1]; // the columns before the last change
-
-/** The columns across and up are never the same: the one that was not changed gives way. */
-function keepApart() {
-  const [i, j] = axes();
-  if (i === j && shown.flow.dim > 1) {
-    const other = i === chosen[0] ? "across" : "up";
-    $(other).selectedIndex = i === chosen[0] ? chosen[1] : chosen[0];
-  }
-  chosen = axes();
-}
-
-function showDensity() {
-  const possible = shown.flow.dim > 1;
-  $("showing").hidden = !possible;
-  $("density").hidden = !possible || !$("show-density").checked;
 }
 
 /** Show another bundle, if it is one: its samples must be drawn before the last one goes. */
@@ -293,8 +247,8 @@ async function open(bundle, wanted = { given: new Map() }) {
     shown.flow?.close();
     Object.assign(shown, { flow, samples: null });
     [pilot, fields] = [{ x, logProb }, given];
-    complaints.clear();
-    forgive(open);
+    complaints.forgiveAll();
+    complaints.forgive(open);
   } catch (error) {
     flow?.close();
     complain(error, open);
@@ -313,9 +267,9 @@ async function open(bundle, wanted = { given: new Map() }) {
   $("axes").hidden = flow.dim < 3;
   $("context").hidden = !flow.contextDim;
   $("context").replaceChildren($("context").firstElementChild, ...fields.elements());
-  choose(wanted);
+  restore(wanted);
   $("view").hidden = flow.dim === 1 && !flow.contextDim;
-  tell();
+  complaints.tell();
   if (fields.changed().length) {
     lookAgain();
   } else {
@@ -335,36 +289,15 @@ const lookAgain = newest(async (stale) => {
   draw();
 });
 
-const complaints = new Map(); // what failed -> its error; each is told until it succeeds
-
 function complain(error, failed) {
   // A field is told once, by what reads it first.
   if (error instanceof FieldError && failed !== draw && failed !== lookAgain) return;
   if (!(error instanceof RnvpError)) console.error(error);
-  complaints.set(failed, error);
-  tell();
+  complaints.complain(error, failed);
   if (!shown.flow) {
     $("facts").textContent = "Drop a .rnvp folder here, or choose one.";
     document.querySelector("main").dataset.state = "empty";
   }
-}
-
-function forgive(failed) {
-  complaints.delete(failed);
-  tell();
-}
-
-/** Say what is wrong: beside its field, or above the page. */
-function tell() {
-  const errors = [...complaints.values()];
-  const wrong = new Map(errors.filter((e) => e instanceof FieldError).map((e) => [e.field, e]));
-  for (const { id } of document.querySelectorAll("#seed, #context input[type=number]")) {
-    mark(id, wrong.get(id)?.message);
-  }
-  const others = errors.filter((error) => !(error instanceof FieldError));
-  const text = [...new Set(others.map((error) => error?.message ?? `${error}`))].join(" · ");
-  if ($("alert").textContent !== text) $("alert").textContent = text;
-  $("alert").hidden = !text;
 }
 
 /** Put the pointer of both plots at [x, y], or nowhere. */
@@ -389,7 +322,8 @@ $("seed-slider").addEventListener("input", ({ target }) => {
 });
 $("count").addEventListener("change", draw);
 $("axes").addEventListener("change", () => {
-  keepApart();
+  if (!shown.flow) return;
+  keepApart(shown.flow);
   look();
   if (shown.done) tellWhatIsDrawn();
   remember();
@@ -400,17 +334,19 @@ $("context").addEventListener("input", () => {
   lookAgain();
 });
 $("show-density").addEventListener("change", () => {
-  showDensity();
+  if (!shown.flow) return;
+  showDensity(shown.flow);
   survey();
   remember();
 });
 $("copy-code").addEventListener("click", ({ target }) => copy($("python").textContent, target));
 $("copy-link").addEventListener("click", ({ target }) => {
-  copy(address.writeNow(choices(), fields.changed()), target);
+  if (!shown.flow) return;
+  copy(address.writeNow(chosen(shown.flow), fields.changed()), target);
 });
 addEventListener("hashchange", () => {
   if (!shown.flow) return;
-  choose(address.read());
+  restore(address.read());
   lookAgain();
 });
 $("download").addEventListener("click", async () => {
