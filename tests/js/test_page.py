@@ -328,7 +328,8 @@ def test_the_address_keeps_the_view(visit, ranged) -> None:
         await page.goto("about:blank");
         await page.goto(address);
         await drawn();
-        return { hash: new URL(address).hash, before, after: await samples(), title: await page.title() };
+        const [{ hash }, title] = [new URL(address), await page.title()];
+        return { hash, before, after: await samples(), title };
         """,
     )
     assert found["hash"] == "#seed=8&points=1000&up=x2&given.c1=-1.5"
@@ -342,7 +343,8 @@ def test_across_and_up_are_never_the_same_column(visit, site) -> None:
     found = visit(
         site("wide"),
         """
-        const chosen = () => page.evaluate(() => ["across", "up"].map((id) => document.getElementById(id).value));
+        const chosen = () => page.evaluate(() =>
+          ["across", "up"].map((id) => document.getElementById(id).value));
         const seen = [];
         await page.selectOption("#up", "x0");
         seen.push(await chosen());
@@ -383,12 +385,14 @@ def test_code_and_link_are_copied(visit, site) -> None:
         site("unconditional"),
         """
         await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+        const copied = (id) => page.waitForFunction(
+          (id) => document.getElementById(id).textContent === "Copied", id);
         await page.click("summary");
         await page.click("#copy-code");
-        await page.waitForFunction(() => document.getElementById("copy-code").textContent === "Copied");
+        await copied("copy-code");
         const code = await page.evaluate(() => navigator.clipboard.readText());
         await page.click("#copy-link");
-        await page.waitForFunction(() => document.getElementById("copy-link").textContent === "Copied");
+        await copied("copy-link");
         return [code, await page.evaluate(() => navigator.clipboard.readText())];
         """,
     )

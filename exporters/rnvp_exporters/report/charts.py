@@ -48,7 +48,7 @@ class Chart:
     whole_x: bool = False
 
     def line(self, x: ArrayLike, y: ArrayLike, style: str) -> Markup:
-        """A polyline with the CSS class ``style``; it is interrupted where a value is not finite."""
+        """A polyline with the CSS class ``style``, interrupted where a value is not finite."""
         return _path(self._polyline(*self._place(x, y)), f"line {style}")
 
     def area(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, style: str) -> Markup:
