@@ -43,6 +43,22 @@ export async function csv(columns, data, logProb) {
 
 const quoted = (name) => (/[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
 
+/**
+ * What a person calls a bundle: its folder's name without `.rnvp`; for the page's own, the name
+ * that `write_page` put into the page. Undefined for loose files.
+ */
+export function nameOf(bundle) {
+  if (typeof bundle === "string") {
+    const written = document.querySelector('meta[name="rnvp-flow"]').content;
+    if (bundle === "model.rnvp" && written) return written;
+    return withoutSuffix(bundle.split(/[?#]/)[0].split("/").filter(Boolean).at(-1));
+  }
+  const [first] = bundle instanceof Map ? bundle.keys() : bundle.map((f) => f.webkitRelativePath);
+  return first?.includes("/") ? withoutSuffix(first.split("/")[0]) : undefined;
+}
+
+const withoutSuffix = (name) => name?.replace(/\.(rnvp|zip)$/, "") || undefined;
+
 /** Offer `blob` as a download. */
 export function save(blob, name) {
   const link = Object.assign(document.createElement("a"), {

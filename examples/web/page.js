@@ -5,13 +5,20 @@
  * `window.rnvp` holds what is shown, for tests and for the curious: `flow`, `samples` {data, shape,
  * logProb, seed, temperature, context}, `view`, `middle`, `done`.
  */
-import { load, InputError, RnvpError } from "./rnvp-runtime/src/index.js";
+import { load, RnvpError } from "./rnvp-runtime/src/index.js";
+import * as address from "./address.js";
+import { axes, choose, chosen, keepApart, showDensity } from "./choices.js";
+import { copy } from "./clipboard.js";
 import { onScheme, scheme } from "./colour.js";
 import { Cloud } from "./cloud.js";
-import { csv, dropped, save } from "./files.js";
+import * as complaints from "./complaints.js";
+import { describe } from "./description.js";
+import { ContextFields, FieldError, seed } from "./fields.js";
+import { csv, dropped, nameOf, save } from "./files.js";
 import { grid, Heat } from "./heat.js";
 import { label, Plot } from "./plot.js";
-import { column, median, range, spread } from "./statistics.js";
+import { listen } from "./pointing.js";
+import { column, median, range } from "./statistics.js";
 
 // Not .mjs: some hosts serve that as application/octet-stream, which browsers refuse to run.
 const ONNXRUNTIME = "onnxruntime-web/dist/ort.wasm.min.js";
@@ -25,7 +32,9 @@ const heat = new Heat();
 const plots = [new Plot($("cloud")), new Plot($("heat"))];
 const shown = { flow: null, samples: null, view: null, middle: null, grid: null, done: false };
 window.rnvp = shown;
-let pilot; // {data} of FIRST samples at temperature 1: they say where to look
+let pilot; // {x, logProb} of FIRST samples at temperature 1: they say where to look
+let fields = new ContextFields([], []);
+let ranges = []; // of the histogram of each column
 
 /** Work worth doing for the newest wishes only: calling it again makes what runs stop early. */
 function newest(work) {
@@ -40,7 +49,7 @@ function newest(work) {
         job = wanted;
         const { flow } = shown;
         await work(() => job !== wanted || flow !== shown.flow).then(
-          () => forgive(work),
+          () => complaints.forgive(work),
           (error) => flow === shown.flow && complain(error, work),
         );
       }
@@ -73,7 +82,7 @@ const draw = newest(async (stale) => {
     if (low === found.length) shown.samples = { data, logProb, shape: [0, flow.dim], ...wish };
     shown.samples.shape[0] = low;
     if (low === found.length) refill();
-    else cloud.add(x.data, flow.dim, ...axes());
+    else cloud.add(...plotted(x.data, found));
     $("progress").value = low / rows;
     paint();
     if (low === found.length) markFrame("rnvp-first-samples");
@@ -81,14 +90,15 @@ const draw = newest(async (stale) => {
   markFrame("rnvp-drawn");
   shown.samples.seconds = (performance.now() - began) / 1000;
   shown.done = true;
-  describe();
+  tellWhatIsDrawn();
+  remember();
 });
 
 const survey = newest(async (stale) => {
   const { flow, view, middle } = shown;
   heat.clear();
   shown.grid = null;
-  if (!flow || !view || !$("show-density").checked) return;
+  if (!flow || !view || flow.dim === 1 || !$("show-density").checked) return;
   for (const side of SIDES) {
     const points = grid(side, view, middle, ...axes());
     const values = await flow.logProb(points, { context: contextFor(side * side) });
@@ -108,36 +118,35 @@ const read = newest(async (stale) => {
     $("readout").textContent = "";
     return;
   }
-  const [i, j] = axes();
   const row = [...middle];
-  [row[i], row[j]] = pointer;
+  const pointed = flow.dim === 1 ? [0] : axes();
+  pointed.forEach((column, k) => (row[column] = pointer[k]));
   const [value] = await flow.logProb([row], { context: contextFor(1) });
   if (stale()) return;
-  const place = `${flow.columns[i]} ${label(pointer[0])}, ${flow.columns[j]} ${label(pointer[1])}`;
-  $("readout").textContent = `log p = ${label(value)} nats at ${place}${inSlice()}`;
+  const place = pointed.map((column, k) => `${flow.columns[column]} ${label(pointer[k])}`);
+  $("readout").textContent = `log p = ${label(value)} nats at ${place.join(", ")}${inSlice()}`;
 });
 
-/** What the controls ask of `flow.sample`. */
+/** What the controls ask of `flow.sample`. Throws a FieldError. */
 function wishes() {
-  const text = $("seed").value.trim();
-  const right = /^-?\d+$/.test(text);
-  $("seed").setAttribute("aria-invalid", !right);
-  if (!right) throw new InputError(`seed is ${text || "empty"}, expected a whole number such as 7`);
   const temperature = Number($("temperature").value);
-  return { seed: BigInt(text), temperature, ...contextOption(contextRow()) };
+  return { seed: seed(), temperature, ...contextOption(fields.values()) };
 }
 
 const floats = (flow) => (flow.manifest.dtype === "float64" ? Float64Array : Float32Array);
-const axes = () => [$("across").selectedIndex, $("up").selectedIndex];
 const contextOption = (row) => (row.length ? { context: row } : {});
 
-/** The numbers of the context's fields; an empty field is 0. */
-const contextRow = () =>
-  [...$("context").querySelectorAll("input")].map((input) => input.valueAsNumber || 0);
+/** Rows as `Cloud.add` takes them. One column is drawn against log p. */
+function plotted(data, logProb) {
+  if (shown.flow.dim > 1) return [data, shown.flow.dim, ...axes()];
+  const pairs = new Float64Array(2 * data.length);
+  data.forEach((value, i) => pairs.set([value, logProb[i]], 2 * i));
+  return [pairs, 2, 0, 1];
+}
 
 /** The context, once for each of `rows`. */
 function contextFor(rows) {
-  const row = contextRow();
+  const row = fields.values();
   if (!row.length) return undefined;
   return { data: Array.from({ length: rows }, () => row).flat(), shape: [rows, row.length] };
 }
@@ -157,7 +166,9 @@ function refill() {
   plots[1].fit();
   if (!samples || !view) return;
   cloud.clear(width, height, view, Number($("count").value));
-  cloud.add(samples.data.subarray(0, samples.shape[0] * flow.dim), flow.dim, ...axes());
+  const [rows] = samples.shape;
+  const drawn = [samples.data.subarray(0, rows * flow.dim), samples.logProb.subarray(0, rows)];
+  cloud.add(...plotted(...drawn));
 }
 
 let painting = false;
@@ -178,137 +189,115 @@ const markFrame = (name) => requestAnimationFrame(() => performance.mark(name));
 /** Choose the part of the plane to show, and the middle of all other columns. */
 function look() {
   const { flow } = shown;
-  const columns = axes().map((i) => column(pilot.data, flow.dim, i));
-  shown.view = columns.map(range);
-  shown.middle = flow.columns.map((_, j) => median(column(pilot.data, flow.dim, j)));
+  const every = flow.columns.map((_, j) => column(pilot.x.data, flow.dim, j));
+  ranges = every.map(range);
+  shown.middle = every.map(median);
+  const [i, j] = axes();
+  shown.view = [ranges[i], flow.dim === 1 ? range(Float64Array.from(pilot.logProb)) : ranges[j]];
   for (const plot of plots) {
     plot.view = shown.view;
-    plot.names = axes().map((i) => flow.columns[i]);
+    plot.names = [flow.columns[i], flow.dim === 1 ? "log p (nats)" : flow.columns[j]];
     plot.pointer = null;
   }
-  const names = plots[0].names.join(" and ");
-  $("slice").textContent = `Log-density over ${names}${inSlice()}: nats, in the data's own units.`;
+  const given = givenInWords();
+  $("slice").textContent =
+    `Log-density over ${plots[0].names.join(" and ")}${inSlice()}` +
+    `${given && `, given ${given}`}: nats, in the data's own units.`;
   $("readout").textContent = "";
   refill();
   paint();
   survey();
 }
 
-/** Say in words what is drawn. */
-function describe() {
-  const { flow, samples } = shown;
-  const [rows, dim] = samples.shape;
-  const count = (n) => n.toLocaleString("en");
-  const each = axes().map((i) => {
-    const { mean, deviation } = spread(column(samples.data, dim, i));
-    return `${flow.columns[i]} ${label(mean)} ± ${label(deviation)}`;
-  });
-  const outside = cloud.outside ? ` Outside the view: ${count(cloud.outside)}.` : "";
-  $("summary").textContent =
-    `${count(rows)} samples of seed ${samples.seed} at temperature ${samples.temperature}, in ` +
-    `${samples.seconds.toFixed(1)} s. Mean ± standard deviation: ${each.join(", ")}. ` +
-    `Mean log p ${label(spread(samples.logProb).mean)} nats.${outside}`;
-  const given = samples.context ? `, context=[${samples.context.join(", ")}]` : "";
-  $("python").textContent =
-    'import rnvp_runtime as rnvp\nflow = rnvp.load("model.rnvp")\n' +
-    `flow.sample(${rows}, seed=${samples.seed},\n    temperature=${samples.temperature}${given})`;
-  const names = ["row", ...flow.columns.slice(0, 4), ...(dim > 4 ? ["…"] : []), "log_prob"];
-  const cells = [0, 1, 2].map((i) => [
-    `${i}`,
-    ...Array.from(samples.data.subarray(i * dim, i * dim + Math.min(dim, 4)), label),
-    ...(dim > 4 ? ["…"] : []),
-    label(samples.logProb[i]),
-  ]);
-  $("first-rows").replaceChildren(line("th", names), ...cells.map((row) => line("td", row)));
+/** The conditions in words; nothing where one is not a number, which is told beside its field. */
+function givenInWords() {
+  try {
+    return fields.inWords(fields.values());
+  } catch (error) {
+    if (error instanceof FieldError) return "";
+    throw error;
+  }
 }
 
-const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
+function tellWhatIsDrawn() {
+  const { flow, samples } = shown;
+  const given = samples.context ? fields.inWords(samples.context) : "";
+  describe(flow, samples, { ranges, outside: cloud.outside, given });
+}
 
-function line(tag, texts) {
-  const row = document.createElement("tr");
-  row.append(...texts.map((text) => element(tag, { textContent: text })));
-  return row;
+/** Keep the choices in the address. */
+const remember = () => address.write(chosen(shown.flow), fields.changed());
+
+/** Set all controls to choices; what is not named is as usual. */
+function restore(wanted) {
+  choose(shown.flow, wanted);
+  fields.set(wanted.given);
+  fields.warn();
 }
 
 /** Show another bundle, if it is one: its samples must be drawn before the last one goes. */
-async function open(bundle) {
+async function open(bundle, wanted = { given: new Map() }) {
   let flow;
   try {
     flow = await load(bundle, { ort: ONNXRUNTIME });
-    const zeros = contextOption(flow.contextColumns.map(() => 0));
-    const { x } = await flow.sample(FIRST, { seed: 7, ...zeros });
+    const { reference } = flow.manifest;
+    const given = new ContextFields(flow.contextColumns, reference?.context_columns ?? []);
+    const first = contextOption(given.first());
+    const { x, logProb } = await flow.sample(FIRST, { seed: 7, ...first });
     shown.flow?.close();
     Object.assign(shown, { flow, samples: null });
-    pilot = x;
-    complaints.clear();
-    forgive(open);
+    [pilot, fields] = [{ x, logProb }, given];
+    complaints.forgiveAll();
+    complaints.forgive(open);
   } catch (error) {
     flow?.close();
     complain(error, open);
     return;
   }
   const { flow: about, parameters, id, dtype } = { ...flow.manifest, ...flow.manifest.flow };
-  $("title").textContent = document.title = about.description;
-  $("facts").textContent =
+  $("title").textContent = document.title = nameOf(bundle) ?? about.description;
+  $("facts").textContent = about.description;
+  $("origin").textContent =
     `${parameters.toLocaleString("en")} parameters, ${dtype}, bundle ${id}; ` +
     "computed in this browser.";
-  $("temperature").value = 1;
-  $("temperature-value").textContent = "1";
-  for (const [select, chosen] of [
-    [$("across"), 0],
-    [$("up"), Math.min(1, flow.dim - 1)],
-  ]) {
+  document.querySelector("main").dataset.state = "ready";
+  for (const select of [$("across"), $("up")]) {
     select.replaceChildren(...flow.columns.map((name) => new Option(name)));
-    select.selectedIndex = chosen;
   }
   $("axes").hidden = flow.dim < 3;
   $("context").hidden = !flow.contextDim;
-  $("context").replaceChildren(
-    $("context").firstElementChild,
-    ...flow.contextColumns.map(contextField),
-  );
-  look();
-  draw();
-}
-
-function contextField(name, i) {
-  const field = element("div", { className: "field inline" });
-  const id = `context-${i}`;
-  field.append(
-    element("label", { htmlFor: id, textContent: name }),
-    element("input", { id, type: "number", step: "any", value: "0" }),
-  );
-  return field;
+  $("context").replaceChildren($("context").firstElementChild, ...fields.elements());
+  restore(wanted);
+  $("view").hidden = flow.dim === 1 && !flow.contextDim;
+  complaints.tell();
+  if (fields.changed().length) {
+    lookAgain();
+  } else {
+    look();
+    draw();
+  }
 }
 
 /** Look where the samples now are: another context may have moved them. */
 const lookAgain = newest(async (stale) => {
   const { flow } = shown;
-  const { x } = await flow.sample(FIRST, { seed: 7, ...contextOption(contextRow()) });
+  const given = contextOption(fields.values());
+  const { x, logProb } = await flow.sample(FIRST, { seed: 7, ...given });
   if (stale()) return;
-  pilot = x;
+  pilot = { x, logProb };
   look();
   draw();
 });
 
-const complaints = new Map(); // what failed -> why; each is told until it succeeds
-
 function complain(error, failed) {
+  // A field is told once, by what reads it first.
+  if (error instanceof FieldError && failed !== draw && failed !== lookAgain) return;
   if (!(error instanceof RnvpError)) console.error(error);
-  complaints.set(failed, error?.message ?? `${error}`);
-  tell();
-  if (!shown.flow) $("facts").textContent = "Drop a .rnvp folder here, or choose one.";
-}
-
-function forgive(failed) {
-  complaints.delete(failed);
-  tell();
-}
-
-function tell() {
-  const text = [...new Set(complaints.values())].join(" · ");
-  if ($("alert").textContent !== text) $("alert").textContent = text;
-  $("alert").hidden = !text;
+  complaints.complain(error, failed);
+  if (!shown.flow) {
+    $("facts").textContent = "Drop a .rnvp folder here, or choose one.";
+    document.querySelector("main").dataset.state = "empty";
+  }
 }
 
 /** Put the pointer of both plots at [x, y], or nowhere. */
@@ -318,26 +307,8 @@ function point(place) {
   read();
 }
 
-/** The arrow keys move the pointer: a fiftieth of the view, with Shift a tenth. */
-function step(event) {
-  if (!shown.view) return;
-  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-  if (event.key === "Escape") point(null);
-  if (!moves[event.key]) return;
-  event.preventDefault();
-  const from = plots[0].pointer ?? shown.view.map(([low, high]) => (low + high) / 2);
-  const size = event.shiftKey ? 0.1 : 0.02;
-  point(
-    shown.view.map(([low, high], k) =>
-      Math.min(high, Math.max(low, from[k] + moves[event.key][k] * size * (high - low))),
-    ),
-  );
-}
-
 for (const [i, id] of ["cloud", "heat"].entries()) {
-  $(id).addEventListener("pointermove", (event) => point(plots[i].at(event)));
-  $(id).addEventListener("pointerleave", () => point(null));
-  $(id).addEventListener("keydown", step);
+  listen($(id), plots[i], point);
   new ResizeObserver(() => (refill(), paint())).observe($(id));
 }
 $("drawing").addEventListener("submit", (event) => (event.preventDefault(), draw()));
@@ -351,16 +322,32 @@ $("seed-slider").addEventListener("input", ({ target }) => {
 });
 $("count").addEventListener("change", draw);
 $("axes").addEventListener("change", () => {
+  if (!shown.flow) return;
+  keepApart(shown.flow);
   look();
-  if (shown.done) describe();
+  if (shown.done) tellWhatIsDrawn();
+  remember();
 });
 $("context").addEventListener("input", () => {
   shown.done = false;
+  fields.warn();
   lookAgain();
 });
-$("show-density").addEventListener("change", ({ target }) => {
-  $("density").hidden = !target.checked;
+$("show-density").addEventListener("change", () => {
+  if (!shown.flow) return;
+  showDensity(shown.flow);
   survey();
+  remember();
+});
+$("copy-code").addEventListener("click", ({ target }) => copy($("python").textContent, target));
+$("copy-link").addEventListener("click", ({ target }) => {
+  if (!shown.flow) return;
+  copy(address.writeNow(chosen(shown.flow), fields.changed()), target);
+});
+addEventListener("hashchange", () => {
+  if (!shown.flow) return;
+  restore(address.read());
+  lookAgain();
 });
 $("download").addEventListener("click", async () => {
   if (!shown.done) return;
@@ -392,4 +379,4 @@ function colours() {
 }
 onScheme(colours);
 colours();
-open(new URLSearchParams(location.search).get("bundle") ?? "model.rnvp");
+open(new URLSearchParams(location.search).get("bundle") ?? "model.rnvp", address.read());

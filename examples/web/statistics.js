@@ -21,11 +21,15 @@ export function range(values) {
   return [low - air, high + air];
 }
 
-/** Mean and standard deviation. */
+/** Mean, standard deviation, lowest and highest. */
 export function spread(values) {
-  let [sum, squares] = [0, 0];
-  for (const value of values) sum += value;
+  let [sum, squares, lowest, highest] = [0, 0, Infinity, -Infinity];
+  for (const value of values) {
+    sum += value;
+    if (value < lowest) lowest = value;
+    if (value > highest) highest = value;
+  }
   const mean = sum / values.length;
   for (const value of values) squares += (value - mean) ** 2;
-  return { mean, deviation: Math.sqrt(squares / values.length) };
+  return { mean, deviation: Math.sqrt(squares / values.length), lowest, highest };
 }

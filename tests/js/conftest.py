@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "unconditional": {"dim": 2},
     "conditional": {"dim": 3, "context_dim": 2},
     "wide": {"dim": 43},
+    "single": {"dim": 1, "context_dim": 1},
     "double": {"dim": 3, "dtype": "float64"},
 }
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 
@@ -222,7 +223,8 @@ def test_ones_own_bundle_is_opened(visit, site, way: str) -> None:
         way=way,
     )
     assert found["shape"] == [100_000, 43]
-    assert found["title"] == rnvp_runtime.load(folder).manifest.flow.description
+    description = rnvp_runtime.load(folder).manifest.flow.description
+    assert found["title"] == ("model" if way == "folder" else description)
     assert found["alert"] == ""
 
 
@@ -250,15 +252,208 @@ def test_a_seed_that_is_none_is_told(visit, site) -> None:
         """
         await page.fill("#seed", "seven");
         await page.click("#draw");
-        await page.waitForSelector("#alert:not([hidden])");
-        const told = await page.textContent("#alert");
+        await page.waitForSelector("#seed[aria-invalid=true]");
+        const told = await page.textContent("#seed-error");
         await page.fill("#seed", "8");
         await page.click("#draw");
-        await page.waitForSelector("#alert", { state: "hidden" });
-        return told;
+        await page.waitForSelector("#seed[aria-invalid=false]");
+        return [told, await page.textContent("#seed-error"), await page.isHidden("#alert")];
         """,
     )
-    assert found == "seed is seven, expected a whole number such as 7"
+    assert found == ["seed is seven, expected a whole number such as 7", "", True]
+
+
+@pytest.fixture
+def ranged(site, root):
+    """The conditional page with the trained range of each condition in its manifest."""
+    folder = root / "ranged"
+    if not folder.exists():
+        shutil.copytree(site("conditional"), folder)
+        path = folder / "model.rnvp" / "manifest.json"
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        column = {"low": -2.0, "median": 0.25, "high": 2.0, "deviation": 1.0}
+        manifest["reference"] = {
+            "source": "held-out rows",
+            "rows": 100,
+            "levels": [0, 1],
+            "log_prob": [-9, 0],
+            "columns": [column] * 3,
+            "context_columns": [column, {**column, "median": 0.5}],
+        }
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_conditions_start_at_the_trained_median_and_an_emptied_field_is_an_error(
+    visit, ranged
+) -> None:
+    """Not 0: the message is beside the field, and the last samples stay."""
+    found = visit(
+        ranged,
+        """
+        const first = (await samples()).context;
+        const said = [await page.textContent("#summary"), await page.textContent("#slice")];
+        await page.fill("#context-0", "");
+        await page.waitForSelector("#context-0[aria-invalid=true]");
+        const error = await page.textContent("#context-0-error");
+        const kept = (await samples()).context;
+        await page.fill("#context-0", "3");
+        await drawn();
+        const note = await page.textContent("#context-0-note");
+        await page.locator("#context-0-slider").fill("1");
+        await page.waitForFunction(() => rnvp.done && rnvp.samples.context[0] === 1);
+        const typed = await page.inputValue("#context-0");
+        return { first, said, error, kept, note, typed, complaints: page.complaints };
+        """,
+    )
+    assert found["first"] == found["kept"] == [0.25, 0.5]
+    assert all("given c0 0.25, c1 0.5" in text for text in found["said"])
+    assert found["error"] == "c0 is empty, expected a number such as 0.25"
+    assert found["note"] == "outside the trained range, −2 to 2"
+    assert (found["typed"], found["complaints"]) == ("1", [])
+
+
+def test_the_address_keeps_the_view(visit, ranged) -> None:
+    """What was chosen is in the address, and the page that opens it shows the same samples."""
+    found = visit(
+        ranged,
+        """
+        await page.selectOption("#count", "1000");
+        await page.selectOption("#up", "x2");
+        await page.fill("#context-1", "-1.5");
+        await page.fill("#seed", "8");
+        await page.click("#draw");
+        await page.waitForFunction(() => rnvp.done && location.hash.includes("seed=8"));
+        const [address, before] = [page.url(), await samples()];
+        await page.goto("about:blank");
+        await page.goto(address);
+        await drawn();
+        const [{ hash }, title] = [new URL(address), await page.title()];
+        return { hash, before, after: await samples(), title };
+        """,
+    )
+    assert found["hash"] == "#seed=8&points=1000&up=x2&given.c1=-1.5"
+    np.testing.assert_array_equal(found["after"]["data"], found["before"]["data"])
+    assert found["after"]["context"] == found["before"]["context"] == [0.25, -1.5]
+    assert found["title"] == "conditional"
+
+
+def test_across_and_up_are_never_the_same_column(visit, site) -> None:
+    """The column that was not changed takes the other's place, from an address too."""
+    found = visit(
+        site("wide"),
+        """
+        const chosen = () => page.evaluate(() =>
+          ["across", "up"].map((id) => document.getElementById(id).value));
+        const seen = [];
+        await page.selectOption("#up", "x0");
+        seen.push(await chosen());
+        await page.selectOption("#up", "x5");
+        await page.selectOption("#across", "x5");
+        seen.push(await chosen());
+        await page.evaluate(() => { location.hash = "across=x3&up=x3"; });
+        await page.waitForFunction(() => document.getElementById("across").value === "x3");
+        seen.push(await chosen());
+        return seen;
+        """,
+    )
+    assert found == [["x1", "x0"], ["x5", "x1"], ["x3", "x1"]]
+
+
+def test_statistics_are_a_table_of_each_column(visit, site) -> None:
+    found = visit(
+        site("unconditional"),
+        """
+        const table = await page.evaluate(() =>
+          [...document.querySelectorAll("#statistics tr")].map((row) =>
+            [...row.cells].map((cell) => cell.textContent)));
+        const histograms = await page.locator("#marginals svg").count();
+        return { ...await samples(), table, histograms };
+        """,
+    )
+    header, *rows = found["table"]
+    assert header == ["column", "mean", "std. deviation", "lowest", "highest"]
+    assert [row[0] for row in rows] == ["x0", "x1", "log p (nats)"]
+    data = found["data"].reshape(-1, 2).astype(np.float64)
+    means = [float(row[1].replace("−", "-")) for row in rows]
+    np.testing.assert_allclose(means[:2], data.mean(0), rtol=2e-3)
+    assert found["histograms"] == 2
+
+
+def test_code_and_link_are_copied(visit, site) -> None:
+    found = visit(
+        site("unconditional"),
+        """
+        await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+        const copied = (id) => page.waitForFunction(
+          (id) => document.getElementById(id).textContent === "Copied", id);
+        await page.click("summary");
+        await page.click("#copy-code");
+        await copied("copy-code");
+        const code = await page.evaluate(() => navigator.clipboard.readText());
+        await page.click("#copy-link");
+        await copied("copy-link");
+        return [code, await page.evaluate(() => navigator.clipboard.readText())];
+        """,
+    )
+    assert found[0].endswith("flow.sample(100000, seed=7,\n    temperature=1)")
+    assert found[1].endswith("/unconditional/")
+
+
+def test_a_tap_reads_log_prob_and_stays(visit, site) -> None:
+    """On a touch screen, with words for a finger."""
+    found = visit(
+        site("unconditional"),
+        """
+        await page.tap("#heat");
+        await page.waitForFunction(() => document.getElementById("readout").textContent);
+        await page.waitForTimeout(200);
+        return [await page.textContent("#readout"), await page.isVisible("#hint .mouse")];
+        """,
+        options={"viewport": {"width": 390, "height": 844}, "hasTouch": True, "isMobile": True},
+    )
+    assert found[0].startswith("log p = ")
+    assert found[1] is False
+
+
+def test_where_it_cannot_run_the_page_says_why(driver, server, site) -> None:
+    """Without JavaScript, and opened as a file."""
+    folder = site("unconditional")
+    found = driver.run(
+        """
+        const off = await newPage({ javaScriptEnabled: false });
+        await off.goto(args.url);
+        const file = await newPage();
+        await file.goto(args.file);
+        await file.waitForSelector("#as-file");
+        const said = [await off.innerText("noscript"), await file.innerText("#as-file")];
+        await Promise.all([off, file].map((page) => page.context().close()));
+        return said;
+        """,
+        url=f"{server}/{folder.name}/",
+        file=(folder / "index.html").as_uri(),
+    )
+    assert "needs JavaScript" in re.sub(r"\s+", " ", found[0])
+    assert "python -m http.server" in found[1]
+
+
+@pytest.mark.slow
+def test_one_column_is_drawn_against_its_log_density(visit, site) -> None:
+    found = visit(
+        site("single"),
+        """
+        await page.hover("#cloud", { position: { x: 150, y: 150 } });
+        await page.waitForFunction(() => document.getElementById("readout").textContent);
+        return {
+          ...await samples(), said: await page.textContent("#readout"),
+          density: await page.isVisible("#density"), complaints: page.complaints,
+        };
+        """,
+    )
+    low, high = found["view"][1]
+    assert low < np.median(found["logProb"]) < high
+    assert re.fullmatch(r"log p = \S+ nats at x0 \S+", found["said"])
+    assert (found["density"], found["complaints"]) == (False, [])
 
 
 def test_the_page_reads_nothing_from_elsewhere(visit, site, server) -> None:
@@ -285,12 +480,13 @@ def test_a_page_without_a_bundle_invites_one(visit, site, root) -> None:
         bare,
         """
         await page.waitForSelector("#alert:not([hidden])");
-        return page.textContent("#facts");
+        const shown = (id) => page.isVisible(id);
+        return [await page.textContent("#facts"), await shown("#cloud"), await shown("#own")];
         """,
         wait=False,
     )
     shutil.rmtree(bare)
-    assert found == "Drop a .rnvp folder here, or choose one."
+    assert found == ["Drop a .rnvp folder here, or choose one.", False, True]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -315,13 +511,13 @@ def test_the_page_is_accessible_in_every_guise(
         return {
           faults: violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)]),
           overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
-          summary: await page.textContent("#summary"),
+          summary: await page.textContent("#summary"), complaints: page.complaints,
         };
         """,
         path=str(artefacts / f"page-{kind}-{width}-{scheme}.png"),
         options={"viewport": {"width": width, "height": 900}, "colorScheme": scheme},
     )
-    assert found["faults"] == []
+    assert found["faults"] == found["complaints"] == []
     assert found["overflow"] <= 0
     assert found["summary"].startswith("100,000 samples of seed 7 at temperature 1, in ")
 

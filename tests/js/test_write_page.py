@@ -79,6 +79,13 @@ def test_a_page_is_its_files_the_runtime_the_wasm_build_and_the_bundle(
     assert (tmp_path / "site").stat().st_mode & 0o777 == 0o755
 
 
+def test_the_page_is_called_as_its_bundle(bundle, ort, tmp_path) -> None:
+    bundle.rename(tmp_path / 'a "b" & c.rnvp')
+    write_page(tmp_path / 'a "b" & c.rnvp', tmp_path / "site")
+    html = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert '<meta name="rnvp-flow" content="a &quot;b&quot; &amp; c" />' in html
+
+
 def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
     write_page(bundle, tmp_path / "site")
     (tmp_path / "site" / "stale.js").write_text("")

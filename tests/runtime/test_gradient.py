@@ -79,12 +79,27 @@ def test_a_manifest_without_a_reference_is_read(make_bundle: Make) -> None:
     assert rnvp_runtime.load(path).manifest.reference is None
 
 
+def test_a_reference_without_context_columns_is_read(make_bundle: Make) -> None:
+    """Bundles of an older rnvp-deploy have no such key."""
+    path = make_bundle(gradient=True, context_dim=1)
+    found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    del found["reference"]["context_columns"]
+    (path / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
+    reference = rnvp_runtime.load(path).manifest.reference
+    assert reference is not None
+    assert reference.context_columns == ()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"levels": [0, 1]}, "reference.levels and reference.log_prob should be equally long"),
         ({"log_prob": [0, -1, -2, -3, -4, -5, -6]}, "reference.log_prob should increase"),
         ({"columns": []}, "reference.columns should hold dim columns"),
+        (
+            {"context_columns": [{"low": 0, "median": 1, "high": 2, "deviation": 1}]},
+            "reference.context_columns should hold context_dim columns or none",
+        ),
         ({"rows": 0}, "reference.rows should be at least 1"),
         ({"source": 3}, "reference.source should be text, found 3"),
     ],

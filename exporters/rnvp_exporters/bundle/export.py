@@ -4,11 +4,12 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -17,7 +18,8 @@ import rnvp_deploy
 from rnvp_deploy import RNVP
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.plain import to_plain
-from rnvp_exporters.bundle import card, report, signing
+from rnvp_exporters import report
+from rnvp_exporters.bundle import card, signing
 from rnvp_exporters.bundle.describe import summarise
 from rnvp_exporters.bundle.reference import reference
 from rnvp_exporters.errors import ExportError
@@ -112,8 +114,8 @@ def export(
         ) as work,
         _one_thread(),
     ):
-        known = reference(flow, training)
-        manifest = _write(work, target.name, flow, options, checkpoint_sha, known, tell)
+        origin = _Origin(checkpoint_sha, training, reference(flow, training))
+        manifest = _write(work, target.name, flow, options, origin, tell)
         if key:
             signing.sign(work, key)
         return manifest
@@ -137,6 +139,15 @@ class _Options:
             raise ExportError(f"opset is {self.opset}; expected {OPSETS[0]} … {OPSETS[-1]}")
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """What is known of the flow besides its weights."""
+
+    sha256: str | None  # of the checkpoint
+    training: Mapping[str, Any]  # the record in it; empty for a flow in memory
+    reference: bundle.Reference | None
+
+
 def _is_bundle(folder: Path) -> bool:
     return (folder / "manifest.json").is_file()
 
@@ -152,8 +163,7 @@ def _write(
     name: str,
     flow: RNVP,
     options: _Options,
-    checkpoint_sha: str | None,
-    known: bundle.Reference | None,
+    origin: _Origin,
     tell: Progress,
 ) -> Manifest:
     dtype, bundle_id = options.dtype, identify(flow, options.dtype, options.opset)
@@ -185,6 +195,9 @@ def _write(
         )
     precision = with_sensitivity(precision, min(sensitivities))
     precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
+    tell("measuring the time of a call")
+    runs = {name: traced[name].run for name in ("density", "sampler")}
+    latency = report.measure_latency(flow, runs, dtype)
     tell("writing the report")
     draft = Manifest(
         id=bundle_id,
@@ -201,20 +214,20 @@ def _write(
         parity=tuple(records),
         files=_records(folder),
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
-        checkpoint=bundle.Checkpoint(sha256=checkpoint_sha),
+        checkpoint=bundle.Checkpoint(sha256=origin.sha256),
         precision=precision,
-        reference=known,
+        reference=origin.reference,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(
-        report.write(draft, flow, name), encoding="utf-8", newline="\n"
+        report.write(draft, flow, name, origin.training, latency), encoding="utf-8", newline="\n"
     )
     whole = replace(draft, files=_records(folder))
     (folder / "manifest.json").write_text(whole.to_json(), encoding="utf-8", newline="\n")
     # What the runtime would refuse to open is not published.
     published = Manifest.read(folder)
-    for graph in published.graphs:
-        read_graph(open_source(folder), published, graph, "onnx")
+    for name_of_graph in published.graphs:
+        read_graph(open_source(folder), published, name_of_graph, "onnx")
     return published
 
 

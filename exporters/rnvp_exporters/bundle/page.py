@@ -10,6 +10,7 @@ The page reads nothing from anywhere else, so it works offline and on an intrane
 is not a Python package: it is copied from where npm installed it.
 """
 
+import html
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ WASM_BUILD = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-t
 # Some hosts serve .mjs as application/octet-stream, which browsers refuse to run.
 SERVED_AS = {name: name.replace(".mjs", ".js") for name in WASM_BUILD}
 BUNDLE = "model.rnvp"
+NAMELESS = '<meta name="rnvp-flow" content="" />'
 VARIABLE = "RNVP_ONNXRUNTIME_WEB"
 
 
@@ -77,6 +79,7 @@ def write_page(
         target, force=force, is_ours=_is_page, kind="page", error=ExportError
     ) as work:
         _copy(page, work)
+        _name(work / "index.html", bundle.resolve().name.removesuffix(".rnvp"))
         _copy(runtime, work / "rnvp-runtime" / "src")
         (work / "onnxruntime-web" / "dist").mkdir(parents=True)
         for name, served in SERVED_AS.items():
@@ -148,6 +151,13 @@ def _copy(source: Path, target: Path) -> None:
     for path in sorted(source.iterdir()):
         if path.is_file() and not path.name.endswith((".md", ".d.ts")):
             shutil.copyfile(path, target / path.name)
+
+
+def _name(page: Path, name: str) -> None:
+    """Write the flow's name into the page: its bundle is always called ``model.rnvp`` there."""
+    text = page.read_text(encoding="utf-8")
+    named = text.replace(NAMELESS, NAMELESS.replace('""', f'"{html.escape(name)}"'), 1)
+    page.write_text(named, encoding="utf-8", newline="\n")
 
 
 def _listed(page: Path) -> tuple[PageFile, ...]:

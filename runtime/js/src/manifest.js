@@ -67,6 +67,7 @@ const REFERENCE = record({
   levels: checked(list(number), (v) => v.length >= 2, "a list of 2 or more"),
   log_prob: list(number),
   columns: list(COLUMN),
+  context_columns: orNone(list(COLUMN)),
 });
 const FILE = record({
   sha256: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits"),
@@ -142,7 +143,7 @@ function consistent(manifest) {
   expect(columns.length === dim, "columns should hold dim names");
   expect(context_columns.length === context_dim, "context_columns should hold context_dim names");
   expect(new Set(names).size === names.length, "columns and context_columns repeat a name");
-  if (reference) checkReference(reference, dim);
+  if (reference) checkReference(reference, manifest);
   const fault = findFault(Object.keys(files));
   expect(!fault, fault);
   for (const [name, graph] of Object.entries(graphs)) checkGraph(name, graph, manifest);
@@ -153,8 +154,12 @@ function consistent(manifest) {
   return frozen(manifest);
 }
 
-function checkReference({ columns, levels, log_prob }, dim) {
+function checkReference({ columns, context_columns, levels, log_prob }, { dim, context_dim }) {
   expect(columns.length === dim, "reference.columns should hold dim columns");
+  expect(
+    [0, context_dim].includes(context_columns.length),
+    "reference.context_columns should hold context_dim columns or none",
+  );
   expect(
     levels.length === log_prob.length,
     "reference.levels and reference.log_prob should be equally long",
@@ -272,6 +277,12 @@ function table(item) {
 /** `item`, or null; a record may lack the key. */
 function optional(item) {
   const decoder = (value, where) => (value ?? null) === null ? null : item(value, where);
+  return Object.assign(decoder, { optional: true });
+}
+
+/** `items`; a record may lack the key, which means none. */
+function orNone(items) {
+  const decoder = (value, where) => (value === undefined ? [] : items(value, where));
   return Object.assign(decoder, { optional: true });
 }
 

@@ -1,0 +1,73 @@
+"""``report.html`` as a person meets it in Chromium: on a desk, in the dark, on a phone."""
+
+import numpy as np
+import pytest
+
+import rnvp_deploy
+from rnvp_deploy import RNVP, RNVPConfig
+from rnvp_deploy.training import TrainingOptions
+from rnvp_exporters import report
+from rnvp_exporters.report import Latency
+from rnvp_runtime.bundle.manifest import Manifest
+
+LOOK = """
+const page = await newPage(args.options);
+try {
+  await page.goto(args.url);
+  await page.screenshot({ path: args.path, fullPage: true });
+  await page.addScriptTag({ path: packages.resolve("axe-core/axe.min.js") });
+  const { violations } = await page.evaluate(() => axe.run());
+  return {
+    faults: violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)]),
+    overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+    complaints: page.complaints,
+    cut: await page.evaluate(collisions),
+  };
+} finally { await page.context().close(); }
+
+function collisions() {
+  const overlap = (a, b) =>
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return [...document.querySelectorAll(".ticks")].flatMap((ticks) => {
+    const labels = [...ticks.children].filter((label) => label.checkVisibility());
+    const boxes = labels.map((label) => label.getBoundingClientRect());
+    return labels
+      .filter((_, i) => boxes.some((box, j) => j < i && overlap(box, boxes[i])))
+      .map((label) => label.textContent);
+  });
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def reported(root, site) -> str:
+    """The report of a conditional flow of four columns that was trained for an epoch."""
+    draw = np.random.default_rng(0)
+    context = draw.uniform(100, 200, (400, 1)).astype(np.float32)
+    x = (draw.normal(size=(400, 4)) * [1, 1e3, 1e-3, 1]).astype(np.float32) + context
+    flow = RNVP(
+        RNVPConfig(dim=4, context_dim=1, hidden=(8,), couplings=2),
+        ("x", "energy in keV", "a rather long name of a column", "count"),
+        ("angle",),
+    )
+    result = rnvp_deploy.fit(flow, x, context, options=TrainingOptions(epochs=2, held_out=0.5))
+    known = Manifest.read(site("conditional") / "model.rnvp")  # parity of another flow
+    times = [Latency("log_prob", 1, 1e-4, 1e-3)]
+    html = report.write(known, flow, "m.rnvp", result.record, times)
+    (root / "report.html").write_text(html, encoding="utf-8")
+    return "report.html"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+def test_the_report_is_accessible_in_every_guise(
+    driver, server, reported, artefacts, width: int, scheme: str
+) -> None:
+    """axe finds nothing, no label covers another, nothing is cut off at the side."""
+    found = driver.run(
+        LOOK,
+        url=f"{server}/{reported}",
+        path=str(artefacts / f"report-{width}-{scheme}.png"),
+        options={"viewport": {"width": width, "height": 900}, "colorScheme": scheme},
+    )
+    assert found["faults"] == found["complaints"] == found["cut"] == []
+    assert found["overflow"] <= 0
