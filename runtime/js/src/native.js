@@ -27,7 +27,7 @@ const OUTPUTS = {
   density: ["log_prob", "z"],
   inverse: ["x", "log_prob"],
   sampler: ["x", "log_prob"],
-  gradient: ["log_prob", "gradient", "context_gradient"],
+  gradient: ["log_prob", "grad_x", "grad_context"],
 };
 
 let compiled;
@@ -115,7 +115,7 @@ class OpenFlow {
     this.#free = aligned(this.#workspace + exports.rnvp_workspace_size(flow));
     this.#Numbers = exports.rnvp_dtype(flow) === FLOAT64 ? Float64Array : Float32Array;
     const [dim, context] = [exports.rnvp_dim(flow), exports.rnvp_context_dim(flow)];
-    this.#widths = { x: dim, z: dim, gradient: dim, context, context_gradient: context, log_prob: 1 };
+    this.#widths = { x: dim, z: dim, grad_x: dim, context, grad_context: context, log_prob: 1 };
   }
 
   /** Named inputs to the outputs asked for, a number of rows at a time. */

@@ -65,7 +65,7 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     nodes: int  # of the ONNX graph
-    files: dict[str, str]  # format ("onnx", "torchscript", "pt2") -> file name
+    files: dict[str, str]  # format -> file name; of "native" it is flow.bin for every graph
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Parity:
 
     graph: str  # "density", "inverse", "sampler", "gradient"
     output: str  # "log_prob", "z", "x", "grad_x", "grad_context"
-    format: str  # "onnx", "torchscript", "pt2"
+    format: str  # "onnx", "torchscript", "pt2", "native"
     unit: str  # "nats", or the data's
     scale: tuple[float, ...]  # unit of each column; one number for log_prob
     eager: Spread  # the eager flow's own error in the bundle's dtype
@@ -192,6 +192,7 @@ class Manifest:
     checkpoint: Checkpoint  # what was exported
     precision: Precision | None = None  # None: exported before this was measured
     reference: Reference | None = None  # None in older bundles, and where nothing is known
+    native_refusal: str | None = None  # why no graph has the format "native"; None: it has, or old
     format: str = FORMAT  # always FORMAT
     version: int = VERSION  # of the format
 
@@ -344,7 +345,7 @@ class Manifest:
         Args:
             graph: ``density``, ``inverse`` or ``sampler``.
             output: ``log_prob``, ``z`` or ``x``.
-            format: ``onnx``, ``torchscript`` or ``pt2``.
+            format: ``onnx``, ``torchscript``, ``pt2`` or ``native``.
         """
         wanted = (graph, output, format)
         return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)
