@@ -370,7 +370,11 @@ class Flow:
 
 
 def _load_again(
-    path: Any, threads: int, engine: str | None, providers: tuple[Provider, ...], preload: bool = False
+    path: Any,
+    threads: int,
+    engine: str | None,
+    providers: tuple[Provider, ...],
+    preload: bool = False,
 ) -> Flow:
     return Flow(path, threads=threads, engine=engine, providers=providers, preload=preload)
 

@@ -20,7 +20,9 @@ def hold_to_parity(flow: RNVP, dtype: torch.dtype) -> None:
     content = flow_bin(flow, "float32" if dtype == torch.float32 else "float64")
     for graph in graph_definitions(flow.dim, flow.context_dim):
         outputs = list(graph.outputs)
-        run = ENGINES["native"].open(content, outputs, signature=Signature(graph.name, tuple(graph.inputs), tuple(outputs)))
+        run = ENGINES["native"].open(
+            content, outputs, signature=Signature(graph.name, tuple(graph.inputs), tuple(outputs))
+        )
         drawn = choose_vectors(flow, probe(flow, graph, dtype, exact=True))
         check(drawn, lambda feeds: dict(zip(outputs, run(feeds), strict=True)), "native")  # noqa: B023
 

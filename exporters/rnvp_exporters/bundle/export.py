@@ -31,7 +31,8 @@ from rnvp_exporters.graphs import (
     trace,
 )
 from rnvp_exporters.lowering import Lowered, lower
-from rnvp_exporters.native.proving import FILE, prove_native
+from rnvp_exporters.native.flow_bin import FILE
+from rnvp_exporters.native.proving import prove_native
 from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
 from rnvp_exporters.proof.running import GraphFunction, open_graph

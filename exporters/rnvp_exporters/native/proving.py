@@ -19,9 +19,7 @@ from rnvp_runtime.engines import ENGINES
 from rnvp_runtime.errors import BundleError
 from rnvp_runtime.native.library import load_library
 
-__all__ = ["FILE", "NativePart", "prove_native"]
-
-FILE = "flow.bin"
+__all__ = ["NativePart", "prove_native"]
 
 
 @dataclass(frozen=True)

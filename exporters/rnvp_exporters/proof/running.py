@@ -77,9 +77,7 @@ FORMAT_ENGINES: dict[Format, Engine] = {
 """What runs the files of each format in the checks before publishing."""
 
 
-def open_graph(
-    graph: GraphDefinition, content: bytes, format: Format | Engine
-) -> GraphFunction:
+def open_graph(graph: GraphDefinition, content: bytes, format: Format | Engine) -> GraphFunction:
     """A function from named inputs to named outputs that runs ``content``.
 
     Args:
