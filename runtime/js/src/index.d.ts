@@ -181,7 +181,7 @@ export interface TensorSpec {
   readonly shape: readonly (number | string)[];
 }
 
-/** One graph of the bundle; `files` is format ("onnx", "torchscript", "pt2") -> file name. */
+/** One graph of the bundle; `files` is format ("onnx", "torchscript", "pt2", "native") -> file name. */
 export interface Graph {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -261,4 +261,6 @@ export interface Manifest {
   readonly checkpoint: { readonly sha256: string | null };
   /** What is normal for the flow; null in older bundles and where nothing is known. */
   readonly reference: Reference | null;
+  /** Why no graph has the format "native"; null where it has, and in older bundles. */
+  readonly native_refusal: string | null;
 }

@@ -83,6 +83,7 @@ const MANIFEST = record({
   checkpoint: record({ sha256: a("text or null", (v) => v === null || typeof v === "string") }),
   precision: optional(PRECISION),
   reference: optional(REFERENCE),
+  native_refusal: optional(text),
 });
 
 /**
