@@ -37,6 +37,11 @@ export type Bundle =
 
 export interface LoadOptions {
   /**
+   * What computes: "onnxruntime", the default, or "native", this package's own `native.wasm`, for
+   * bundles that hold `flow.bin`. The latter needs no onnxruntime, and takes no `ort` or `threads`.
+   */
+  engine?: "onnxruntime" | "native";
+  /**
    * Where onnxruntime is. The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
    * `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`; or the URL of
    * `ort.wasm.min.mjs` itself, which may be called `.js` (then the second file must be too); or an

@@ -15,7 +15,6 @@
 import { IN_NODE, builtin } from "./environment.js";
 import { BundleError, ClosedError, EngineError, reasonOf } from "./errors.js";
 
-const WASM = new URL("./native.wasm", import.meta.url);
 const PAGE = 65536;
 const ERROR_BYTES = 256; // of rnvp_error
 const FLOAT64 = 2;
@@ -39,13 +38,17 @@ function compile() {
 }
 
 async function readWasm() {
-  if (IN_NODE && WASM.protocol === "file:") return builtin("node:fs").promises.readFile(WASM);
-  const response = await fetch(WASM);
-  if (!response.ok) throw new Error(`${WASM} answered ${response.status}`);
+  // Here, and not once for the module: where a bundler left no address this throws.
+  const wasm = new URL("./native.wasm", import.meta.url);
+  if (IN_NODE && wasm.protocol === "file:") return builtin("node:fs").promises.readFile(wasm);
+  const response = await fetch(wasm);
+  if (!response.ok) throw new Error(`${wasm} answered ${response.status}`);
   return response.arrayBuffer(); // not streamed: some hosts serve .wasm under another type
 }
 
 export class NativeEngine {
+  format = "native";
+  ahead = 1;
   #closed = false;
 
   /** Compilation begins at once, so that it is done when the flow is there. */
