@@ -3,12 +3,14 @@
     python -m benchmarks.native_rows --rounds 41
 
 All are called in one process, through their public functions, numpy in and numpy out, on one
-thread. Ratios are formed within a round, see `benchmarks.racing`.
+thread, and timed in seconds of the processor, so that other processes disturb little. Ratios are
+formed within a round, see `benchmarks.racing`.
 """
 
 import argparse
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -101,7 +103,8 @@ def measure(
     z = np.random.default_rng(1).standard_normal((rows, size.dim), dtype=np.float32)
     argument: Any = {"inverse": z, "sample": rows}.get(function, data(size, rows))
     contestants: dict[str, Contestant] = {
-        name: Calls(partial(one[function], argument)) for name, one in calls.items()
+        name: Calls(partial(one[function], argument), time.process_time)
+        for name, one in calls.items()
     }
     seconds = race(contestants, Pace(given.rounds, given.turn))
     native = seconds["native"]
