@@ -15,7 +15,6 @@ import rnvp_exporters
 from benchmarks.flows import FlowSize, make
 from benchmarks.source import Density, Inverse, StackedNVP
 from rnvp_deploy import RNVP
-from rnvp_exporters.graphs import FORMATS
 
 __all__ = ["FORMS", "Artifacts", "Form", "write"]
 
@@ -71,8 +70,7 @@ def _write_eager(flow: RNVP, eager: StackedNVP, folder: Path) -> None:
 
 
 def _write_bundle(flow: RNVP, eager: StackedNVP, folder: Path) -> None:
-    formats = [name for name in ("onnx", "native") if name in FORMATS]
-    rnvp_exporters.export(flow, folder / "model.rnvp", formats=formats, force=True)
+    rnvp_exporters.export(flow, folder / "model.rnvp", formats=("onnx",), force=True)
 
 
 def _write_plain_onnx(flow: RNVP, eager: StackedNVP, folder: Path) -> None:

@@ -56,7 +56,7 @@ class Competitor:
 OURS = "rnvp-deploy"
 
 
-def _bundle(files: Files, function: str, engine: str = "onnxruntime") -> Function:
+def _bundle(files: Files, function: str, engine: str | None = None) -> Function:
     import rnvp_runtime
 
     flow = rnvp_runtime.load(files.folder / "model.rnvp", threads=files.threads, engine=engine)
@@ -69,10 +69,9 @@ def _bundle(files: Files, function: str, engine: str = "onnxruntime") -> Functio
 
 
 def _has_native_engine() -> bool:
-    from rnvp_runtime.engines import ENGINES
     from rnvp_runtime.native import is_available
 
-    return "native" in ENGINES and is_available()
+    return is_available()
 
 
 def _onnxruntime(files: Files, graph: str) -> Function:
@@ -184,6 +183,13 @@ _ALL = (
         ("numpy", "click"),
         "#1b7837",
         is_available=_has_native_engine,
+    ),
+    Competitor(
+        f"{OURS} onnxruntime",
+        "ours",
+        partial(_bundle, engine="onnxruntime"),
+        ("onnxruntime", "numpy", "click"),
+        "#4d7ea8",
     ),
     Competitor(OURS, "ours", _bundle, ("onnxruntime", "numpy", "click"), "#0b3c5d"),
 )

@@ -38,12 +38,21 @@ class Target:
 
 def _targets(cores: int) -> list[Target]:
     one, all_ = f"{OURS} ×1", f"{OURS} ×{cores}"
+    native, graph = f"{OURS} native ×1", f"{OURS} onnxruntime ×1"
     many = 65_536
     return [
         Target("1 row: eager", BOTH, ALL, 1, "eager PyTorch ×1", one, 10),
         Target("1 row: TorchScript", BOTH, ALL, 1, "TorchScript ×1", one, 4),
         Target("1 row: OpenVINO", BOTH, ALL, 1, "OpenVINO ×1", one, 2.5),
         Target("1 row: ours / plain export", BOTH, ALL, 1, one, f"{PLAIN} ×1", 0.80, True),
+        Target("1 row: our onnxruntime / native", BOTH, ("d2",), 1, graph, native, 3),
+        Target("1 row: our onnxruntime / native", BOTH, ("d8", "d43"), 1, graph, native, 2.5),
+        Target("1 row: eager / native", BOTH, ("d2",), 1, "eager PyTorch ×1", native, 30),
+        Target("65,536: native / our onnxruntime", BOTH, ALL, many, native, graph, 1.0, True),
+        Target(
+            "65,536, all cores: native ×1", BOTH, ALL, many, native,
+            f"{OURS} native ×{cores}", 1.85,
+        ),
         Target("65,536: eager", BOTH, ALL, many, "eager PyTorch ×1", one, 4),
         Target("65,536: plain export", BOTH, ("d8", "d43"), many, f"{PLAIN} ×1", one, 1.8),
         Target("65,536: plain export", BOTH, ("d2",), many, f"{PLAIN} ×1", one, 1.4),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.sources import BundlePath, open_source
 from rnvp_runtime.engines import Provider, find_engine
+from rnvp_runtime.engines.default import DEFAULT_ENGINE, FEW_ROWS
 from rnvp_runtime.engines.providers import wrong_graphs
 from rnvp_runtime.errors import InputError
 from rnvp_runtime.inputs import is_frame, rows_of
@@ -23,13 +24,6 @@ __all__ = ["Flow", "load"]
 
 Array = NDArray[Any]  # float, of the bundle's dtype
 
-_FEW_ROWS = 16
-"""Up to this many rows an engine is asked for low latency, see `OpenOptions.few_rows`.
-
-For the sampler it is 1: onnxruntime plans its memory for the count of the first call, and runs
-another count without a plan.
-"""
-
 _GRADIENT_ROWS = 256
 """The most rows in a tile of the gradient graph, which keeps the activations of every layer."""
 
@@ -38,7 +32,7 @@ def load(
     path: BundlePath,
     *,
     threads: int = 1,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
     providers: Sequence[Provider] = (),
     preload: bool = False,
 ) -> "Flow":
@@ -52,7 +46,10 @@ def load(
             package, as ``importlib.resources.files`` gives it.
         threads: number of threads that share a large input. An input of one tile runs on the
             caller's thread.
-        engine: a name in `rnvp_runtime.engines.ENGINES`.
+        engine: a name in `rnvp_runtime.engines.ENGINES`, which then serves every call. By default
+            onnxruntime does, and the native engine where a call has few rows and the bundle holds
+            ``flow.bin``: `rnvp_runtime.engines.default` is the rule. Both passed the proof at the
+            export; their results differ by rounding.
         providers: execution providers in order of preference, by the engine's own names, such as
             ``["CUDAExecutionProvider"]``; empty is the engine's default, the CPU. A provider that
             the engine lacks, or does not use in the end, is an error. On a provider that is not
@@ -99,7 +96,7 @@ class Flow:
         path: BundlePath,
         *,
         threads: int = 1,
-        engine: str = "onnxruntime",
+        engine: str | None = None,
         providers: Sequence[Provider] = (),
         preload: bool = False,
     ) -> None:
@@ -109,11 +106,16 @@ class Flow:
             raise InputError(f"providers is {providers!r}, expected a list: pass [{providers!r}]")
         self.path: Path | Any = Path(path).absolute() if isinstance(path, str | PathLike) else path
         self.threads: int = threads
-        self.engine: str = engine
+        self.engine: str | None = engine
         self.providers: tuple[Provider, ...] = tuple(providers)
         self.preload: bool = preload
-        chosen = find_engine(engine)
-        self._graphs = OpenedGraphs(open_source(path), chosen, self.providers, preload=preload)
+        chosen = find_engine(DEFAULT_ENGINE if engine is None else engine)
+        self._graphs = OpenedGraphs(
+            open_source(path),
+            None if engine is None else chosen,
+            self.providers,
+            preload=preload,
+        )
         self.dim: int = self.manifest.dim
         self.context_dim: int = self.manifest.context_dim
         self.columns: tuple[str, ...] = self.manifest.columns
@@ -317,7 +319,7 @@ class Flow:
         rows = rows_of(values, name, self.columns, self._dtype)
         n = len(rows)
         if not self.context_dim and context is None:
-            if n <= _FEW_ROWS:  # the shortest calls, without what only tiles need
+            if n <= FEW_ROWS:  # the shortest calls, without what only tiles need
                 run = self._graphs.get(graph, outputs, few_rows=True)
                 return run({name: rows.block(0, n)}, n)
             return self._compute(graph, outputs, n, lambda low, high: {name: rows.block(low, high)})
@@ -363,7 +365,9 @@ class Flow:
         inputs: Callable[[int, int], dict[str, Array]],
     ) -> Sequence[Array]:
         """``outputs`` of ``graph`` over all rows; ``inputs(low, high)`` are those of one tile."""
-        few_rows = rows <= (1 if graph == "sampler" else _FEW_ROWS)
+        # onnxruntime plans the sampler's memory for the count of its first call, and runs another
+        # count without a plan.
+        few_rows = rows <= (1 if graph == "sampler" else FEW_ROWS)
         run = self._graphs.get(graph, outputs, few_rows=few_rows)
         tile = self._gradient_tile if graph == "gradient" else self._tile
         if rows <= tile:
@@ -385,7 +389,11 @@ class Flow:
 
 
 def _load_again(
-    path: Any, threads: int, engine: str, providers: tuple[Provider, ...], preload: bool = False
+    path: Any,
+    threads: int,
+    engine: str | None,
+    providers: tuple[Provider, ...],
+    preload: bool = False,
 ) -> Flow:
     return Flow(path, threads=threads, engine=engine, providers=providers, preload=preload)
 

@@ -16,8 +16,17 @@ import numpy as np
 
 from rnvp_runtime.bundle.graph_file import graph_file, read_graph
 from rnvp_runtime.bundle.manifest import Manifest
-from rnvp_runtime.bundle.sources import Source
-from rnvp_runtime.engines import Array, Engine, OpenOptions, Provider, Run, Signature
+from rnvp_runtime.bundle.sources import FileFault, Source
+from rnvp_runtime.engines import (
+    ENGINES,
+    Array,
+    Engine,
+    OpenOptions,
+    Provider,
+    Run,
+    Signature,
+)
+from rnvp_runtime.engines.default import engine_names
 from rnvp_runtime.engines.providers import check_vectors_once
 from rnvp_runtime.errors import BundleError, EngineError, InputError, RnvpError
 
@@ -34,13 +43,19 @@ RowRun: TypeAlias = Callable[[Mapping[str, Array], int], Sequence[Array]]
 class OpenedGraphs:
     """Opens each graph once for each set of outputs, also when several threads ask for it.
 
+    Args:
+        source: of the bundle.
+        engine: what runs the graphs; with None, what `rnvp_runtime.engines.default` says.
+        providers: the engine's execution providers.
+        preload: read all files of the graphs now.
+
     Attributes:
         manifest: of the bundle; another one if the bundle was replaced before a graph was opened.
         lock: held while a graph is opened.
     """
 
     def __init__(
-        self, source: Source, engine: Engine, providers: Sequence[Provider], *, preload: bool
+        self, source: Source, engine: Engine | None, providers: Sequence[Provider], *, preload: bool
     ) -> None:
         self.manifest = Manifest.read_from(source)
         self._source = source
@@ -86,31 +101,55 @@ class OpenedGraphs:
             if self._closed:
                 raise InputError("the flow is closed: load it again")
             if (graph, outputs, few_rows) not in self._runs:
-                self._engine.check(self.manifest, self._providers)
-                content = self._contents.get(graph) or self._from_one_bundle(
-                    lambda: read_graph(self._source, self.manifest, graph, self._engine.format)
-                )
-                check_vectors_once(
-                    self._source, self.manifest, graph, content, self._engine, self._providers
-                )
-                file = graph_file(self.manifest, graph, self._engine.format)
-                run = self._engine.open(
-                    content,
-                    outputs,
-                    signature=Signature.of(self.manifest, graph),
-                    options=OpenOptions(f"{self._source.name}/{file}", few_rows, self._providers),
-                )
+                run = self._opened(graph, outputs, few_rows)
                 self._runs[graph, outputs, few_rows] = _with_contract(
                     run, self.manifest, graph, outputs
                 )
             return self._runs[graph, outputs, few_rows]
 
+    def _opened(self, graph: str, outputs: tuple[str, ...], few_rows: bool) -> Run:
+        *others, last = self._engines(graph, few_rows)
+        for engine in others:
+            try:
+                return self._open_with(engine, graph, outputs, few_rows)
+            except FileFault:  # a file that is not as exported is never passed over
+                raise
+            except BundleError:  # of a later format, for example: the last engine serves it too
+                continue
+        return self._open_with(last, graph, outputs, few_rows)
+
+    def _engines(self, graph: str, few_rows: bool) -> list[Engine]:
+        """The engines to try, in order."""
+        if self._engine is not None:
+            return [self._engine]
+        names = engine_names(self.manifest, graph, few_rows=few_rows, providers=self._providers)
+        return [ENGINES[name] for name in names]
+
+    def _open_with(
+        self, engine: Engine, graph: str, outputs: tuple[str, ...], few_rows: bool
+    ) -> Run:
+        engine.check(self.manifest, self._providers)
+        file = graph_file(self.manifest, graph, engine.format)
+        content = self._contents.get(file) or self._from_one_bundle(
+            lambda: read_graph(self._source, self.manifest, graph, engine.format)
+        )
+        check_vectors_once(self._source, self.manifest, graph, content, engine, self._providers)
+        file = graph_file(self.manifest, graph, engine.format)  # of the bundle that is there now
+        return engine.open(
+            content,
+            outputs,
+            signature=Signature.of(self.manifest, graph),
+            options=OpenOptions(f"{self._source.name}/{file}", few_rows, self._providers),
+        )
+
     def _read_all(self) -> dict[str, bytes]:
-        format = self._engine.format
-        return {
-            graph: read_graph(self._source, self.manifest, graph, format)
-            for graph in self.manifest.graphs
-        }
+        contents: dict[str, bytes] = {}
+        for graph in self.manifest.graphs:
+            for engine in self._engines(graph, few_rows=True):
+                file = graph_file(self.manifest, graph, engine.format)
+                if file not in contents:
+                    contents[file] = read_graph(self._source, self.manifest, graph, engine.format)
+        return contents
 
     def _from_one_bundle(self, read: Callable[[], _Content]) -> _Content:
         """What ``read`` returns; again if the bundle was replaced before a graph was opened.

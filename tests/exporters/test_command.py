@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 import rnvp_deploy
 from rnvp_exporters.commands.export import export
+from rnvp_runtime.native import is_available
 from tests.flows import CONFIGS, lively
 
 
@@ -28,9 +29,9 @@ def test_it_prints_each_outputs_parity_the_sizes_and_what_to_do_next(folder: Pat
     """A line for each output of each graph and format, then files, then commands."""
     result = run(folder / "model.pt")
     assert result.exit_code == 0, result.output
-    assert (
-        result.output.count("passed") == 2 * 4 * 2 + 1
-    )  # each output in each format, and the flow in its dtype
+    # Each output in each format, and the flow in its dtype.
+    assert result.output.count("passed") == 2 * 4 * (2 + is_available()) + 1
+    assert result.output.count("flow.bin") == 1
     assert "sampler.onnx" in result.output
     assert "KiB" in result.output
     assert f"rnvp-sample {folder / 'model.rnvp'} -n 1000 --seed 7" in result.output
@@ -40,9 +41,23 @@ def test_it_prints_each_outputs_parity_the_sizes_and_what_to_do_next(folder: Pat
 
 
 def test_json_is_the_manifest_and_nothing_else(folder: Path) -> None:
-    """For a script."""
-    result = run(folder / "model.pt", "-o", folder / "j.rnvp", "--format", "onnx", "--json")
+    """For a script, also where a folder of C is written."""
+    result = run(folder / "model.pt", "-o", folder / "j.rnvp", "--format", "c", "--json")
     assert json.loads(result.stdout) == json.loads((folder / "j.rnvp/manifest.json").read_text())
+    assert {"rnvp.h", "rnvp.c", "flow.c", "example.c"} <= {
+        path.name for path in (folder / "j_c").iterdir()
+    }
+
+
+def test_a_folder_of_c_that_is_there_is_kept(folder: Path) -> None:
+    """The command ends before it exports anything."""
+    (folder / "kept_c").mkdir()
+    (folder / "kept_c" / "mine.c").touch()
+    for force in ((), ("--force",)):
+        result = run(folder / "model.pt", "-o", folder / "kept.rnvp", "--format", "c", *force)
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)
+        assert "kept_c is there already" in result.output
+    assert not (folder / "kept.rnvp").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+import rnvp_deploy
 import rnvp_runtime
 from rnvp_deploy import RNVP, ColumnMap, RNVPConfig
 from rnvp_deploy.config import Mixing
 from rnvp_exporters import export
+from rnvp_exporters.commands.export import export as command
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs.modules import Density, Inverse
 from rnvp_exporters.graphs.operators import PLAIN
@@ -77,6 +80,15 @@ def test_the_native_engine_refuses_mapped_columns() -> None:
         flow_bin(mapped(MAPS))
 
 
+def test_a_flow_that_c_cannot_hold_is_refused_before_the_export(tmp_path: Path) -> None:
+    """In one line, that says what is lacking."""
+    rnvp_deploy.save(mapped(MAPS).float(), tmp_path / "model.pt")
+    result = CliRunner().invoke(command, [str(tmp_path / "model.pt"), "--format", "c"])
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "integer columns: export without --format c" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> rnvp_runtime.Flow:
     """The runtime's flow of a float32 bundle."""
@@ -102,6 +114,16 @@ def test_a_bundle_gives_no_density_outside_the_domain(bundle: rnvp_runtime.Flow)
     log_prob = bundle.log_prob(rows)
     assert (log_prob[:2] == -np.inf).all()
     assert np.isfinite(log_prob[2])
+
+
+@pytest.mark.slow
+def test_a_bundle_says_why_the_native_engine_does_not_run_it(bundle: rnvp_runtime.Flow) -> None:
+    """In its manifest, and to who asks for that engine."""
+    said = "the native engine has no log, logit or integer columns"
+    assert bundle.manifest.native_refusal == said
+    assert "flow.bin" not in bundle.manifest.files
+    with pytest.raises(rnvp_runtime.BundleError, match=rf"'native', only onnx.*\({said}\)"):
+        rnvp_runtime.load(bundle.path, engine="native").log_prob(np.ones((1, 5)))
 
 
 @pytest.mark.slow

@@ -26,18 +26,6 @@ from tests.flows import CONFIGS, lively, some_context, some_data
 CONFIG = "given"
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One conditional flow, from a checkpoint to every format."""
-    folder = tmp_path_factory.mktemp("exported")
-    flow = lively(CONFIGS[CONFIG]).float()
-    rnvp_deploy.save(flow, folder / "model.pt")
-    rnvp_exporters.export(
-        folder / "model.pt", folder / "model.rnvp", formats=("onnx", "torchscript", "pt2")
-    )
-    return folder / "model.rnvp"
-
-
 def test_every_promised_file_is_there(exported: Path) -> None:
     """Graphs, vectors, report, card and manifest; no part or temporary file beside them."""
     names = {path.name for path in exported.iterdir()}
@@ -46,7 +34,8 @@ def test_every_promised_file_is_there(exported: Path) -> None:
         for graph in ("density", "inverse", "sampler", "gradient")
         for ending in ("onnx", "ts", "pt2")
     }
-    assert names == graphs | {"tests", "report.html", "README.md", "manifest.json"}
+    others = {"flow.bin", "tests", "report.html", "README.md", "manifest.json"}
+    assert names == graphs | others
     assert {path.name for path in exported.parent.iterdir()} == {"model.pt", "model.rnvp"}
 
 

@@ -51,10 +51,10 @@ def hold_rows(flow: RNVP, native: NativeFlow, rows: int, dtype: Dtype) -> None:
     """One call of each method."""
     x = some_data(flow, max(ROWS))[:rows].clone().requires_grad_()
     context = some_context(flow, max(ROWS))
-    leaves, names = [x], ["log_prob", "gradient"]
+    leaves, names = [x], ["log_prob", "grad_x"]
     if context is not None:
         context = context[:rows].clone().requires_grad_()
-        leaves, names = [x, context], [*names, "context_gradient"]
+        leaves, names = [x, context], [*names, "grad_context"]
     z, log_pz, log_jacob = flow(x, context)
     log_prob = log_pz + log_jacob
     gradients = torch.autograd.grad(log_prob.sum(), leaves)

@@ -64,7 +64,7 @@ def test_each_graph_gives_pythons_numbers(file: Path) -> None:
         feeds = {name: feed(np.array([value])) for name, value in scalars.items()}
         feeds["temperature"] = feed(np.array([0.5], flow.dtype))
         z = draw.standard_normal((rows, flow.dim)).astype(flow.dtype)
-        slopes = ["log_prob", "gradient"] + ["context_gradient"] * bool(flow.context_dim)
+        slopes = ["log_prob", "grad_x"] + ["grad_context"] * bool(flow.context_dim)
         answers = ask(
             file,
             {"graph": "sampler", "outputs": ["x", "log_prob"], "feeds": feeds | given},

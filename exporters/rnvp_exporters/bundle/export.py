@@ -33,6 +33,8 @@ from rnvp_exporters.graphs import (
     trace,
 )
 from rnvp_exporters.lowering import Lowered, lower
+from rnvp_exporters.native.flow_bin import FILE
+from rnvp_exporters.native.proving import prove_native
 from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
 from rnvp_exporters.proof.running import GraphFunction, open_graph
@@ -65,6 +67,9 @@ def export(
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the bundle ``target`` of a flow, or of the checkpoint at a path.
+
+    Every bundle also gets ``flow.bin``, for the native engine, where that engine has all layers of
+    the flow. If it has not, or cannot be checked here, the manifest's ``native_refusal`` says why.
 
     Args:
         source: the flow, or the path of its checkpoint.
@@ -175,7 +180,7 @@ def _write(
     tell(f"measuring the flow in {dtype}")
     precision = measure_precision(flow, dtype, traced["density"].run, traced["inverse"].run)
     precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
-    described, records, sensitivities = {}, [], []
+    described, records, sensitivities, checked = {}, [], [], {}
     for traced_graph in traced.values():
         graph = traced_graph.graph
         tell(f"{graph.name}: checking against eager PyTorch")
@@ -185,6 +190,7 @@ def _write(
             run = traced_graph.run if format == "onnx" else open_graph(graph, content, format)
             records += parity.check(chosen, run, format)
             (folder / traced_graph.files[format]).write_bytes(content)
+        checked[graph.name] = chosen
         sensitivities.append(vectors.sensitivity(flow, chosen))
         vectors.write_vectors(folder, chosen)
         described[graph.name] = bundle.Graph(
@@ -193,6 +199,15 @@ def _write(
             nodes=traced_graph.nodes,
             files=traced_graph.files,
         )
+    tell("native engine: checking against eager PyTorch")
+    native = prove_native(flow, dtype, checked)
+    if native.content is not None:
+        (folder / FILE).write_bytes(native.content)
+    if native.records:
+        described = {
+            name: replace(graph, files={**graph.files, "native": FILE})
+            for name, graph in described.items()
+        }
     precision = with_sensitivity(precision, min(sensitivities))
     precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
     tell("measuring the time of a call")
@@ -211,12 +226,13 @@ def _write(
         min_onnxruntime=NEEDS_NEWER.get(options.opset, MIN_ONNXRUNTIME),
         flow=summarise(flow),
         graphs=described,
-        parity=tuple(records),
+        parity=(*records, *native.records),
         files=_records(folder),
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
         checkpoint=bundle.Checkpoint(sha256=origin.sha256),
         precision=precision,
         reference=origin.reference,
+        native_refusal=native.refusal,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(

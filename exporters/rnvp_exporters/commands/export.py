@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-FORMATS = ("onnx", "torchscript", "pt2")
+FORMATS = ("onnx", "torchscript", "pt2", "c")
 
 
 @click.command(cls=UserErrorCommand)
@@ -42,7 +42,8 @@ FORMATS = ("onnx", "torchscript", "pt2")
     multiple=True,
     default=("onnx", "torchscript"),
     show_default=True,
-    help="May be given several times. ONNX is always written.",
+    help="May be given several times. ONNX is always written. c also writes a folder of C that "
+    "compiles on its own, beside the bundle: model_c for model.rnvp.",
 )
 @click.option(
     "--dtype",
@@ -100,12 +101,17 @@ def export(
       rnvp-export mymodule.py:make_flow --weights flow.pt -o model.rnvp
       rnvp-export model.pt --web site
       rnvp-export model.pt --sign private.pem
+      rnvp-export model.pt --format c
     """
     from rnvp_exporters.bundle import page as web
     from rnvp_exporters.bundle.export import export as write_bundle
+    from rnvp_exporters.native import c_folder as c
     from rnvp_runtime.terminal.progress import status_line
 
     source, target = _source(model, weights, output)
+    folder = target.with_name(f"{target.stem}_c") if "c" in formats else None
+    if folder:
+        c.check_exportable(source, folder, dtype, force=force)
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force)
         web.find_onnxruntime_web()
@@ -113,7 +119,7 @@ def export(
         manifest = write_bundle(
             source,
             target,
-            formats=formats,  # type: ignore[arg-type]
+            formats=[name for name in formats if name != "c"],  # type: ignore[misc]
             dtype=dtype,
             opset=opset,
             accept_loss=accept_loss,
@@ -122,7 +128,10 @@ def export(
             progress=show,
         )
     written = web.write_page(target, page, force=force) if page else ()
+    sources = c.write_from_bundle(target, manifest, folder, force=force) if folder else ()
     click.echo(manifest.to_json(), nl=False) if as_json else _tell(manifest, target)
+    if folder and not as_json:
+        click.echo(f"\nC, {len(sources)} files: see {folder / 'README.md'}")
     if page and not as_json:
         _tell_page(page, written)
 
@@ -154,11 +163,13 @@ def _tell(manifest: "Manifest", target: Path) -> None:
         for line in align_columns(precision_table(manifest.precision)):
             click.echo(line)
     click.echo("\nFiles:")
-    for graph in manifest.graphs.values():
-        for file in graph.files.values():
-            nodes = f", {graph.nodes} nodes" if file.endswith(".onnx") else ""
-            click.echo(f"  {target / file}  {manifest.files[file].bytes / 1024:.0f} KiB{nodes}")
+    named = {file: graph for graph in manifest.graphs.values() for file in graph.files.values()}
+    for file, graph in named.items():
+        nodes = f", {graph.nodes} nodes" if file.endswith(".onnx") else ""
+        click.echo(f"  {target / file}  {manifest.files[file].bytes / 1024:.0f} KiB{nodes}")
     click.echo(f"  {target / 'report.html'}  a picture, and the proof in full")
+    if manifest.native_refusal:
+        click.echo(f"\nThe native engine does not run this bundle: {manifest.native_refusal}")
     click.echo("\nNext (none of these needs PyTorch):")
     for line in next_commands(manifest, target):
         click.echo(f"  {line}")

@@ -13,15 +13,20 @@ import os
 import shutil
 import struct
 from pathlib import Path
+from typing import cast
 
+import rnvp_deploy
+from rnvp_deploy import RNVP
 from rnvp_exporters.errors import ExportError
-from rnvp_exporters.native.flow_bin import HEADER
-from rnvp_runtime.publishing import publish_folder
+from rnvp_exporters.native.flow_bin import FILE, HEADER, Dtype, flow_bin
+from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.publishing import check_folder_target, publish_folder
 
-__all__ = ["engine_sources", "write_c_folder"]
+__all__ = ["check_exportable", "engine_sources", "write_c_folder", "write_from_bundle"]
 
 TEMPLATES = Path(__file__).with_name("templates")
 WORDS_IN_A_LINE = 8
+KIND = "folder of C"
 
 
 def write_c_folder(
@@ -52,7 +57,7 @@ def write_c_folder(
         "@DECLARE_CONTEXT@": context,
     }
     with publish_folder(
-        target, force=force, is_ours=_is_ours, kind="folder of C", error=ExportError
+        target, force=force, is_ours=_is_ours, kind=KIND, error=ExportError
     ) as work:
         for source in engine_sources():
             shutil.copyfile(source, work / source.name)
@@ -63,6 +68,41 @@ def write_c_folder(
                 text = text.replace(name, value)
             (work / template.name).write_text(text, encoding="utf-8")
         return tuple(sorted(path.name for path in work.iterdir()))
+
+
+def check_exportable(source: RNVP | Path, target: Path, dtype: str | None, *, force: bool) -> None:
+    """See, before a bundle is exported, that its folder of C can be written.
+
+    Args:
+        source: the flow, or the path of its checkpoint.
+        target: the folder.
+        dtype: of the bundle; by default that of the flow.
+        force: as for `write_c_folder`.
+
+    Raises:
+        CheckpointError: ``source`` is not an rnvp-deploy checkpoint.
+        ExportError: the target exists, or ``flow.bin`` cannot hold the flow.
+    """
+    if target.exists():
+        check_folder_target(target, force=force, is_ours=_is_ours, kind=KIND, error=ExportError)
+    flow = source if isinstance(source, RNVP) else rnvp_deploy.load(source)
+    try:
+        flow_bin(flow, cast(Dtype, dtype or str(flow.dtype).removeprefix("torch.")))
+    except ExportError as error:
+        raise ExportError(f"{error}: export without --format c") from None
+
+
+def write_from_bundle(
+    bundle: Path, manifest: Manifest, target: Path, *, force: bool
+) -> tuple[str, ...]:
+    """Write the folder ``target`` for the ``flow.bin`` of a bundle; see `write_c_folder`.
+
+    Raises:
+        ExportError: as there, or the bundle has no ``flow.bin``.
+    """
+    if FILE not in manifest.files:
+        raise ExportError(f"{target} was not written, {bundle} was: {manifest.native_refusal}")
+    return write_c_folder((bundle / FILE).read_bytes(), target, force=force)
 
 
 def engine_sources() -> list[Path]:

@@ -34,9 +34,12 @@ from rnvp_deploy.scales import (
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.lowering import rewrite
 
-__all__ = ["ACTIVATION_NUMBERS", "VERSION", "encode", "flow_bin"]
+__all__ = ["ACTIVATION_NUMBERS", "FILE", "VERSION", "Dtype", "encode", "flow_bin"]
 
 Dtype: TypeAlias = Literal["float32", "float64"]
+
+FILE = "flow.bin"
+"""Its name in a bundle."""
 
 VERSION = 1
 ALIGNMENT = 64
@@ -150,17 +153,13 @@ class _Writer:
                 self._record(_Record(AFFINE, len(loc), len(loc)))
                 self._weights(loc, np.exp(log_scale), np.exp(-log_scale))
             case ir.Elementwise():
-                raise ExportError(
-                    "the native engine has no log, logit or integer columns: export to onnx"
-                )
+                raise ExportError("the native engine has no log, logit or integer columns")
             case _:
                 raise AssertionError("a permutation is left before the end: apply RENAME first")
 
     def _coupling(self, coupling: ir.Coupling) -> None:
         if not isinstance(coupling.map, Affine):
-            raise ExportError(
-                f"the native engine has no {type(coupling.map).__name__} couplings: export to onnx"
-            )
+            raise ExportError(f"the native engine has no {type(coupling.map).__name__} couplings")
         scale, flags = coupling.map.scale, INVERTED * coupling.inverted
         flags |= TAKES_CONTEXT * bool(coupling.context_dim)
         if isinstance(scale, Centred):
@@ -202,7 +201,7 @@ class _Writer:
                 self._weights(weight, bias)
             case Activation(name, parameter):
                 if name not in ACTIVATION_NUMBERS:
-                    raise ExportError(f"the native engine has no activation {name}: export to onnx")
+                    raise ExportError(f"the native engine has no activation {name}")
                 number = ACTIVATION_NUMBERS[name]
                 record = _Record(ACTIVATION, width, width, number, parameters=(parameter, 0.0))
                 self._record(record)
@@ -290,4 +289,4 @@ def _scale(scale: Scale) -> tuple[int, tuple[float, float]]:
             return 6, (eps, most)
         case Clip(low, high):
             return 7, (low, high)
-    raise ExportError(f"the native engine has no scale function {scale}: export to onnx")
+    raise ExportError(f"the native engine has no scale function {scale}")

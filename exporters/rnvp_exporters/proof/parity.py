@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnvp_exporters.errors import ParityError
-from rnvp_exporters.graphs import Format
 from rnvp_exporters.proof.eager import Arrays
 from rnvp_exporters.proof.probes import Probe, errors, spread
 from rnvp_exporters.proof.running import GraphFunction
@@ -29,8 +28,13 @@ BATCHES = (0, 1, 2, 3, 4, 17, 1024)
 """Batch sizes that each graph is run at, besides all probes at once."""
 
 
-def check(vectors: Vectors, run: GraphFunction, format: Format) -> list[Parity]:
+def check(vectors: Vectors, run: GraphFunction, format: str) -> list[Parity]:
     """Judge the graph that ``run`` runs: one record for each output.
+
+    Args:
+        vectors: the probes of the graph, and the test vectors of the bundle.
+        run: the graph.
+        format: what the records and errors call its format.
 
     Raises:
         ParityError: names the output, the batch size and how many times eager's error it is.
@@ -50,7 +54,7 @@ def check(vectors: Vectors, run: GraphFunction, format: Format) -> list[Parity]:
     return records
 
 
-def _check_batch(probe: Probe, format: Format, name: str, got: NDArray[Any], batch: int) -> None:
+def _check_batch(probe: Probe, format: str, name: str, got: NDArray[Any], batch: int) -> None:
     expected = probe.truth[name][:batch]
     where = f"{probe.graph.name} ({format}): {name} at batch {batch}"
     if got.shape != expected.shape:
@@ -68,7 +72,7 @@ def _check_batch(probe: Probe, format: Format, name: str, got: NDArray[Any], bat
         )
 
 
-def _judge(probe: Probe, format: Format, name: str, got: NDArray[Any], tolerance: float) -> Parity:
+def _judge(probe: Probe, format: str, name: str, got: NDArray[Any], tolerance: float) -> Parity:
     error = errors(got, probe.truth[name], probe.scale[name])
     usable = np.isfinite(probe.rows[name])  # elsewhere eager float32 has no digits either
     exported, own, floor = spread(error[usable]), probe.eager[name], probe.floor[name]
@@ -106,7 +110,7 @@ def _yardstick(probe: Probe, name: str) -> NDArray[np.float64]:
     return np.asarray(np.maximum(probe.rows[name], least))
 
 
-def _check_vectors(vectors: Vectors, run: GraphFunction, format: Format) -> None:
+def _check_vectors(vectors: Vectors, run: GraphFunction, format: str) -> None:
     """The vectors that the bundle ships pass with the tolerance that it ships."""
     probe = vectors.probe
     for inputs, truth in vectors.sets:
@@ -122,7 +126,7 @@ def _check_vectors(vectors: Vectors, run: GraphFunction, format: Format) -> None
 
 
 def _check_non_finite(
-    probe: Probe, rows: tuple[Arrays, Arrays], run: GraphFunction, format: Format
+    probe: Probe, rows: tuple[Arrays, Arrays], run: GraphFunction, format: str
 ) -> None:
     """NaN and infinity in an input row give the same outputs as in eager; no other row changes."""
     inputs, expected = rows

@@ -77,8 +77,13 @@ FORMAT_ENGINES: dict[Format, Engine] = {
 """What runs the files of each format in the checks before publishing."""
 
 
-def open_graph(graph: GraphDefinition, content: bytes, format: Format) -> GraphFunction:
+def open_graph(graph: GraphDefinition, content: bytes, format: Format | Engine) -> GraphFunction:
     """A function from named inputs to named outputs that runs ``content``.
+
+    Args:
+        graph: what it computes.
+        content: the bytes of the file.
+        format: of the file, or an engine of its own for it.
 
     Raises:
         ExportError: onnxruntime has no kernel for an operator in this dtype.
@@ -88,7 +93,8 @@ def open_graph(graph: GraphDefinition, content: bytes, format: Format) -> GraphF
     names = tuple(graph.outputs)
     signature = Signature(graph.name, tuple(graph.inputs), names)
     try:
-        run = FORMAT_ENGINES[format].open(content, names, signature=signature)
+        engine = FORMAT_ENGINES[format] if isinstance(format, str) else format
+        run = engine.open(content, names, signature=signature)
     except BundleError as error:
         if "NOT_IMPLEMENTED" not in str(error):
             raise

@@ -45,15 +45,17 @@ export class Bundle {
    * The graph's file and its entry in the manifest.
    *
    * @param {"density" | "inverse" | "sampler" | "gradient"} name
+   * @param {string} format of the file
    * @returns {Promise<{file: string, bytes: Uint8Array, manifest: object}>}
-   * @throws {BundleError} The bundle has no such graph, the file is missing or altered, or the
+   * @throws {BundleError} The bundle has no such graph or not in that format, the file is missing or altered, or the
    *   bundle was replaced.
    */
-  async graph(name) {
+  async graph(name, format) {
     for (const cache of ["default", "reload"]) {
       const manifest = this.#manifest;
       if (!manifest.graphs[name]) throw this.#lacks(name);
-      const file = manifest.graphs[name].files.onnx;
+      const file = manifest.graphs[name].files[format];
+      if (file === undefined) throw this.#lacksFormat(name, format);
       const { bytes, fault } = await this.#checked(file, manifest.files[file], cache);
       // Another call may have taken a newer manifest meanwhile: then these bytes are old.
       if (bytes && manifest === this.#manifest) {
@@ -64,7 +66,17 @@ export class Bundle {
       if (fault && !again) throw new BundleError(`${this.#source.name}${fault}`);
       if (fault) await this.#refresh(fault);
     }
-    return this.graph(name);
+    return this.graph(name, format);
+  }
+
+  #lacksFormat(name, format) {
+    const { graphs, native_refusal: refusal } = this.#manifest;
+    const why = format === "native" && refusal ? ` (${refusal})` : "";
+    return new BundleError(
+      `${this.#source.name} has no ${name} graph in the format '${format}', only ` +
+        `${Object.keys(graphs[name].files).join(", ")}${why}: export it again with that format, or ` +
+        "choose another engine",
+    );
   }
 
   #lacks(name) {

@@ -3,12 +3,13 @@
  * many times:
  *
  *     const engine = new OnnxruntimeEngine({ threads: 1 });
- *     const run = await engine.open(bytes, ["log_prob", "z"], { name: "density.onnx" });
+ *     const run = await engine.open(bytes, ["log_prob", "z"], { name, graph: "density" });
  *     const { log_prob, z } = await run({ x: { dtype: "float32", data, shape: [n, 2] } });
  *     await engine.close();
  *
- * There are two implementations: `onnxruntime.js` runs graphs with onnxruntime on the calling
- * thread, and `remote.js` sends the same calls to an engine in a worker.
+ * There are three implementations: `onnxruntime.js` runs graphs with onnxruntime and `native.js`
+ * runs `flow.bin` with the small library of this package, both on the calling thread; `remote.js`
+ * sends the same calls to one of them in a worker.
  *
  * An engine trusts its input. `bundle.js` checks the bytes of a graph before they are opened, and
  * `graphs.js` checks every output of every run.
@@ -22,9 +23,11 @@
  *
  * @typedef {object} About what an engine may say of a graph, or must check before it opens it
  * @property {string} name the graph's file, for errors
+ * @property {"density" | "inverse" | "sampler" | "gradient"} graph which graph of the file to open
  * @property {string} [minOnnxruntime] the oldest onnxruntime that can run it
  *
  * @typedef {object} Engine
+ * @property {string} format of the files that it opens: a key of the manifest's `graphs.*.files`
  * @property {number} ahead how many runs to start before the first has ended. More than 1 where a
  *   run's way to the engine takes time in which the engine could work
  * @property {(bytes: Uint8Array, outputs: string[], about: About) => Promise<Run>} open The engine
@@ -34,22 +37,29 @@
  */
 import { InputError } from "./errors.js";
 import { IN_NODE, IN_PAGE, builtin } from "./environment.js";
-import { OnnxruntimeEngine } from "./onnxruntime.js";
+import { ENGINES } from "./engines.js";
 import { RemoteEngine } from "./remote.js";
 import { packagedWorker, workerAt } from "./worker-script.js";
 
 /**
  * Start the engine that `options` of `load` ask for. A failure to start is reported by `open`.
  *
- * @param {{ort?: string | URL | object, threads: number,
+ * @param {{engine: "onnxruntime" | "native", ort?: string | URL | object, threads: number,
  *   worker?: boolean | string | URL | (() => Worker)}} options
  * @returns {Engine}
  * @throws {InputError} The options contradict each other.
  */
-export function startEngine({ ort, threads, worker }) {
-  const settings = { ort: isModule(ort) ? ort : absolute(ort), threads };
+export function startEngine({ engine, ort, threads, worker }) {
+  if (!Object.hasOwn(ENGINES, engine)) {
+    const names = Object.keys(ENGINES).join(", ");
+    throw new InputError(`there is no engine ${JSON.stringify(engine)}: choose from ${names}`);
+  }
+  if (engine === "native" && (ort !== undefined || threads !== 1)) {
+    throw new InputError("the engine native takes neither ort nor threads: leave them out");
+  }
+  const settings = { engine, ort: isModule(ort) ? ort : absolute(ort), threads };
   const start = starterOf(worker, ort);
-  return start ? new RemoteEngine(start, settings) : new OnnxruntimeEngine(settings);
+  return start ? new RemoteEngine(start, settings) : new ENGINES[engine](settings);
 }
 
 /** What starts the worker; null to work on the calling thread. */

@@ -108,9 +108,9 @@ export class Graphs {
   }
 
   async #open(name, outputs) {
-    const { file, bytes, manifest } = await this.#bundle.graph(name);
+    const { file, bytes, manifest } = await this.#bundle.graph(name, this.#engine.format);
     const { flow, dtype, min_onnxruntime } = manifest;
-    const about = { name: file, minOnnxruntime: min_onnxruntime };
+    const about = { name: file, graph: name, minOnnxruntime: min_onnxruntime };
     const run = await this.#engine.open(bytes, ["log_prob", ...outputs], about);
     const tile = rowsInATile(flow.widths, dtype === "float64" ? 8 : 4);
     return { run, file, tile: name === "gradient" ? Math.min(tile, GRADIENT_ROWS) : tile };

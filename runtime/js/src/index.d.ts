@@ -37,6 +37,11 @@ export type Bundle =
 
 export interface LoadOptions {
   /**
+   * What computes: "onnxruntime", the default, or "native", this package's own `native.wasm`, for
+   * bundles that hold `flow.bin`. The latter needs no onnxruntime, and takes no `ort` or `threads`.
+   */
+  engine?: "onnxruntime" | "native";
+  /**
    * Where onnxruntime is. The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
    * `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`; or the URL of
    * `ort.wasm.min.mjs` itself, which may be called `.js` (then the second file must be too); or an
@@ -181,7 +186,7 @@ export interface TensorSpec {
   readonly shape: readonly (number | string)[];
 }
 
-/** One graph of the bundle; `files` is format ("onnx", "torchscript", "pt2") -> file name. */
+/** One graph of the bundle; `files` is format ("onnx", "torchscript", "pt2", "native") -> file name. */
 export interface Graph {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -265,4 +270,6 @@ export interface Manifest {
   readonly checkpoint: { readonly sha256: string | null };
   /** What is normal for the flow; null in older bundles and where nothing is known. */
   readonly reference: Reference | null;
+  /** Why no graph has the format "native"; null where it has, and in older bundles. */
+  readonly native_refusal: string | null;
 }

@@ -17,7 +17,7 @@ export { BundleError, ClosedError, EngineError, InputError, RnvpError } from "./
 export { Flow } from "./flow.js";
 export { Matrix } from "./matrix.js";
 
-export async function load(bundle, { threads = 1, worker, ort, fetch } = {}) {
+export async function load(bundle, { threads = 1, worker, ort, fetch, engine = "onnxruntime" } = {}) {
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new InputError(`threads is ${threads}, expected at least 1`);
   }
@@ -25,11 +25,11 @@ export async function load(bundle, { threads = 1, worker, ort, fetch } = {}) {
     throw new InputError(`fetch is ${typeof fetch}, expected a function such as window.fetch`);
   }
   const source = sourceOf(bundle, fetch);
-  const engine = startEngine({ ort, threads, worker }); // at once, while the manifest arrives
+  const started = startEngine({ engine, ort, threads, worker }); // while the manifest arrives
   try {
-    return new Flow(new Graphs(await Bundle.read(source), engine));
+    return new Flow(new Graphs(await Bundle.read(source), started));
   } catch (error) {
-    engine.close();
+    started.close();
     throw error;
   }
 }

@@ -104,6 +104,8 @@ const MANIFEST = record({
   checkpoint: record({ sha256: a("text or null", (v) => v === null || typeof v === "string") }),
   precision: optional(PRECISION),
   reference: optional(REFERENCE),
+  native_refusal: optional(text),
+  native_refusal: optional(text),
 });
 
 /**

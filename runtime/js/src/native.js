@@ -15,7 +15,6 @@
 import { IN_NODE, builtin } from "./environment.js";
 import { BundleError, ClosedError, EngineError, reasonOf } from "./errors.js";
 
-const WASM = new URL("./native.wasm", import.meta.url);
 const PAGE = 65536;
 const ERROR_BYTES = 256; // of rnvp_error
 const FLOAT64 = 2;
@@ -27,7 +26,7 @@ const OUTPUTS = {
   density: ["log_prob", "z"],
   inverse: ["x", "log_prob"],
   sampler: ["x", "log_prob"],
-  gradient: ["log_prob", "gradient", "context_gradient"],
+  gradient: ["log_prob", "grad_x", "grad_context"],
 };
 
 let compiled;
@@ -39,13 +38,17 @@ function compile() {
 }
 
 async function readWasm() {
-  if (IN_NODE && WASM.protocol === "file:") return builtin("node:fs").promises.readFile(WASM);
-  const response = await fetch(WASM);
-  if (!response.ok) throw new Error(`${WASM} answered ${response.status}`);
+  // Here, and not once for the module: where a bundler left no address this throws.
+  const wasm = new URL("./native.wasm", import.meta.url);
+  if (IN_NODE && wasm.protocol === "file:") return builtin("node:fs").promises.readFile(wasm);
+  const response = await fetch(wasm);
+  if (!response.ok) throw new Error(`${wasm} answered ${response.status}`);
   return response.arrayBuffer(); // not streamed: some hosts serve .wasm under another type
 }
 
 export class NativeEngine {
+  format = "native";
+  ahead = 1;
   #closed = false;
 
   /** Compilation begins at once, so that it is done when the flow is there. */
@@ -115,7 +118,7 @@ class OpenFlow {
     this.#free = aligned(this.#workspace + exports.rnvp_workspace_size(flow));
     this.#Numbers = exports.rnvp_dtype(flow) === FLOAT64 ? Float64Array : Float32Array;
     const [dim, context] = [exports.rnvp_dim(flow), exports.rnvp_context_dim(flow)];
-    this.#widths = { x: dim, z: dim, gradient: dim, context, context_gradient: context, log_prob: 1 };
+    this.#widths = { x: dim, z: dim, grad_x: dim, context, grad_context: context, log_prob: 1 };
   }
 
   /** Named inputs to the outputs asked for, a number of rows at a time. */

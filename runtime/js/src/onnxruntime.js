@@ -3,6 +3,7 @@ import { BundleError, ClosedError, EngineError, reasonOf } from "./errors.js";
 import { onnxruntimeModule } from "./onnxruntime-module.js";
 
 export class OnnxruntimeEngine {
+  format = "onnx";
   ahead = 1;
   #module;
   #threads;

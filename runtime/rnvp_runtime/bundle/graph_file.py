@@ -24,9 +24,11 @@ def graph_file(manifest: Manifest, graph: str, format: str) -> str:
         )
     files = manifest.graphs[graph].files
     if format not in files:
+        refusal = manifest.native_refusal if format == "native" else None
+        why = f" ({refusal})" if refusal else ""
         raise BundleError(
-            f"the bundle has no {graph} graph in the format {format!r}, only {', '.join(files)}: "
-            f"export it again with that format, or choose another engine"
+            f"the bundle has no {graph} graph in the format {format!r}, only {', '.join(files)}"
+            f"{why}: export it again with that format, or choose another engine"
         )
     return files[format]
 

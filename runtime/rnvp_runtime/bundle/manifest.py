@@ -86,7 +86,7 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     nodes: Count  # of the ONNX graph
-    files: Annotated[dict[str, str], _ONNX]  # format ("onnx", "torchscript", ...) -> file name
+    files: Annotated[dict[str, str], _ONNX]  # format -> file name; "native" is flow.bin for all
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Parity:
 
     graph: str  # "density", "inverse", "sampler", "gradient"
     output: str  # "log_prob", "z", "x", "grad_x", "grad_context"
-    format: str  # "onnx", "torchscript", "pt2"
+    format: str  # "onnx", "torchscript", "pt2", "native"
     unit: str  # "nats", or the data's
     scale: tuple[Annotated[float, above(0)], ...]  # unit of each column; one number for log_prob
     eager: Spread  # the eager flow's own error in the bundle's dtype
@@ -217,6 +217,7 @@ class Manifest:
     checkpoint: Checkpoint  # what was exported
     precision: Precision | None = None  # None: exported before this was measured
     reference: Reference | None = None  # None in older bundles, and where nothing is known
+    native_refusal: str | None = None  # why no graph has the format "native"; None: it has, or old
     format: Annotated[str, one_of(FORMAT)] = FORMAT  # always FORMAT
     version: Annotated[int, within(VERSION, VERSION)] = VERSION  # of the format
 
@@ -349,7 +350,7 @@ class Manifest:
         Args:
             graph: ``density``, ``inverse`` or ``sampler``.
             output: ``log_prob``, ``z`` or ``x``.
-            format: ``onnx``, ``torchscript`` or ``pt2``.
+            format: ``onnx``, ``torchscript``, ``pt2`` or ``native``.
         """
         wanted = (graph, output, format)
         return next((p for p in self.parity if (p.graph, p.output, p.format) == wanted), None)

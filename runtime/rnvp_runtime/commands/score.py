@@ -108,6 +108,7 @@ def score(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
     from rnvp_runtime.anomaly_columns import AnomalyColumns
+    from rnvp_runtime.engines.default import DEFAULT_ENGINE
     from rnvp_runtime.flow import load
     from rnvp_runtime.running_quantiles import RunningQuantiles
     from rnvp_runtime.scoring import score_table
@@ -121,11 +122,10 @@ def score(
     )
     from rnvp_runtime.terminal.progress import progress_bar
 
-    flow = load(bundle, threads=threads)
-    source, advice = (
-        open_table(table, missing=missing),
-        ("correct them, or pass --on-nonfinite keep, or drop"),
-    )
+    # One engine for all batches: a row's bits do not depend on how many rows the last batch has.
+    flow = load(bundle, threads=threads, engine=DEFAULT_ENGINE)
+    source = open_table(table, missing=missing)
+    advice = "correct them, or pass --on-nonfinite keep, or drop"
     if output is not None:
         check_writable(output)
     batches = score_table(

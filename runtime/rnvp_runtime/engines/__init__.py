@@ -9,6 +9,7 @@ Importing this package loads no engine and no numpy.
 """
 
 from rnvp_runtime.engines.engine import Array, Engine, OpenOptions, Provider, Run, Signature
+from rnvp_runtime.engines.native_engine import Native
 from rnvp_runtime.engines.onnxruntime_engine import OnnxRuntime
 from rnvp_runtime.engines.openvino_engine import OpenVino
 from rnvp_runtime.errors import InputError
@@ -26,6 +27,7 @@ __all__ = [
 
 ENGINES: dict[str, Engine] = {
     "onnxruntime": OnnxRuntime(),
+    "native": Native(),
     "openvino": OpenVino(),
 }
 """Name -> engine."""

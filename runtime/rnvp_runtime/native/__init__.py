@@ -1,10 +1,8 @@
-"""The native engine: a flow's ``flow.bin`` run by a small C library, through ctypes.
+"""The native engine's library: a flow's ``flow.bin`` run by C code, through ctypes.
 
-``library`` loads the library that the wheel carries and binds its functions; ``engine`` is the
-engine that `rnvp_runtime.engines` registers. The C sources are in ``runtime/c``.
+The C sources are in ``runtime/c``. `rnvp_runtime.engines` registers the engine.
 """
 
-from rnvp_runtime.native.engine import Native
 from rnvp_runtime.native.library import NativeFlow, is_available
 
-__all__ = ["Native", "NativeFlow", "is_available"]
+__all__ = ["NativeFlow", "is_available"]

@@ -47,8 +47,12 @@ class _Error(ctypes.Structure):
 
 
 def is_available() -> bool:
-    """Whether this installation has the compiled library."""
-    return LIBRARY.exists()
+    """Whether this installation has the compiled library, and it can be loaded."""
+    try:
+        load_library()
+    except BundleError:
+        return False
+    return True
 
 
 @cache
@@ -58,9 +62,9 @@ def load_library() -> ctypes.CDLL:
     Raises:
         BundleError: this installation has none, or it cannot be loaded.
     """
-    if not is_available():
+    if not LIBRARY.exists():
         raise BundleError(
-            "this installation has no native engine, since no C compiler was found when it was "
+            "this installation has no native engine, since no C compiler worked when it was "
             "built: use the engine onnxruntime, or install a compiler and reinstall rnvp-deploy"
         )
     try:
@@ -121,7 +125,7 @@ class NativeFlow:
         self.context_dim: int = self._library.rnvp_context_dim(self._handle)
         self.target: str = self._library.rnvp_target(self._handle).decode()
         self.dtype = np.dtype(np.float32 if self._library.rnvp_dtype(self._handle) == 1 else float)
-        self._shapes = {"log_prob": (), "context_gradient": (self.context_dim,)}
+        self._shapes = {"log_prob": (), "grad_context": (self.context_dim,)}
         self._threads = local()
 
     def forward(
@@ -168,14 +172,14 @@ class NativeFlow:
         self,
         x: Array,
         context: Array | None = None,
-        outputs: Sequence[str] = ("log_prob", "gradient"),
+        outputs: Sequence[str] = ("log_prob", "grad_x"),
     ) -> list[Array]:
-        """x -> log_prob, its gradient by x, and "context_gradient", its gradient by context."""
+        """x -> log_prob, its gradient "grad_x" by x, and "grad_context" by the context."""
         made = self._outputs(outputs, len(x))
         self._call(
             self._library.rnvp_gradient, len(x), *self._inputs(x, context, len(x)),
-            _address(made.get("log_prob")), _address(made.get("gradient")),
-            _address(made.get("context_gradient")),
+            _address(made.get("log_prob")), _address(made.get("grad_x")),
+            _address(made.get("grad_context")),
         )  # fmt: skip
         return list(made.values())
 

@@ -1,14 +1,21 @@
-"""The native engine in the shape that `rnvp_runtime.engines` registers."""
+"""The small C library of `rnvp_runtime.native` as an engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rnvp_runtime.engines.engine import (
+    DEFAULT_OPTIONS,
+    Array,
+    OpenOptions,
+    Provider,
+    Run,
+    Signature,
+)
 from rnvp_runtime.errors import BundleError, InputError
-from rnvp_runtime.native.library import NativeFlow, load_library
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["Native"]
 
@@ -26,25 +33,37 @@ class Native:
     keeps_nan: bool = True
     wrong_graphs: Mapping[str, str] = field(default_factory=dict)
 
-    def check(self, manifest: Any, providers: Sequence[Any] = ()) -> None:
+    def check(self, manifest: "Manifest", providers: Sequence[Provider] = ()) -> None:
         """See `rnvp_runtime.engines.Engine.check`."""
+        from rnvp_runtime.native.library import load_library
+
         load_library()
-        if providers:
-            raise InputError("the engine native takes no providers: leave them out")
+        _refuse(providers)
 
     def open(
-        self, content: bytes, outputs: Sequence[str], *, signature: Any = None, options: Any = None
-    ) -> Any:
-        """See `rnvp_runtime.engines.Engine.open`."""
-        if options is not None and options.providers:
-            raise InputError("the engine native takes no providers: leave them out")
+        self,
+        content: bytes,
+        outputs: Sequence[str],
+        *,
+        signature: Signature | None = None,
+        options: OpenOptions = DEFAULT_OPTIONS,
+    ) -> Run:
+        """See `rnvp_runtime.engines.Engine.open`. A signature is needed: it names the graph."""
+        from rnvp_runtime.native.library import NativeFlow
+
+        _refuse(options.providers)
         if signature is None:
             raise BundleError("flow.bin holds every graph: a signature must say which to open")
         graph, names = signature.graph, tuple(outputs)
-        flow = NativeFlow(content, gradient=graph == "gradient")
+        if graph != "sampler" and graph not in _MAPS:
+            raise BundleError(f"the native engine has no {graph} graph: use the engine onnxruntime")
+        try:
+            flow = NativeFlow(content, gradient=graph == "gradient")
+        except BundleError as error:
+            raise BundleError(f"{options.source}: {error}") from None
         if graph == "sampler":
 
-            def sample(inputs: Mapping[str, "NDArray[Any]"]) -> list["NDArray[Any]"]:
+            def sample(inputs: Mapping[str, Array]) -> list[Array]:
                 return flow.sample(
                     int(inputs["seed"]),
                     int(inputs["start"]),
@@ -56,5 +75,10 @@ class Native:
 
             return sample
         method, rows = _MAPS[graph]
-        function = getattr(flow, method)
+        function: Any = getattr(flow, method)
         return lambda inputs: function(inputs[rows], inputs.get("context"), names)
+
+
+def _refuse(providers: Sequence[Provider]) -> None:
+    if providers:
+        raise InputError("the engine native takes no providers: leave them out")

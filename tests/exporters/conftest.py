@@ -1,0 +1,20 @@
+"""A bundle that several modules look at: an export takes a while."""
+
+from pathlib import Path
+
+import pytest
+
+import rnvp_deploy
+import rnvp_exporters
+from tests.flows import CONFIGS, lively
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One conditional flow, "given", from a checkpoint to every format; not to be changed."""
+    folder = tmp_path_factory.mktemp("exported")
+    rnvp_deploy.save(lively(CONFIGS["given"]).float(), folder / "model.pt")
+    rnvp_exporters.export(
+        folder / "model.pt", folder / "model.rnvp", formats=("onnx", "torchscript", "pt2")
+    )
+    return folder / "model.rnvp"
