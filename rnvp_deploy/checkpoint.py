@@ -18,9 +18,9 @@ import torch
 from rnvp_deploy.checkpoint_versions import VERSION, upgrade
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
-from rnvp_deploy.outputs import check_output
 from rnvp_deploy.plain import from_plain, to_plain
 from rnvp_deploy.spec import FlowSpec
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import publish_file
 
 __all__ = ["load", "read_training", "save"]

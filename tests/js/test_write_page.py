@@ -20,7 +20,7 @@ from rnvp_exporters.bundle.page import (
 )
 from rnvp_exporters.commands import export as command
 from rnvp_exporters.errors import ExportError
-from rnvp_runtime import BundleError
+from rnvp_runtime import BundleError, OutputError
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js" / "package.json"
 
@@ -82,7 +82,7 @@ def test_a_page_is_its_files_the_runtime_the_wasm_build_and_the_bundle(
 def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
     write_page(bundle, tmp_path / "site")
     (tmp_path / "site" / "stale.js").write_text("")
-    with pytest.raises(ExportError, match="is there already; --force replaces it"):
+    with pytest.raises(OutputError, match="exists: pass force=True"):
         write_page(bundle, tmp_path / "site")
     write_page(bundle, tmp_path / "site", force=True)
     assert not (tmp_path / "site" / "stale.js").exists()

@@ -269,11 +269,48 @@ def test_score_refuses_tables_that_do_not_fit(
     """One line, exit code 1, and the output that was there stays."""
     Path("t.csv").write_text(content)
     Path("s.csv").write_text("before")
-    result = run("score", bundle, "t.csv", "-o", "s.csv")
+    result = run("score", bundle, "t.csv", "-o", "s.csv", "--force")
     assert result.exit_code == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert Path("s.csv").read_text() == "before"
+
+
+def test_score_never_replaces_a_part_of_its_input(run: Invoke, bundle: Path) -> None:
+    """A folder of tables is one table, and no file in it is an output."""
+    Path("data").mkdir()
+    Path("data/a.csv").write_text("x0,x1\n1,2\n")
+    for table in ("data", "data/*.csv"):
+        result = run("score", bundle, table, "-o", "data/a.csv", "--force")
+        assert (result.exit_code, "input: name another output" in result.stderr) == (1, True)
+    assert Path("data/a.csv").read_text() == "x0,x1\n1,2\n"
+
+
+@pytest.mark.parametrize("name", ["sample", "score"])
+def test_an_existing_output_is_kept(run: Invoke, bundle: Path, name: str) -> None:
+    """It is replaced with --force only, and nothing is written into a bundle."""
+    Path("t.csv").write_text("x0,x1\n1,2\n")
+    args = [bundle, *({"sample": ["-n", 3], "score": ["t.csv"]}[name])]
+    Path("kept.csv").write_text("years of work")
+    result = run(name, *args, "-o", "kept.csv")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: kept.csv exists: pass --force to replace it, or name another output\n",
+    )
+    assert Path("kept.csv").read_text() == "years of work"
+    assert run(name, *args, "-o", "kept.csv", "--force").exit_code == 0
+    assert Path("kept.csv").read_text().startswith("x0,x1")
+    inside = run(name, *args, "-o", bundle / "rows.csv", "--force")
+    assert (inside.exit_code, "which is an input" in inside.stderr) == (1, True)
+
+
+def test_sample_never_replaces_its_context(run: Invoke, conditional_bundle: Path) -> None:
+    """The table of conditions is an input, also with --force."""
+    Path("t.csv").write_text("c0\n1\n")
+    args = ["--context-from", "t.csv", "-o", "t.csv", "--force"]
+    result = run("sample", conditional_bundle, *args)
+    assert (result.exit_code, "is also an input" in result.stderr) == (1, True)
+    assert Path("t.csv").read_text() == "c0\n1\n"
 
 
 def test_verify_passes_a_sound_bundle(run: Invoke, bundle: Path) -> None:

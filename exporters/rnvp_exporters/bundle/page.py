@@ -13,6 +13,7 @@ is not a Python package: it is copied from where npm installed it.
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 from rnvp_exporters.errors import ExportError
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.verification import check_files
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import is_older
 
@@ -61,17 +63,18 @@ def write_page(
 
     Raises:
         BundleError: there is no bundle, or its manifest cannot be read.
-        ExportError: a file of the bundle is not as exported, the target is there already,
+        OutputError: the target exists and ``force`` is false, is also an input, or has the suffix
+            of a file.
+        ExportError: a file of the bundle is not as exported, the target exists and is not a page,
             or onnxruntime-web is not installed or is older than the bundle needs.
     """
     bundle, target = Path(bundle), Path(target)
     manifest = Manifest.read(bundle)
     if faults := [check for check in check_files(bundle, manifest) if not check.passed]:
         raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
-    check_target(target, force=force)
+    check_target(target, force=force, inputs=[bundle])
     engine = find_onnxruntime_web(onnxruntime_web, minimum=manifest.min_onnxruntime)
     page, runtime = _sources()
-    target.parent.mkdir(parents=True, exist_ok=True)
     with publish_folder(
         target, force=force, is_ours=_is_page, kind="page", error=ExportError
     ) as work:
@@ -86,12 +89,20 @@ def write_page(
     return _listed(target)
 
 
-def check_target(target: Path, *, force: bool) -> None:
+def check_target(
+    target: Path,
+    *,
+    force: bool,
+    inputs: Iterable[str | PathLike[str]] = (),
+    how: str = "force=True",
+) -> None:
     """Refuse to write a page over anything but, with ``force``, another page.
 
     Raises:
-        ExportError: the target is there already.
+        OutputError: the target exists, is also an input, or has the suffix of a file.
+        ExportError: the target exists and is not a page.
     """
+    check_output(target, "web page", inputs=inputs, force=force, how=how)
     if target.exists():
         check_folder_target(target, force=force, is_ours=_is_page, kind="page", error=ExportError)
 

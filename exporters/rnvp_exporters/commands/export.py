@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
 from rnvp_runtime.terminal.precision_table import precision_table
@@ -96,10 +97,14 @@ def export(
     from rnvp_exporters.bundle.export import export as write_bundle
     from rnvp_runtime.terminal.progress import status_line
 
-    source, target = _source(model, weights, output)
+    is_file = ":" not in model or Path(model).exists()
+    target = _target(model, is_file, output)
+    inputs = [model if is_file else model.rpartition(":")[0], *([weights] if weights else [])]
+    check_output(target, "bundle", inputs=inputs, force=force)
     if page:  # an export takes a while: first see that its page can be written
-        web.check_target(page, force=force)
+        web.check_target(page, force=force, inputs=[*inputs, target], how="--force")
         web.find_onnxruntime_web()
+    source = _source(model, is_file, weights)
     with status_line() as show:
         manifest = write_bundle(
             source,
@@ -117,19 +122,24 @@ def export(
         _tell_page(page, written)
 
 
-def _source(model: str, weights: Path | None, output: Path | None) -> "tuple[RNVP | Path, Path]":
-    """What to export, and where to."""
-    if ":" not in model or Path(model).exists():
+def _target(model: str, is_file: bool, output: Path | None) -> Path:
+    """Where the bundle goes."""
+    if output is None and not is_file:
+        raise click.UsageError(f"-o must say where the bundle of {model} goes")
+    return output or Path(model).with_suffix(".rnvp")
+
+
+def _source(model: str, is_file: bool, weights: Path | None) -> "RNVP | Path":
+    """What to export."""
+    if is_file:
         if weights is not None:
             raise click.UsageError("--weights goes with mymodule.py:make_flow, not a checkpoint")
-        return Path(model), output or Path(model).with_suffix(".rnvp")
-    if output is None:
-        raise click.UsageError(f"-o must say where the bundle of {model} goes")
+        return Path(model)
     click.echo(f"Running {model} (your code).", err=True)
     from rnvp_deploy.conversion.factory import convert_factory
 
     notes = partial(click.echo, err=True)
-    return convert_factory(model, weights, tell=notes), output
+    return convert_factory(model, weights, tell=notes)
 
 
 def _tell(manifest: "Manifest", target: Path) -> None:

@@ -17,6 +17,7 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First row of the stream.")
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("-o", "--output", help="Default: CSV to stdout.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--context", metavar="V1,V2,...", help="Context of all rows.")
 @click.option(
     "--context-from",
@@ -40,6 +41,7 @@ def sample(
     start: int,
     temperature: float,
     output: str | None,
+    force: bool,
     context: str | None,
     context_from: str | None,
     missing: tuple[str, ...],
@@ -66,11 +68,16 @@ def sample(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
     from rnvp_runtime.flow import load
+    from rnvp_runtime.outputs import check_output
     from rnvp_runtime.sampling import sample_table
     from rnvp_runtime.stream import fresh_seed
-    from rnvp_runtime.tables import behind, open_table, open_writer
+    from rnvp_runtime.tables import behind, check_writable, open_table, open_writer
     from rnvp_runtime.terminal.progress import progress_bar
 
+    if output is not None:
+        check_writable(output)
+        inputs = [bundle, *([context_from] if context_from else [])]
+        check_output(output, "table", inputs=inputs, force=force)
     flow = load(bundle, threads=threads)
     seed = fresh_seed() if seed is None else seed
     table = None if context_from is None else open_table(context_from, missing=missing)
@@ -86,7 +93,7 @@ def sample(
     )
     began, done = time.perf_counter(), 0
     with (
-        open_writer(output) as writer,
+        open_writer(output, replace=force) as writer,
         behind(writer.write) as write,
         progress_bar(table.rows if table else rows, "Sampling") as advance,
     ):

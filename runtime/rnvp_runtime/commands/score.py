@@ -39,6 +39,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("table")
 @click.option("-o", "--output", help="Default: CSV to stdout.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists and is not TABLE.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--nan",
@@ -73,6 +74,7 @@ def score(
     bundle: Path,
     table: str,
     output: str | None,
+    force: bool,
     threads: int,
     nan: Literal["error", "keep"],
     missing: tuple[str, ...],
@@ -106,6 +108,7 @@ def score(
 
     from rnvp_runtime.anomaly_columns import AnomalyColumns
     from rnvp_runtime.flow import load
+    from rnvp_runtime.outputs import check_output, is_same_file
     from rnvp_runtime.running_quantiles import RunningQuantiles
     from rnvp_runtime.scoring import score_table
     from rnvp_runtime.tables import (
@@ -118,10 +121,14 @@ def score(
     )
     from rnvp_runtime.terminal.progress import progress_bar
 
-    flow = load(bundle, threads=threads)
-    source, advice = open_table(table, missing=missing), "correct them, or pass --nan keep"
     if output is not None:
         check_writable(output)
+        in_place = is_same_file(output, table)
+        force = force or in_place
+        inputs = [bundle, *([] if in_place else [table])]
+        check_output(output, "table", inputs=inputs, force=force)
+    flow = load(bundle, threads=threads)
+    source, advice = open_table(table, missing=missing), "correct them, or pass --nan keep"
     batches = score_table(
         flow,
         source,
@@ -137,7 +144,7 @@ def score(
     total, began, done, scored, unlikely = 0.0, time.perf_counter(), 0, 0, 0
     quantiles = RunningQuantiles()
     with (
-        open_writer(output, vector=True, like=source) as writer,
+        open_writer(output, vector=True, like=source, replace=force) as writer,
         behind(writer.write) as write,
         progress_bar(source.rows, "Scoring") as advance,
     ):
