@@ -117,7 +117,8 @@ def find_onnxruntime_web(
     """The folder of the npm package onnxruntime-web.
 
     ``given``; or the environment's ``RNVP_ONNXRUNTIME_WEB``; or as Node looks for it, in
-    ``node_modules`` here and in each folder above.
+    ``node_modules`` here and in each folder above, then in ``NODE_PATH``; or where
+    ``npm install --global`` puts it.
 
     Raises:
         ExportError: it is not there, lacks the WebAssembly build, or is older than ``minimum``.
@@ -128,7 +129,7 @@ def find_onnxruntime_web(
     places = (
         [Path(named)]
         if named
-        else [folder / "node_modules" / "onnxruntime-web" for folder in (here, *here.parents)]
+        else [folder / "onnxruntime-web" for folder in (*_local_modules(here), *_global_modules())]
     )
     for place in places:
         if all((place / "dist" / name).is_file() for name in WASM_BUILD):
@@ -139,7 +140,29 @@ def find_onnxruntime_web(
                 )
             return place
     where = f"{named}" if named else "node_modules, here or above"
-    raise ExportError(f"the page needs onnxruntime-web, which is not in {where}: {install}")
+    raise ExportError(
+        f"the page needs onnxruntime-web, which is not in {where}: run {install} (npm comes with "
+        f"Node.js), or unpack its .tgz anywhere and set {VARIABLE} to that folder"
+    )
+
+
+def _local_modules(here: Path) -> list[Path]:
+    """As Node looks for a package: here and above, then in NODE_PATH."""
+    named = filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep))
+    return [*(folder / "node_modules" for folder in (here, *here.parents)), *map(Path, named)]
+
+
+def _global_modules() -> list[Path]:
+    """Where npm installs packages with ``--global``, known from the place of Node itself."""
+    found = []
+    if prefix := os.environ.get("NPM_CONFIG_PREFIX"):
+        found += [Path(prefix) / "lib" / "node_modules", Path(prefix) / "node_modules"]
+    if node := shutil.which("node"):
+        found.append(Path(node).resolve().parent.parent / "lib" / "node_modules")
+        found.append(Path(node).parent.parent / "lib" / "node_modules")
+    if roaming := os.environ.get("APPDATA"):  # Windows
+        found.append(Path(roaming) / "npm" / "node_modules")
+    return found
 
 
 def _sources() -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rnvp_deploy import RNVP
 from rnvp_deploy.training import TrainingSummary, read_summary
-from rnvp_deploy.training.summary import COLUMN_LEVELS, LOG_PROB_LEVELS
+from rnvp_deploy.training.summary import COLUMN_LEVELS, LOG_PROB_LEVELS, ColumnSummary
 from rnvp_runtime.bundle.manifest import ColumnReference, Reference
 
 __all__ = ["reference"]
@@ -36,16 +36,20 @@ def reference(flow: RNVP, training: Mapping[str, Any]) -> Reference | None:
 
 
 def _of_training(summary: TrainingSummary) -> Reference:
-    at = [COLUMN_LEVELS.index(level) for level in (LOW, MEDIAN, HIGH)]
-    columns = [
-        _column([column.quantiles[i] for i in at], column.deviation) for column in summary.columns
-    ]
     return Reference(
         "held-out rows",
         summary.held_out_rows,
         LOG_PROB_LEVELS,
         summary.log_prob_quantiles,
-        tuple(columns),
+        _of_columns(summary.columns),
+        _of_columns(summary.context_columns),
+    )
+
+
+def _of_columns(summaries: Sequence[ColumnSummary]) -> tuple[ColumnReference, ...]:
+    at = [COLUMN_LEVELS.index(level) for level in (LOW, MEDIAN, HIGH)]
+    return tuple(
+        _column([column.quantiles[i] for i in at], column.deviation) for column in summaries
     )
 
 

@@ -1,6 +1,5 @@
 """``rnvp-export``: from a checkpoint to a bundle, on the command line."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     from rnvp_deploy import RNVP
-    from rnvp_exporters.bundle.page import PageFile
     from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["export"]
@@ -95,6 +93,7 @@ def export(
     """
     from rnvp_exporters.bundle import page as web
     from rnvp_exporters.bundle.export import export as write_bundle
+    from rnvp_exporters.commands.web import print_page
     from rnvp_runtime.terminal.progress import status_line
 
     is_file = ":" not in model or Path(model).exists()
@@ -119,7 +118,7 @@ def export(
     written = web.write_page(target, page, force=force) if page else ()
     click.echo(manifest.to_json(), nl=False) if as_json else _tell(manifest, target)
     if page and not as_json:
-        _tell_page(page, written)
+        print_page(page, written)
 
 
 def _target(model: str, is_file: bool, output: Path | None) -> Path:
@@ -162,17 +161,6 @@ def _tell(manifest: "Manifest", target: Path) -> None:
     click.echo("\nNext (none of these needs PyTorch):")
     for line in next_commands(manifest, target):
         click.echo(f"  {line}")
-
-
-def _tell_page(page: Path, written: "Sequence[PageFile]") -> None:
-    click.echo(f"\nPage, {sum(file.bytes for file in written) / 2**20:.1f} MiB:")
-    vectors = "model.rnvp/tests/"
-    for file in written:
-        if not file.name.startswith(vectors):
-            click.echo(f"  {page / file.name}  {file.bytes / 1024:.1f} KiB")
-    tests = [file.bytes for file in written if file.name.startswith(vectors)]
-    click.echo(f"  {page / vectors}  {sum(tests) / 1024:.1f} KiB in {len(tests)} files")
-    click.echo(f"\nSee it: python -m http.server --directory {page}")
 
 
 def _row(parity: Any) -> tuple[str, ...]:

@@ -224,12 +224,16 @@ export interface Reference {
   readonly levels: readonly number[];
   readonly log_prob: readonly number[];
   /** Quantiles 0.001, 0.5 and 0.999 and the standard deviation of each column of x. */
-  readonly columns: readonly {
-    readonly low: number;
-    readonly median: number;
-    readonly high: number;
-    readonly deviation: number;
-  }[];
+  readonly columns: readonly ColumnReference[];
+  /** The same of each context column; empty where they are not known. */
+  readonly context_columns: readonly ColumnReference[];
+}
+
+export interface ColumnReference {
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+  readonly deviation: number;
 }
 
 /** `manifest.json`, version 1, with its own names. */

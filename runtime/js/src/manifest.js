@@ -64,6 +64,7 @@ const REFERENCE = record({
   levels: list(number),
   log_prob: list(number),
   columns: list(COLUMN),
+  context_columns: orNone(list(COLUMN)),
 });
 const MANIFEST = record({
   id: text,
@@ -141,6 +142,10 @@ function consistent(manifest) {
   if (reference) {
     const { levels, log_prob, rows } = reference;
     expect(reference.columns.length === dim, "reference.columns should hold dim columns");
+    expect(
+      [0, context_dim].includes(reference.context_columns.length),
+      "reference.context_columns should hold context_dim columns or none",
+    );
     expect(rows >= 1, "reference.rows should be at least 1");
     expect(
       levels.length >= 2 && levels.length === log_prob.length,
@@ -242,6 +247,12 @@ function table(item) {
 /** `item`, or null; a record may lack the key. */
 function optional(item) {
   const decoder = (value, where) => (value ?? null) === null ? null : item(value, where);
+  return Object.assign(decoder, { optional: true });
+}
+
+/** `items`; a record may lack the key, which means none. */
+function orNone(items) {
+  const decoder = (value, where) => (value === undefined ? [] : items(value, where));
   return Object.assign(decoder, { optional: true });
 }
 

@@ -156,6 +156,7 @@ class Reference:
     levels: tuple[float, ...]  # increasing, from 0 to 1
     log_prob: tuple[float, ...]  # quantiles at the levels, nats
     columns: tuple[ColumnReference, ...]  # d of them
+    context_columns: tuple[ColumnReference, ...] = ()  # c of them; () where they are not known
 
     def __post_init__(self) -> None:
         """Raises BundleError: the values contradict each other."""
@@ -214,6 +215,10 @@ class Manifest:
         _require(
             self.reference is None or len(self.reference.columns) == self.dim,
             "reference.columns should hold dim columns",
+        )
+        _require(
+            self.reference is None or len(self.reference.context_columns) in (0, self.context_dim),
+            "reference.context_columns should hold context_dim columns or none",
         )
         _require(self.dtype in ("float32", "float64"), "dtype should be float32 or float64")
         _require(

@@ -68,6 +68,14 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
     is_flag=True,
     help="Add the columns that make a row unlikely; with --threshold, of the flagged rows only.",
 )
+@click.option(
+    "--as",
+    "name",
+    metavar="NAME",
+    default="log_prob",
+    show_default=True,
+    help="Name of the added column of log_prob.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def score(
@@ -81,6 +89,7 @@ def score(
     quantile: bool,
     threshold: float | None,
     explained: bool,
+    name: str,
     as_json: bool,
 ) -> None:
     """Add log_prob, in nats, to each row of TABLE.
@@ -114,6 +123,7 @@ def score(
     from rnvp_runtime.tables import (
         behind,
         check_writable,
+        estimate_rows,
         open_table,
         open_writer,
         output_format,
@@ -136,6 +146,7 @@ def score(
         nan=nan,
         advice=advice,
         anomalies=AnomalyColumns(quantile, threshold, explained),
+        name=name,
     )
     if note := _note(flow.manifest.reference, threshold):
         click.echo(note, err=True)
@@ -146,7 +157,9 @@ def score(
     with (
         open_writer(output, vector=True, like=source, replace=force) as writer,
         behind(writer.write) as write,
-        progress_bar(source.rows, "Scoring") as advance,
+        progress_bar(
+            source.rows or estimate_rows(table), "Scoring", estimated=source.rows is None
+        ) as advance,
     ):
         for rows in batches:
             write(rows.columns)

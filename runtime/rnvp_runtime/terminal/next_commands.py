@@ -11,9 +11,17 @@ __all__ = ["next_commands"]
 def next_commands(manifest: Manifest, path: str | PathLike[str]) -> list[str]:
     """Command lines for the bundle at ``path``, quoted for a shell."""
     bundle = shlex.quote(fspath(path))
-    context = " --context " + ",".join("0" * manifest.context_dim) if manifest.context_dim else ""
+    context = f" --context {_context(manifest)}" if manifest.context_dim else ""
     return [
         f"rnvp-verify {bundle}",
         f"rnvp-sample {bundle} -n 1000 --seed 7{context} -o samples.csv",
         f"rnvp-score {bundle} table.csv -o scored.csv",
     ]
+
+
+def _context(manifest: Manifest) -> str:
+    """The trained median of each context column, to 3 digits; 0 where it is not known."""
+    reference = manifest.reference
+    if reference is None or not reference.context_columns:
+        return ",".join("0" * manifest.context_dim)
+    return ",".join(f"{column.median:.3g}" for column in reference.context_columns)
