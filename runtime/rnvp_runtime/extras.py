@@ -18,6 +18,7 @@ EXTRAS = {
     "onnxscript": "export",
     "matplotlib": "export",
     "openvino": "openvino",
+    "sklearn": "sklearn",
 }
 """Import name of a package -> the extra that installs it."""
 
