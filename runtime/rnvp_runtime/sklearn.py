@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.errors import BundleError, InputError, RnvpError
 from rnvp_runtime.extras import import_extra
 from rnvp_runtime.flow import Flow, load
+from rnvp_runtime.inputs import is_frame, rows_of
 
 _base = import_extra("sklearn.base")
 _validation = import_extra("sklearn.utils.validation")
@@ -75,7 +76,7 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
 
     @classmethod
     def from_bundle(cls, bundle: str | PathLike[str], **parameters: Any) -> Self:
-        """An estimator that needs no ``fit``.
+        """An estimator that needs no ``fit``. It takes the columns of data frames by name.
 
         Args:
             bundle: path of a bundle of an unconditional flow.
@@ -89,7 +90,6 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
         flow = estimator._loaded()
         estimator.flow_ = flow
         estimator.n_features_in_ = flow.dim
-        estimator.feature_names_in_ = np.array(flow.columns, dtype=object)
         estimator._set_reference(flow)
         return estimator
 
@@ -113,6 +113,8 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
     def score_samples(self, X: Any) -> Array:
         """log p of each row of X, in nats: (n,) float64."""
         _validation.check_is_fitted(self, "flow_")
+        if isinstance(self.flow_, Flow) and not hasattr(self, "feature_names_in_") and is_frame(X):
+            X = rows_of(X, "X", self.flow_.columns, np.float64).block(0, len(X))
         x = _validation.validate_data(self, X, dtype=np.float64, reset=False)
         if isinstance(self.flow_, Flow):
             return np.asarray(self.flow_.log_prob(x), dtype=np.float64)

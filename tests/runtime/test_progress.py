@@ -32,7 +32,7 @@ def test_a_line_is_never_wider_than_the_terminal(rows: int | None, width: int) -
 def test_the_rows_of_a_csv_file_are_estimated(tmp_path, rows: int, end: str) -> None:  # type: ignore[no-untyped-def]
     """Exactly for a small file, within 1 % for lines of similar lengths."""
     path = tmp_path / "t.csv"
-    path.write_text("\n".join(["x0,x1", *(f"{i:06d},{-i:06d}" for i in range(rows))]) + end)
+    path.write_text("\n".join(["x0,x1", *(f"{i:07d},{-i:08d}" for i in range(rows))]) + end)
     assert estimate_rows(path) == pytest.approx(rows, rel=0.01)
 
 
