@@ -13,9 +13,12 @@ with PyTorch and keeps it in memory; `FlowDensity.save` writes its checkpoint, w
 turns into a bundle. Conditional flows are not supported: scikit-learn has no place for a context.
 """
 
+from dataclasses import dataclass
 from importlib import import_module
 from numbers import Real
 from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +35,27 @@ _validation = import_extra("sklearn.utils.validation")
 __all__ = ["FlowDensity", "FlowOutlierDetector"]
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """A trained flow in a pickle: its checkpoint, which runs no code when it is opened."""
+
+    content: bytes
+
+    @classmethod
+    def of(cls, flow: Any) -> Self:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.pt"
+            import_module("rnvp_deploy").save(flow, path)
+            return cls(path.read_bytes())
+
+    def flow(self) -> Any:
+        import_extra("torch")
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.pt"
+            path.write_bytes(self.content)
+            return import_module("rnvp_deploy").load(path)
 
 
 class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc]
@@ -100,7 +124,10 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
             InputError: X does not fit, or nothing can be learnt from it.
             MissingExtraError: there is no bundle, and PyTorch is not installed.
         """
-        x = _validation.validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        fewest = 2 if self.bundle is None else 1  # a coupling needs two columns
+        x = _validation.validate_data(
+            self, X, dtype=np.float64, ensure_min_samples=2, ensure_min_features=fewest
+        )
         if self.bundle is None:
             self.flow_ = self._trained(x)
         else:
@@ -149,6 +176,17 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
         if flow is None or isinstance(flow, Flow):
             raise InputError("no flow was trained: call fit without a bundle first")
         import_module("rnvp_deploy").save(flow, path, force=force)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "flow_" in state and not isinstance(state["flow_"], Flow):
+            state["flow_"] = _Checkpoint.of(state["flow_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if isinstance(getattr(self, "flow_", None), _Checkpoint):
+            self.flow_ = self.flow_.flow()
 
     def _loaded(self) -> Flow:
         assert self.bundle is not None
