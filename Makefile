@@ -25,8 +25,8 @@ demo: $(VENV)/.export $(PLAIN)/.plain ## Train, export, and run without PyTorch:
 	@echo; echo "From here on, without PyTorch:"
 	$(PLAIN)/bin/python -c "import importlib.util as u; assert not u.find_spec('torch')"
 	$(PLAIN)/bin/rnvp-verify $(OUT)/moons.rnvp
-	$(PLAIN)/bin/rnvp-sample $(OUT)/moons.rnvp -n 5000 --seed 7 -o $(OUT)/samples.csv
-	$(PLAIN)/bin/rnvp-score $(OUT)/moons.rnvp $(OUT)/moons.csv -o $(OUT)/scored.csv
+	$(PLAIN)/bin/rnvp-sample $(OUT)/moons.rnvp -n 5000 --seed 7 -o $(OUT)/samples.csv --force
+	$(PLAIN)/bin/rnvp-score $(OUT)/moons.rnvp $(OUT)/moons.csv -o $(OUT)/scored.csv --force
 	$(BIN)/python examples/demo/picture.py $(OUT)
 	@echo
 	@echo "In $(OUT)/: moons.rnvp (the bundle; open moons.rnvp/report.html), samples.csv,"

@@ -1,6 +1,7 @@
 """Write docs/commands.md from the output of --help: python docs/commands.py."""
 
-from importlib.metadata import entry_points
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -12,23 +13,26 @@ exit code is 1 for an error in data or files, 2 for a usage error, and 130 after
 is written to standard error, and only if that is a terminal. `rnvp-train` is an exception: without
 a terminal it writes about 25 plain lines. `--json` prints one JSON object for scripts.
 
-Set up tab completion separately for each command. In bash (zsh and fish have the same mechanism):
+`rnvp` has all commands as subcommands: `rnvp train` is `rnvp-train`. Set up tab completion
+separately for each command. In bash (zsh and fish have the same mechanism):
 
 ```sh
+eval "$(_RNVP_COMPLETE=bash_source rnvp)"
 eval "$(_RNVP_SAMPLE_COMPLETE=bash_source rnvp-sample)"
 ```
 """
-ORDER = ("train", "import", "export", "sample", "score", "verify", "inspect")
+ORDER = ("train", "import", "export", "sample", "score", "inspect", "verify", "compare", "web")
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def commands_page() -> str:
     """The page, as Markdown."""
     parts = [HEAD]
-    for name in (f"rnvp-{verb}" for verb in ORDER):
-        (entry,) = entry_points(group="console_scripts", name=name)
-        context = click.Context(
-            entry.load(), info_name=name, terminal_width=96, max_content_width=96
-        )
+    scripts = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["scripts"]
+    for name in ("rnvp", *(f"rnvp-{verb}" for verb in ORDER)):
+        module, _, function = scripts[name].partition(":")
+        command = getattr(import_module(module), function)
+        context = click.Context(command, info_name=name, terminal_width=96, max_content_width=96)
         parts.append(f"## {name}\n\n```\n{context.get_help()}\n```\n")
     return "\n".join(parts)
 

@@ -9,6 +9,7 @@ user's. Any other file is refused with a message that says what to do.
 
 import os
 import pickle
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ import torch
 from rnvp_deploy.checkpoint_versions import VERSION, upgrade
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
-from rnvp_deploy.outputs import check_output
 from rnvp_deploy.plain import from_plain, to_plain
 from rnvp_deploy.spec import FlowSpec
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import publish_file
 
 __all__ = ["load", "read_training", "save"]
@@ -110,6 +111,12 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch.load raises many kinds of errors for other files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a PyTorch checkpoint: {reason}") from None
+    if isinstance(content, dict) and content.get("format") != FORMAT and _is_state_dict(content):
+        raise CheckpointError(
+            f"{path} is a state dict: it holds weights and not the flow they belong to; convert it "
+            f"first, rnvp-import mymodule.py:make_flow --weights {shlex.quote(str(path))} -o "
+            "model.pt"
+        )
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not an rnvp-deploy checkpoint. Write one with rnvp_deploy.save(flow, "
@@ -130,3 +137,11 @@ def _read(path: Path) -> dict[str, Any]:
         if not isinstance(content[name], kind):
             raise CheckpointError(f"{path} is damaged: its {name} is not a {kind.__name__}")
     return content
+
+
+def _is_state_dict(content: dict[str, Any]) -> bool:
+    """Whether it holds tensors by name, as ``module.state_dict()`` gives them, or a part does."""
+    parts = [content, *(part for part in content.values() if isinstance(part, dict))]
+    return any(
+        part and all(isinstance(value, torch.Tensor) for value in part.values()) for part in parts
+    )

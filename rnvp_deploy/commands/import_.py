@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rnvp_deploy.commands.option_types import column_names
-from rnvp_deploy.outputs import check_output
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 __all__ = ["import_"]

@@ -19,7 +19,7 @@ from rnvp_deploy.commands.option_types import (
 )
 from rnvp_deploy.commands.training_output import print_result, result_as_json
 from rnvp_deploy.commands.training_table import matching_columns, read_training_table
-from rnvp_deploy.outputs import check_output
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:

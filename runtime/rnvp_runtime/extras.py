@@ -20,6 +20,7 @@ EXTRAS = {
     "openvino": "openvino",
     "model_signing": "sign",
     "cryptography": "sign",
+    "sklearn": "sklearn",
 }
 """Import name of a package -> the extra that installs it."""
 

@@ -15,6 +15,7 @@ from rnvp_runtime.engines import Provider, find_engine
 from rnvp_runtime.engines.default import DEFAULT_ENGINE, FEW_ROWS
 from rnvp_runtime.engines.providers import wrong_graphs
 from rnvp_runtime.errors import InputError
+from rnvp_runtime.frame_columns import with_index_of
 from rnvp_runtime.inputs import is_frame, rows_of
 from rnvp_runtime.opened_graphs import OpenedGraphs
 from rnvp_runtime.stream import fresh_seed, normals, signed_seed
@@ -155,8 +156,13 @@ class Flow:
         return _load_again, (path, self.threads, self.engine, self.providers, self.preload)
 
     def log_prob(self, x: ArrayLike | Any, context: ArrayLike | Any = None) -> Array:
-        """log p(x), or log p(x | context): (n,), in nats, of x in its own units."""
-        return self._map("density", ("log_prob",), "x", x, context)[0]
+        """log p(x), or log p(x | context), of x in its own units.
+
+        Returns:
+            (n,), in nats. For a pandas DataFrame a Series called log_prob with its index.
+        """
+        found = self._map("density", ("log_prob",), "x", x, context)[0]
+        return with_index_of(x, found, "log_prob")
 
     @overload
     def forward(

@@ -1,6 +1,7 @@
 """Columns of data frames (pandas, polars, pyarrow) as numbers, as a table on disk gives them."""
 
 import numbers
+import sys
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.errors import InputError, TableError
 
-__all__ = ["frame_column"]
+__all__ = ["frame_column", "with_index_of"]
 
 
 def frame_column(series: Any, name: str, column: str) -> NDArray[Any]:
@@ -61,3 +62,11 @@ def _of_objects(values: NDArray[Any], missing: Any, where: str) -> NDArray[np.fl
                 "number: convert the column"
             )
     return out
+
+
+def with_index_of(frame: Any, values: NDArray[Any], name: str) -> Any:
+    """``values``, (n,); as a Series with the index of ``frame`` if that is a pandas DataFrame."""
+    pandas = sys.modules.get("pandas")  # not imported, there is no DataFrame
+    if pandas is None or not isinstance(frame, pandas.DataFrame):
+        return values
+    return pandas.Series(values, index=frame.index, name=name)

@@ -33,18 +33,20 @@ _A_DAY = 86_400.0  # seconds
 
 @contextmanager
 def publish_file(
-    path: str | os.PathLike[str], *, error: type[RnvpError] = OutputError
+    path: str | os.PathLike[str], *, replace: bool = True, error: type[RnvpError] = OutputError
 ) -> Iterator[BinaryIO]:
     """A new file, open for writing, that takes the place of ``path`` when the block ends.
 
     A symbolic link is followed: the file that it names is replaced.
 
     Args:
-        path: where the file is to be. What is there already is replaced.
+        path: where the file is to be.
+        replace: whether a file that is there when the block ends is replaced.
         error: the class to raise.
 
     Raises:
-        RnvpError: as ``error``: the folder does not exist, or ``path`` is not a regular file.
+        RnvpError: as ``error``: the folder does not exist, ``path`` is not a regular file, or it is
+            there and may not be replaced.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -58,11 +60,21 @@ def publish_file(
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        if replace:
+            os.replace(temporary, target)
+        else:
+            _put_new(temporary, target, error)
         _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
         _release(lock)
+
+
+def _put_new(temporary: Path, target: Path, error: type[RnvpError]) -> None:
+    try:
+        rename_new(temporary, target)
+    except FileExistsError:
+        raise error(f"{target} exists, and was not replaced: name another output") from None
 
 
 @contextmanager

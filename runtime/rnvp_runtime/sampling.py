@@ -24,9 +24,10 @@ class SampledRows:
     """Consecutive rows of the samples of a seed."""
 
     first_row: int  # its number in the samples of the seed, from 0
-    columns: Mapping[str, Column]  # to write: the flow's columns, then log_prob if asked for
+    columns: Mapping[str, Column]  # to write: the flow's columns, its context's, and log_prob
     x: NDArray[Any]  # (n, dim), in the flow's dtype
     log_prob: NDArray[Any] | None  # (n,), nats, if asked for
+    context: NDArray[Any] | None = None  # (n, context_dim), for a conditional flow
 
     def __len__(self) -> int:
         return len(self.x)
@@ -70,7 +71,7 @@ def sample_table(
         raise InputError("give the number of rows, n, or context_from, and not both")
     if context is not None and context_from is not None:
         raise InputError("give context or context_from, and not both")
-    if log_prob and "log_prob" in flow.columns:
+    if log_prob and "log_prob" in flow.columns + flow.context_columns:
         raise InputError("the flow itself learnt a column called log_prob: sample without log_prob")
     seed = fresh_seed() if seed is None else seed
     signed_seed(seed)
@@ -101,9 +102,13 @@ def _sampled(
             else (flow.sample(count, **options), None)
         )
         columns = dict(zip(flow.columns, x.T, strict=True))
+        given = None
+        if flow.context_dim:  # kept, so that the samples can be scored again
+            given = np.broadcast_to(np.asarray(context, x.dtype), (count, flow.context_dim))
+            columns |= dict(zip(flow.context_columns, np.ascontiguousarray(given.T), strict=True))
         if log_prob is not None:
             columns["log_prob"] = log_prob
-        yield SampledRows(start, columns, x, log_prob)
+        yield SampledRows(start, columns, x, log_prob, given)
         start += count
 
 

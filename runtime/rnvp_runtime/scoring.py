@@ -54,6 +54,7 @@ def score_table(
     nan: OnNonfinite = "error",
     advice: str = "correct them, or pass nan='keep' or nan='drop'",
     anomalies: AnomalyColumns | None = None,
+    name: str = "log_prob",
 ) -> Iterator[ScoredRows]:
     """Score every row of ``table``, in constant memory.
 
@@ -73,14 +74,15 @@ def score_table(
             ``"drop"`` they are left out.
         advice: what that error tells the user to do.
         anomalies: more columns to add, which say how unlikely a row is and why.
+        name: of the added column of log_prob.
 
     Yields:
         The rows in order, some thousands at a time.
 
     Raises:
         BundleError: the bundle lacks what ``anomalies`` needs.
-        InputError: the flow has a column called log_prob, beside which it cannot be written, or the
-            output has no column names and ``anomalies`` needs them.
+        InputError: the flow has a column called ``name``, or the output has no column names and
+            ``anomalies`` needs them.
         TableError: the table cannot be read, does not fit the flow, or has a column that is added.
 
     Example:
@@ -89,25 +91,28 @@ def score_table(
     """
     source = open_table(table) if isinstance(table, str | PathLike) else table
     names = flow.columns + flow.context_columns
-    if into.has_names and "log_prob" in names:
-        raise InputError(
-            "the flow itself learnt a column called log_prob: write a .npy, which holds only "
-            "densities, or train without that column"
-        )
     added = anomalies or AnomalyColumns()
+    new = (name, *added.names(flow.dim))
+    if into.has_names and name in names:
+        raise InputError(
+            f"the flow itself learnt a column called {name}: write a .npy, which holds only "
+            "densities, or give the new column another name (--as NAME)"
+        )
+    if len(set(new)) < len(new):
+        raise InputError(f"{name!r} is the name of another added column: choose another one")
     if added.names(flow.dim) and not into.has_names:
         raise InputError(
             "the output has no column names, which quantiles and explanations need: write a .csv"
         )
     if into.has_names:
-        for name in ("log_prob", *added.names(flow.dim)):
-            if name in (source.columns or ()):
+        for column in new:
+            if column in (source.columns or ()):
                 raise TableError(
-                    f"{source.path} has a column {name!r} already: rename it, or write a .npy"
+                    f"{source.path} has a column {column!r} already: rename it, or write a .npy"
                 )
     if added.names(flow.dim):
         reference_of(flow)
-    return _scored(flow, source, names, into, nan, advice, added)
+    return _scored(flow, source, names, into, nan, advice, added, name)
 
 
 def _scored(
@@ -118,6 +123,7 @@ def _scored(
     nan: OnNonfinite,
     advice: str,
     added: AnomalyColumns,
+    name: str,
 ) -> Iterator[ScoredRows]:
     gaps = Gaps()
     for batch, numbers in ahead((batch, batch.numeric(names)) for batch in table):
@@ -134,7 +140,7 @@ def _scored(
         more = added.of(flow, x, context, log_prob)
         yield ScoredRows(
             batch.first_row,
-            {**columns, "log_prob": log_prob, **more},
+            {**columns, name: log_prob, **more},
             log_prob,
             len(finite),
             float(finite.sum(dtype=np.float64)),

@@ -37,7 +37,7 @@ def test_it_prints_each_outputs_parity_the_sizes_and_what_to_do_next(folder: Pat
     assert f"rnvp-sample {folder / 'model.rnvp'} -n 1000 --seed 7" in result.output
     again = run(folder / "model.pt")
     assert (again.exit_code, again.output.count("\n")) == (1, 1)
-    assert "--force replaces it" in again.output
+    assert "exists: pass --force to replace it" in again.output
 
 
 def test_json_is_the_manifest_and_nothing_else(folder: Path) -> None:

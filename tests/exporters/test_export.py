@@ -18,6 +18,7 @@ from rnvp_exporters import graphs
 from rnvp_exporters.bundle import export as bundle
 from rnvp_exporters.errors import ExportError, ParityError
 from rnvp_exporters.lowering import lower
+from rnvp_runtime import OutputError
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.tensor_proto import read
 from rnvp_runtime.bundle.verification import verify
@@ -144,9 +145,10 @@ def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "model.rnvp"
     target.mkdir()
     (target / "thesis.txt").write_text("years of work")
-    for force in (False, True):
-        with pytest.raises(ExportError, match="is there already"):
-            rnvp_exporters.export(flow, target, force=force)
+    with pytest.raises(OutputError, match="exists: pass force=True"):
+        rnvp_exporters.export(flow, target)
+    with pytest.raises(ExportError, match="is there already and is not a bundle"):
+        rnvp_exporters.export(flow, target, force=True)
     assert [path.name for path in target.iterdir()] == ["thesis.txt"]
 
 

@@ -22,6 +22,7 @@ from rnvp_deploy.transforms import (
     LinearSpec,
     PermutationSpec,
 )
+from rnvp_runtime import OutputError
 
 LAYERS = FlowSpec(
     dim=3,
@@ -239,3 +240,22 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
         archive.writestr("model/readme.txt", "hello")
     with pytest.raises(CheckpointError, match="not a PyTorch checkpoint"):
         rnvp_deploy.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("name", ["table.csv", "model.rnvp", "density.onnx", "notebook.ipynb"])
+def test_save_refuses_a_suffix_of_another_kind(name: str, tmp_path: Path) -> None:
+    """A checkpoint is never written over a table, also with force."""
+    with pytest.raises(OutputError, match="but a checkpoint is written"):
+        rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), tmp_path / name, force=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_save_replaces_an_existing_file_only_with_force(tmp_path: Path) -> None:
+    """The message says how."""
+    path = tmp_path / "model.pt"
+    path.write_text("something else")
+    with pytest.raises(OutputError, match=r"model\.pt exists: pass force=True"):
+        rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path)
+    assert path.read_text() == "something else"
+    rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path, force=True)
+    assert rnvp_deploy.load(path).dim == 2

@@ -109,9 +109,10 @@ def test_sample_takes_context(run: Invoke, conditional_bundle: Path, table: Path
     """One for all rows, or one from each row of a table."""
     flow = rnvp_runtime.load(conditional_bundle)
     run("sample", conditional_bundle, "-n", 4, "--seed", 7, "--context", "2.5", "-o", "a.npy")
-    np.testing.assert_array_equal(np.load("a.npy"), flow.sample(4, seed=7, context=[2.5]))
+    np.testing.assert_array_equal(np.load("a.npy")[:, :2], flow.sample(4, seed=7, context=[2.5]))
     run("sample", conditional_bundle, "--context-from", table, "--seed", 7, "-o", "b.npy")
-    np.testing.assert_array_equal(np.load("b.npy"), flow.sample(3, seed=7, context=[[0], [1], [2]]))
+    expected = flow.sample(3, seed=7, context=[[0], [1], [2]])
+    np.testing.assert_array_equal(np.load("b.npy"), np.c_[expected, [0, 1, 2]])
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,7 @@ def test_sample_takes_context(run: Invoke, conditional_bundle: Path, table: Path
         (["-n", 5, "--json"], 2, "--json needs -o"),
         (["-n", 5, "-o", "s.txt"], 1, "name it one of .csv, .tsv, .parquet, .npy"),
         (["-n", 5, "--seed", 2**64], 1, "does not fit 64 bits"),
-        (["-n", 5, "--context", "1"], 1, "the flow takes none"),
-        (["-n", 5, "--context", "a"], 2, "'a' is not numbers separated by commas"),
+        (["-n", 5, "--context", "1"], 2, "the flow takes none"),
         (["-n", 5, "--temperature", "-1"], 1, "temperature is -1.0"),
     ],
 )
@@ -172,7 +172,7 @@ def test_sample_refuses_context_that_is_no_number(run: Invoke, conditional_bundl
     for text in ("nan", "-inf"):
         result = run("sample", conditional_bundle, "-n", 2, f"--context={text}")
         assert (result.exit_code, result.stdout) == (2, "")
-        assert f"'{text}' holds no finite number" in result.stderr
+        assert f"c0: '{text}' is not a finite number" in result.stderr
 
 
 def test_score_keeps_the_table_and_adds_log_prob(run: Invoke, bundle: Path, table: Path) -> None:
@@ -193,6 +193,40 @@ def test_score_reads_context_from_the_table(
     run("score", conditional_bundle, table, "-o", "s.npy")
     expected = rnvp_runtime.load(conditional_bundle).log_prob(X, [[0], [1], [2]])
     np.testing.assert_array_equal(np.load("s.npy"), expected)
+
+
+def test_score_names_its_column(run: Invoke, bundle: Path, table: Path) -> None:
+    """--as NAME, so that two flows can score one table; a name that is there is refused."""
+    assert run("score", bundle, table, "-o", table).exit_code == 0
+    assert run("score", bundle, table, "-o", table, "--as", "second").exit_code == 0
+    found = pd.read_csv(table)
+    assert list(found)[-2:] == ["log_prob", "second"]
+    np.testing.assert_array_equal(found.log_prob, found.second)
+    for name, said in (("second", "has a column 'second' already"), ("x0", "learnt a column")):
+        result = run("score", bundle, table, "-o", "s.csv", "--as", name)
+        assert (result.exit_code, said in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.pt", "is a checkpoint, not a bundle: export it first, rnvp-export model.pt"),
+        ("sampler.ts", "is one graph; a bundle is the whole folder of graphs"),
+        ("density.onnx", "is one graph"),
+        ("t.csv", "is a table; a bundle is a folder such as model.rnvp, and is given first"),
+        ("thesis.tex", "is a file and not a zip file; a bundle is a folder such as model.rnvp"),
+    ],
+)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wrong_turn_names_the_command_that_was_meant(
+    run: Invoke, command: str, name: str, said: str
+) -> None:
+    """Another kind of file in place of the bundle is named as what it is."""
+    Path(name).write_text("x")
+    Path("table.csv").write_text("x0,x1\n1,2\n")
+    args = {"sample": ["-n", 1], "score": ["table.csv"]}.get(command, [])
+    result = run(command, name, *args)
+    assert (result.exit_code, result.stderr.count("\n"), said in result.stderr) == (1, 1, True)
 
 
 def test_score_of_npy_is_npy(run: Invoke, bundle: Path) -> None:
@@ -272,11 +306,48 @@ def test_score_refuses_tables_that_do_not_fit(
     """One line, exit code 1, and the output that was there stays."""
     Path("t.csv").write_text(content)
     Path("s.csv").write_text("before")
-    result = run("score", bundle, "t.csv", "-o", "s.csv")
+    result = run("score", bundle, "t.csv", "-o", "s.csv", "--force")
     assert result.exit_code == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert Path("s.csv").read_text() == "before"
+
+
+def test_score_never_replaces_a_part_of_its_input(run: Invoke, bundle: Path) -> None:
+    """A folder of tables is one table, and no file in it is an output."""
+    Path("data").mkdir()
+    Path("data/a.csv").write_text("x0,x1\n1,2\n")
+    for table in ("data", "data/*.csv"):
+        result = run("score", bundle, table, "-o", "data/a.csv", "--force")
+        assert (result.exit_code, "input: name another output" in result.stderr) == (1, True)
+    assert Path("data/a.csv").read_text() == "x0,x1\n1,2\n"
+
+
+@pytest.mark.parametrize("name", ["sample", "score"])
+def test_an_existing_output_is_kept(run: Invoke, bundle: Path, name: str) -> None:
+    """It is replaced with --force only, and nothing is written into a bundle."""
+    Path("t.csv").write_text("x0,x1\n1,2\n")
+    args = [bundle, *({"sample": ["-n", 3], "score": ["t.csv"]}[name])]
+    Path("kept.csv").write_text("years of work")
+    result = run(name, *args, "-o", "kept.csv")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: kept.csv exists: pass --force to replace it, or name another output\n",
+    )
+    assert Path("kept.csv").read_text() == "years of work"
+    assert run(name, *args, "-o", "kept.csv", "--force").exit_code == 0
+    assert Path("kept.csv").read_text().startswith("x0,x1")
+    inside = run(name, *args, "-o", bundle / "rows.csv", "--force")
+    assert (inside.exit_code, "which is an input" in inside.stderr) == (1, True)
+
+
+def test_sample_never_replaces_its_context(run: Invoke, conditional_bundle: Path) -> None:
+    """The table of conditions is an input, also with --force."""
+    Path("t.csv").write_text("c0\n1\n")
+    args = ["--context-from", "t.csv", "-o", "t.csv", "--force"]
+    result = run("sample", conditional_bundle, *args)
+    assert (result.exit_code, "is also an input" in result.stderr) == (1, True)
+    assert Path("t.csv").read_text() == "c0\n1\n"
 
 
 def test_verify_passes_a_sound_bundle(run: Invoke, bundle: Path) -> None:

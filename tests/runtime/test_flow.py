@@ -119,6 +119,16 @@ def test_nulls_in_frames_are_nan(flow: Any, frame: Any) -> None:
     assert np.isnan(flow.log_prob(frame)).tolist() == [False, True]
 
 
+def test_log_prob_of_a_pandas_frame_has_its_index(flow: Any) -> None:
+    """A Series called log_prob; of any other rows an array."""
+    frame = pd.DataFrame(X, columns=["x0", "x1"], index=["a", "b", "c"])
+    found = flow.log_prob(frame)
+    pd.testing.assert_series_equal(
+        found, pd.Series(flow.log_prob(X), index=["a", "b", "c"], name="log_prob")
+    )
+    assert isinstance(flow.log_prob(pl.DataFrame({"x0": [1.0], "x1": [2.0]})), np.ndarray)
+
+
 def test_context_shifts_the_density(conditional_bundle: Path, affine: Any) -> None:
     """A conditional flow reads one row of context for each row."""
     flow = rnvp_runtime.load(conditional_bundle)

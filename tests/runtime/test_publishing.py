@@ -320,3 +320,18 @@ def test_other_hidden_files_are_left_alone(target: Path) -> None:
         (target.parent / name).write_text("theirs")
     publish(target, "new")
     assert names(target.parent) == sorted([*kept, "model.rnvp"])
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    """Without ``replace`` the file that is there when the block ends stays."""
+    target = tmp_path / "t.csv"
+
+    def write() -> None:
+        with publish_file(target, replace=False) as file:
+            file.write(b"new")
+            target.write_bytes(b"theirs")
+
+    with pytest.raises(OutputError, match="exists, and was not replaced"):
+        write()
+    assert target.read_bytes() == b"theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

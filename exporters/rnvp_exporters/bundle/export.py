@@ -42,6 +42,7 @@ from rnvp_runtime.bundle import manifest as bundle
 from rnvp_runtime.bundle.graph_file import read_graph
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.sources import open_source
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import MIN_ONNXRUNTIME
 
@@ -91,11 +92,15 @@ def export(
         CheckpointError: ``source`` is not an rnvp-deploy checkpoint.
         ParityError: the error of an exported graph is too large. Nothing is published.
         PrecisionError: the flow is not usable in ``dtype``, or overflows. Nothing is published.
-        ExportError: the target exists, an option's value is not supported, the key is not one, or
-            a weight is NaN or infinite.
+        OutputError: the target exists and ``force`` is false, is also an input, or has the suffix
+            of another kind of file.
+        ExportError: the target exists and is not a bundle, an option's value is not supported, the
+            key is not one, or a weight is NaN or infinite.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
+    inputs = () if isinstance(source, RNVP) else (source,)
+    check_output(target, "bundle", inputs=inputs, force=force, how="force=True")
     check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
     key = None if sign_with is None else Path(sign_with)
     if key:

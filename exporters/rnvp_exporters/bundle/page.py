@@ -14,6 +14,7 @@ import html
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,7 @@ from rnvp_exporters.errors import ExportError
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.signature import SIGNATURE_FILE
 from rnvp_runtime.bundle.verification import check_files
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import is_older
 
@@ -64,17 +66,18 @@ def write_page(
 
     Raises:
         BundleError: there is no bundle, or its manifest cannot be read.
-        ExportError: a file of the bundle is not as exported, the target is there already,
+        OutputError: the target exists and ``force`` is false, is also an input, or has the suffix
+            of a file.
+        ExportError: a file of the bundle is not as exported, the target exists and is not a page,
             or onnxruntime-web is not installed or is older than the bundle needs.
     """
     bundle, target = Path(bundle), Path(target)
     manifest = Manifest.read(bundle)
     if faults := [check for check in check_files(bundle, manifest) if not check.passed]:
         raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
-    check_target(target, force=force)
+    check_target(target, force=force, inputs=[bundle])
     engine = find_onnxruntime_web(onnxruntime_web, minimum=manifest.min_onnxruntime)
     page, runtime = _sources()
-    target.parent.mkdir(parents=True, exist_ok=True)
     with publish_folder(
         target, force=force, is_ours=_is_page, kind="page", error=ExportError
     ) as work:
@@ -91,12 +94,20 @@ def write_page(
     return _listed(target)
 
 
-def check_target(target: Path, *, force: bool) -> None:
+def check_target(
+    target: Path,
+    *,
+    force: bool,
+    inputs: Iterable[str | PathLike[str]] = (),
+    how: str = "force=True",
+) -> None:
     """Refuse to write a page over anything but, with ``force``, another page.
 
     Raises:
-        ExportError: the target is there already.
+        OutputError: the target exists, is also an input, or has the suffix of a file.
+        ExportError: the target exists and is not a page.
     """
+    check_output(target, "web page", inputs=inputs, force=force, how=how)
     if target.exists():
         check_folder_target(target, force=force, is_ours=_is_page, kind="page", error=ExportError)
 
@@ -111,7 +122,8 @@ def find_onnxruntime_web(
     """The folder of the npm package onnxruntime-web.
 
     ``given``; or the environment's ``RNVP_ONNXRUNTIME_WEB``; or as Node looks for it, in
-    ``node_modules`` here and in each folder above.
+    ``node_modules`` here and in each folder above, then in ``NODE_PATH``; or where
+    ``npm install --global`` puts it.
 
     Raises:
         ExportError: it is not there, lacks the WebAssembly build, or is older than ``minimum``.
@@ -122,7 +134,7 @@ def find_onnxruntime_web(
     places = (
         [Path(named)]
         if named
-        else [folder / "node_modules" / "onnxruntime-web" for folder in (here, *here.parents)]
+        else [folder / "onnxruntime-web" for folder in (*_local_modules(here), *_global_modules())]
     )
     for place in places:
         if all((place / "dist" / name).is_file() for name in WASM_BUILD):
@@ -133,7 +145,29 @@ def find_onnxruntime_web(
                 )
             return place
     where = f"{named}" if named else "node_modules, here or above"
-    raise ExportError(f"the page needs onnxruntime-web, which is not in {where}: {install}")
+    raise ExportError(
+        f"the page needs onnxruntime-web, which is not in {where}: run {install} (npm comes with "
+        f"Node.js), or unpack its .tgz anywhere and set {VARIABLE} to that folder"
+    )
+
+
+def _local_modules(here: Path) -> list[Path]:
+    """As Node looks for a package: here and above, then in NODE_PATH."""
+    named = filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep))
+    return [*(folder / "node_modules" for folder in (here, *here.parents)), *map(Path, named)]
+
+
+def _global_modules() -> list[Path]:
+    """Where npm installs packages with ``--global``, known from the place of Node itself."""
+    found = []
+    if prefix := os.environ.get("NPM_CONFIG_PREFIX"):
+        found += [Path(prefix) / "lib" / "node_modules", Path(prefix) / "node_modules"]
+    if node := shutil.which("node"):
+        found.append(Path(node).resolve().parent.parent / "lib" / "node_modules")
+        found.append(Path(node).parent.parent / "lib" / "node_modules")
+    if roaming := os.environ.get("APPDATA"):  # Windows
+        found.append(Path(roaming) / "npm" / "node_modules")
+    return found
 
 
 def _sources() -> tuple[Path, Path]:

@@ -1,12 +1,12 @@
 """``rnvp-export``: from a checkpoint to a bundle, on the command line."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_runtime.outputs import check_output
 from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
 from rnvp_runtime.terminal.precision_table import precision_table
@@ -14,7 +14,6 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
     from rnvp_deploy import RNVP
-    from rnvp_exporters.bundle.page import PageFile
     from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["export"]
@@ -105,16 +104,21 @@ def export(
     """
     from rnvp_exporters.bundle import page as web
     from rnvp_exporters.bundle.export import export as write_bundle
+    from rnvp_exporters.commands.web import print_page
     from rnvp_exporters.native import c_folder as c
     from rnvp_runtime.terminal.progress import status_line
 
-    source, target = _source(model, weights, output)
+    is_file = ":" not in model or Path(model).exists()
+    target = _target(model, is_file, output)
+    inputs = [model if is_file else model.rpartition(":")[0], *([weights] if weights else [])]
+    check_output(target, "bundle", inputs=inputs, force=force)
+    if page:  # an export takes a while: first see that its page can be written
+        web.check_target(page, force=force, inputs=[*inputs, target], how="--force")
+        web.find_onnxruntime_web()
+    source = _source(model, is_file, weights)
     folder = target.with_name(f"{target.stem}_c") if "c" in formats else None
     if folder:
         c.check_exportable(source, folder, dtype, force=force)
-    if page:  # an export takes a while: first see that its page can be written
-        web.check_target(page, force=force)
-        web.find_onnxruntime_web()
     with status_line() as show:
         manifest = write_bundle(
             source,
@@ -133,22 +137,27 @@ def export(
     if folder and not as_json:
         click.echo(f"\nC, {len(sources)} files: see {folder / 'README.md'}")
     if page and not as_json:
-        _tell_page(page, written)
+        print_page(page, written)
 
 
-def _source(model: str, weights: Path | None, output: Path | None) -> "tuple[RNVP | Path, Path]":
-    """What to export, and where to."""
-    if ":" not in model or Path(model).exists():
+def _target(model: str, is_file: bool, output: Path | None) -> Path:
+    """Where the bundle goes."""
+    if output is None and not is_file:
+        raise click.UsageError(f"-o must say where the bundle of {model} goes")
+    return output or Path(model).with_suffix(".rnvp")
+
+
+def _source(model: str, is_file: bool, weights: Path | None) -> "RNVP | Path":
+    """What to export."""
+    if is_file:
         if weights is not None:
             raise click.UsageError("--weights goes with mymodule.py:make_flow, not a checkpoint")
-        return Path(model), output or Path(model).with_suffix(".rnvp")
-    if output is None:
-        raise click.UsageError(f"-o must say where the bundle of {model} goes")
+        return Path(model)
     click.echo(f"Running {model} (your code).", err=True)
     from rnvp_deploy.conversion.factory import convert_factory
 
     notes = partial(click.echo, err=True)
-    return convert_factory(model, weights, tell=notes), output
+    return convert_factory(model, weights, tell=notes)
 
 
 def _tell(manifest: "Manifest", target: Path) -> None:
@@ -173,17 +182,6 @@ def _tell(manifest: "Manifest", target: Path) -> None:
     click.echo("\nNext (none of these needs PyTorch):")
     for line in next_commands(manifest, target):
         click.echo(f"  {line}")
-
-
-def _tell_page(page: Path, written: "Sequence[PageFile]") -> None:
-    click.echo(f"\nPage, {sum(file.bytes for file in written) / 2**20:.1f} MiB:")
-    vectors = "model.rnvp/tests/"
-    for file in written:
-        if not file.name.startswith(vectors):
-            click.echo(f"  {page / file.name}  {file.bytes / 1024:.1f} KiB")
-    tests = [file.bytes for file in written if file.name.startswith(vectors)]
-    click.echo(f"  {page / vectors}  {sum(tests) / 1024:.1f} KiB in {len(tests)} files")
-    click.echo(f"\nSee it: python -m http.server --directory {page}")
 
 
 def _row(parity: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ links), as package managers make them: what counts are the bytes that were read 
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,9 +91,21 @@ def open_source(path: BundlePath) -> Source:
 
         if is_zip(place):
             return ZipSource(place.absolute(), str(path))
-    raise BundleError(
-        f"{path} is a file and not a zip file; a bundle is a folder such as model.rnvp"
-    )
+    raise BundleError(_not_a_bundle(place))
+
+
+def _not_a_bundle(file: Path) -> str:
+    """What ``file`` is instead, and what was meant."""
+    suffix, name = file.suffix.lower(), shlex.quote(str(file))
+    if suffix in (".pt", ".pth", ".ckpt"):
+        return f"{file} is a checkpoint, not a bundle: export it first, rnvp-export {name}"
+    if suffix in (".onnx", ".ts", ".pt2"):
+        folder = file.parent
+        whole = f": give {folder}" if (folder / "manifest.json").is_file() else ""
+        return f"{file} is one graph; a bundle is the whole folder of graphs{whole}"
+    if suffix in (".csv", ".tsv", ".parquet", ".arrow", ".feather", ".npy", ".npz"):
+        return f"{file} is a table; a bundle is a folder such as model.rnvp, and is given first"
+    return f"{file} is a file and not a zip file; a bundle is a folder such as model.rnvp"
 
 
 _TRIES = 10  # to read a file that is replaced again and again

@@ -1,23 +1,31 @@
 """``rnvp-sample``: draw rows from a flow into a table."""
 
 import json
-import math
 import time
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
+from rnvp_runtime.terminal.whole_number import WholeNumber
 
 
 @click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("-n", "rows", type=click.IntRange(min=0), help="Rows to draw.")
+@click.option("-n", "rows", type=WholeNumber(min=0), help="Rows to draw, such as 1e9.")
 @click.option("--seed", type=int, help="Any 64-bit number; the same seed gives the same rows.")
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First row of the stream.")
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("-o", "--output", help="Default: CSV to stdout.")
-@click.option("--context", metavar="V1,V2,...", help="Context of all rows.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option(
+    "--context",
+    metavar="A=1,B=2",
+    help="Condition of the rows; a grid, such as A=10:200:20 (20 values, 10 to 200), draws -n rows "
+    "for each of its points.",
+)
 @click.option(
     "--context-from",
     metavar="TABLE",
@@ -40,6 +48,7 @@ def sample(
     start: int,
     temperature: float,
     output: str | None,
+    force: bool,
     context: str | None,
     context_from: str | None,
     missing: tuple[str, ...],
@@ -51,11 +60,13 @@ def sample(
 
     Row i of a given seed is always the same row, so that --start can divide a long job or resume
     it. OUTPUT is .csv, .tsv, .parquet, .arrow or .npy, and is written atomically.
-    TABLE is any table that rnvp-score reads.
+    TABLE is any table that rnvp-score reads. The conditions are columns of OUTPUT, so that
+    rnvp-score can read it.
 
     \b
-    Example:
+    Examples:
       rnvp-sample model.rnvp -n 100000 --seed 7 -o samples.csv
+      rnvp-sample model.rnvp -n 1000 --context energy=10:200:20,theta=0.5 -o scan.csv
     """
     if (rows is None) == (context_from is None):
         raise click.UsageError("give the number of rows, -n, or --context-from TABLE, not both")
@@ -66,34 +77,50 @@ def sample(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
 
     from rnvp_runtime.flow import load
+    from rnvp_runtime.outputs import check_output
     from rnvp_runtime.sampling import sample_table
     from rnvp_runtime.stream import fresh_seed
-    from rnvp_runtime.tables import behind, open_table, open_writer
+    from rnvp_runtime.tables import behind, check_writable, estimate_rows, open_table, open_writer
+    from rnvp_runtime.terminal.conditions import notes_on_range, parse_conditions
     from rnvp_runtime.terminal.progress import progress_bar
 
+    if output is not None:
+        check_writable(output)
+        inputs = [bundle, *([context_from] if context_from else [])]
+        check_output(output, "table", inputs=inputs, force=force)
     flow = load(bundle, threads=threads)
     seed = fresh_seed() if seed is None else seed
-    table = None if context_from is None else open_table(context_from, missing=missing)
-    batches = sample_table(
-        flow,
-        rows,
-        seed=seed,
-        start=start,
-        temperature=temperature,
-        context=None if context is None else _context(context),
-        context_from=table,
-        log_prob=log_prob,
-    )
+    options = {"seed": seed, "temperature": temperature, "log_prob": log_prob}
+    if context_from is None:
+        table, each = None, rows or 0
+        points = parse_conditions(context, flow.manifest)
+        conditions = [None] if points is None else list(points)
+        total: int | None = each * len(conditions)
+        batches = chain.from_iterable(
+            sample_table(flow, each, start=start + i * each, context=condition, **options)
+            for i, condition in enumerate(conditions)
+        )
+        _warn({} if points is None else notes_on_range(flow.manifest, points))
+    else:
+        table = open_table(context_from, missing=missing)
+        total = table.rows or estimate_rows(context_from)
+        batches = iter(sample_table(flow, context_from=table, start=start, **options))
     began, done = time.perf_counter(), 0
+    outside: dict[str, str] = {}
     with (
-        open_writer(output) as writer,
+        open_writer(output, replace=force) as writer,
         behind(writer.write) as write,
-        progress_bar(table.rows if table else rows, "Sampling") as advance,
+        progress_bar(
+            total, "Sampling", estimated=table is not None and table.rows is None
+        ) as advance,
     ):
         for drawn in batches:
             write(drawn.columns)
             done += len(drawn)
+            if table is not None and drawn.context is not None:
+                outside = notes_on_range(flow.manifest, drawn.context) | outside
             advance(len(drawn))
+    _warn(outside)
     seconds = time.perf_counter() - began
     if as_json:
         summary = {
@@ -111,13 +138,6 @@ def sample(
         click.echo(f"{done:,} rows from {start:,}, seed {seed}, {rate}", err=True)
 
 
-def _context(text: str) -> list[list[float]]:
-    try:
-        numbers = [float(cell) for cell in text.split(",")]
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not numbers separated by commas", param_hint="--context"
-        ) from None
-    if not all(map(math.isfinite, numbers)):
-        raise click.BadParameter(f"{text!r} holds no finite number", param_hint="--context")
-    return [numbers]
+def _warn(notes: Mapping[str, str]) -> None:
+    for note in notes.values():
+        click.echo(f"Warning: {note}", err=True)

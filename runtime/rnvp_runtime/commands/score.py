@@ -40,6 +40,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("table")
 @click.option("-o", "--output", help="Default: CSV to stdout.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists and is not TABLE.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--on-nonfinite",
@@ -70,18 +71,28 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
     is_flag=True,
     help="Add the columns that make a row unlikely; with --threshold, of the flagged rows only.",
 )
+@click.option(
+    "--as",
+    "name",
+    metavar="NAME",
+    default="log_prob",
+    show_default=True,
+    help="Name of the added column of log_prob.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def score(
     bundle: Path,
     table: str,
     output: str | None,
+    force: bool,
     threads: int,
     nan: "OnNonfinite",
     missing: tuple[str, ...],
     quantile: bool,
     threshold: float | None,
     explained: bool,
+    name: str,
     as_json: bool,
 ) -> None:
     """Add log_prob, in nats, to each row of TABLE.
@@ -110,11 +121,13 @@ def score(
     from rnvp_runtime.anomaly_columns import AnomalyColumns
     from rnvp_runtime.engines.default import DEFAULT_ENGINE
     from rnvp_runtime.flow import load
+    from rnvp_runtime.outputs import check_output, is_same_file
     from rnvp_runtime.running_quantiles import RunningQuantiles
     from rnvp_runtime.scoring import score_table
     from rnvp_runtime.tables import (
         behind,
         check_writable,
+        estimate_rows,
         open_table,
         open_writer,
         output_format,
@@ -122,12 +135,16 @@ def score(
     )
     from rnvp_runtime.terminal.progress import progress_bar
 
+    if output is not None:
+        check_writable(output)
+        in_place = is_same_file(output, table)
+        force = force or in_place
+        inputs = [bundle, *([] if in_place else [table])]
+        check_output(output, "table", inputs=inputs, force=force)
     # One engine for all batches: a row's bits do not depend on how many rows the last batch has.
     flow = load(bundle, threads=threads, engine=DEFAULT_ENGINE)
     source = open_table(table, missing=missing)
     advice = "correct them, or pass --on-nonfinite keep, or drop"
-    if output is not None:
-        check_writable(output)
     batches = score_table(
         flow,
         source,
@@ -135,6 +152,7 @@ def score(
         nan=nan,
         advice=advice,
         anomalies=AnomalyColumns(quantile, threshold, explained),
+        name=name,
     )
     if note := _note(flow.manifest.reference, threshold):
         click.echo(note, err=True)
@@ -143,9 +161,11 @@ def score(
     total, began, done, scored, unlikely, dropped = 0.0, time.perf_counter(), 0, 0, 0, 0
     quantiles = RunningQuantiles()
     with (
-        open_writer(output, vector=True, like=source) as writer,
+        open_writer(output, vector=True, like=source, replace=force) as writer,
         behind(writer.write) as write,
-        progress_bar(source.rows, "Scoring") as advance,
+        progress_bar(
+            source.rows or estimate_rows(table), "Scoring", estimated=source.rows is None
+        ) as advance,
     ):
         for rows in batches:
             write(rows.columns)

@@ -25,6 +25,7 @@ from rnvp_runtime.tables.formats import (
 from rnvp_runtime.tables.gaps import Gaps, describe_gaps, refuse_gaps, rows_with_gaps
 from rnvp_runtime.tables.missing import SPELLINGS, Missing
 from rnvp_runtime.tables.overlap import ahead, behind
+from rnvp_runtime.tables.row_estimate import estimate_rows
 from rnvp_runtime.tables.table import Batch, Column, Table, TableFormat, WriteOptions, Writer
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "behind",
     "check_writable",
     "describe_gaps",
+    "estimate_rows",
     "open_table",
     "open_writer",
     "output_format",

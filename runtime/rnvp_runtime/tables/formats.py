@@ -149,6 +149,7 @@ def open_writer(
     delimiter: str = ",",
     vector: bool = False,
     like: Table | None = None,
+    replace: bool = True,
 ) -> Iterator[Writer]:
     """A writer for ``location``, by its suffix. The file takes its place when the block ends.
 
@@ -158,6 +159,7 @@ def open_writer(
         vector: a ``.npy`` of one column has shape (n,) and not (n, 1).
         like: the table that is copied. A CSV file gets its delimiter, a Parquet or Arrow file the
             metadata of its schema, such as pandas' index.
+        replace: whether a file that is there when the block ends is replaced.
 
     Raises:
         TableError, MissingExtraError: as `check_writable` does, or the file cannot be written.
@@ -174,7 +176,7 @@ def open_writer(
     assert location is not None
     check_writable(location)
     with (
-        publish_file(location, error=TableError) as file,
+        publish_file(location, replace=replace, error=TableError) as file,
         compressing(file, _layers(os.fspath(location))[0]) as stream,
         write(stream, options) as writer,
     ):

@@ -10,16 +10,19 @@ The rule is the same for every command and for saving from Python:
 4. The folder must exist and be writable.
 """
 
+import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from rnvp_runtime.errors import RnvpError
+from rnvp_runtime.errors import OutputError
 
-__all__ = ["FileKind", "OutputError", "check_output"]
+__all__ = ["FileKind", "check_output", "is_same_file"]
 
-FileKind = Literal["checkpoint", "bundle", "table"]
+FileKind = Literal["checkpoint", "bundle", "table", "web page"]
+
+_FOLDERS = ("bundle", "web page")
 
 _SUFFIXES: dict[str, str] = {
     ".pt": "checkpoint",
@@ -29,12 +32,15 @@ _SUFFIXES: dict[str, str] = {
     ".csv": "table",
     ".tsv": "table",
     ".parquet": "table",
+    ".arrow": "table",
+    ".feather": "table",
+    ".ipc": "table",
     ".npy": "table",
     ".npz": "table",
     ".onnx": "ONNX graph",
     ".ts": "TorchScript program",
     ".pt2": "torch.export program",
-    ".html": "page",
+    ".html": "HTML file",
     ".json": "JSON file",
     ".md": "text file",
     ".txt": "text file",
@@ -43,15 +49,14 @@ _SUFFIXES: dict[str, str] = {
 }
 """The kind of file that each suffix belongs to."""
 
+_COMPRESSION = (".gz", ".bz2", ".xz", ".zst", ".zip")
+
 _EXAMPLES: dict[FileKind, str] = {
     "checkpoint": "model.pt",
     "bundle": "model.rnvp",
     "table": "samples.csv",
+    "web page": "site",
 }
-
-
-class OutputError(RnvpError):
-    """An output cannot be written, or writing it would destroy something."""
 
 
 def check_output(
@@ -65,9 +70,9 @@ def check_output(
     """Refuse an output that would replace a file which the user may want to keep.
 
     Args:
-        output: The file to write, or the folder if ``kind`` is a bundle.
+        output: The file to write; the folder if ``kind`` is a bundle or a web page.
         kind: What is going to be written.
-        inputs: Files and folders that are read.
+        inputs: Files, folders and patterns of files that are read.
         force: Whether an existing output may be replaced.
         how: What the caller must pass for that, for the message.
 
@@ -75,15 +80,14 @@ def check_output(
         OutputError: The output is refused.
     """
     path = Path(output)
-    if path.is_dir() and kind != "bundle":
+    if path.is_dir() and kind not in _FOLDERS:
         raise OutputError(f"cannot write {path}: it is a folder")
-    for source in inputs:
-        if _same_file(path, Path(source)):
-            raise OutputError(f"{path} is also an input: name another output")
-    belongs = _SUFFIXES.get(path.suffix.lower(), kind)
+    for source in (named for given in inputs for named in _named(given)):
+        _refuse_overlap(path, source)
+    belongs = _SUFFIXES.get(_suffix(path), kind)
     if belongs != kind:
         raise OutputError(
-            f"{path} has the suffix of a {belongs}, but a {kind} is written: name it like "
+            f"{path} has the suffix of {_article(belongs)}, but a {kind} is written: name it like "
             f"{_EXAMPLES[kind]}"
         )
     folder = path.parent
@@ -95,11 +99,32 @@ def check_output(
         raise OutputError(f"{path} exists: pass {how} to replace it, or name another output")
 
 
-def _same_file(output: Path, source: Path) -> bool:
-    """Whether both are one file, or one of them is a folder that contains the other."""
-    if not source.exists():
-        return False
-    if output.exists() and output.samefile(source):
-        return True
+def is_same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether both paths exist and name one file or folder, also through a link."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def _suffix(path: Path) -> str:
+    """The last suffix in lower case; the one before it for a compressed file."""
+    compressed = path.suffix.lower() in _COMPRESSION
+    return Path(path.stem if compressed else path.name).suffix.lower()
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "OH" else f"a {kind}"
+
+
+def _named(given: str | os.PathLike[str]) -> list[Path]:
+    """The paths that an input names. Standard input and a URI name none."""
+    if os.path.exists(given):
+        return [Path(given)]
+    return [Path(found) for found in glob.glob(os.fspath(given), recursive=True)]
+
+
+def _refuse_overlap(output: Path, source: Path) -> None:
+    """Refuse an output that is an input, or a folder that holds it, or lies in it."""
     a, b = output.resolve(), source.resolve()
-    return a in b.parents or (source.is_dir() and b in a.parents)
+    if is_same_file(output, source) or a in b.parents:
+        raise OutputError(f"{output} is also an input: name another output")
+    if source.is_dir() and b in a.parents:
+        raise OutputError(f"{output} lies in {source}, which is an input: name another output")
