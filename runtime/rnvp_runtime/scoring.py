@@ -12,6 +12,7 @@ from rnvp_runtime.anomalies import reference_of
 from rnvp_runtime.anomaly_columns import AnomalyColumns
 from rnvp_runtime.errors import InputError, TableError
 from rnvp_runtime.flow import Flow
+from rnvp_runtime.padded_rows import padded_log_prob
 from rnvp_runtime.tables import (
     FORMATS,
     Batch,
@@ -117,7 +118,7 @@ def _scored(
         if advice is not None:
             gaps.add(numbers, batch.first_row)
         x, context = numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
-        log_prob = flow.log_prob(x, context)
+        log_prob = padded_log_prob(flow, x, context)
         finite = log_prob[np.isfinite(log_prob)]
         more = added.of(flow, x, context, log_prob)
         yield ScoredRows(

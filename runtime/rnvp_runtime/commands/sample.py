@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
+from rnvp_runtime.terminal.whole_number import WholeNumber
 
 
 @click.command(cls=UserErrorCommand)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("-n", "rows", type=click.IntRange(min=0), help="Rows to draw.")
+@click.option("-n", "rows", type=WholeNumber(min=0), help="Rows to draw, such as 1e9.")
 @click.option("--seed", type=int, help="Any 64-bit number; the same seed gives the same rows.")
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First row of the stream.")
 @click.option("--temperature", type=float, default=1.0, show_default=True)
@@ -31,6 +32,12 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 )
 @click.option("--log-prob", is_flag=True, help="Add the log-density, in nats, as a last column.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--shards",
+    type=WholeNumber(min=1),
+    help="Write so many files into the folder OUTPUT. Given again, the command does the rest.",
+)
+@click.option("--format", "file_format", help="Of the shards: csv (default), parquet, csv.gz, ...")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def sample(
@@ -45,6 +52,8 @@ def sample(
     missing: tuple[str, ...],
     log_prob: bool,
     threads: int,
+    shards: int | None,
+    file_format: str | None,
     as_json: bool,
 ) -> None:
     """Draw rows from the flow in BUNDLE.
@@ -53,9 +62,13 @@ def sample(
     it. OUTPUT is .csv, .tsv, .parquet, .arrow or .npy, and is written atomically.
     TABLE is any table that rnvp-score reads.
 
+    With --shards OUTPUT is a folder. Its files, one after the other, hold the same rows for any
+    number of shards. After an interruption the same command draws the shards that are missing.
+
     \b
-    Example:
+    Examples:
       rnvp-sample model.rnvp -n 100000 --seed 7 -o samples.csv
+      rnvp-sample model.rnvp -n 1e9 --seed 7 -o samples/ --shards 1000 --format parquet
     """
     if (rows is None) == (context_from is None):
         raise click.UsageError("give the number of rows, -n, or --context-from TABLE, not both")
@@ -64,6 +77,10 @@ def sample(
     output = None if output == "-" else output
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
+    if shards is not None and (rows is None or output is None):
+        raise click.UsageError("--shards needs -n and -o FOLDER")
+    if shards is None and file_format is not None:
+        raise click.UsageError("--format is for --shards: one file is named by its suffix")
 
     from rnvp_runtime.flow import load
     from rnvp_runtime.sampling import sample_table
@@ -72,6 +89,23 @@ def sample(
     from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
+    if shards is not None and rows is not None and output is not None:
+        from rnvp_runtime.shards.commands import sample_to_folder
+
+        sample_to_folder(
+            flow,
+            output,
+            rows,
+            shards,
+            file_format=file_format,
+            as_json=as_json,
+            seed=seed,
+            start=start,
+            temperature=temperature,
+            context=None if context is None else _context(context),
+            log_prob=log_prob,
+        )
+        return
     seed = fresh_seed() if seed is None else seed
     table = None if context_from is None else open_table(context_from, missing=missing)
     batches = sample_table(

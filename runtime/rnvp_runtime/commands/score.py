@@ -1,6 +1,7 @@
 """``rnvp-score``: the log-density of each row of a table."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,6 +68,11 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
     is_flag=True,
     help="Add the columns that make a row unlikely; with --threshold, of the flagged rows only.",
 )
+@click.option(
+    "--format",
+    "file_format",
+    help="Of the files in a folder OUTPUT: parquet, csv, ...; by default that of each table.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def score(
@@ -79,6 +85,7 @@ def score(
     quantile: bool,
     threshold: float | None,
     explained: bool,
+    file_format: str | None,
     as_json: bool,
 ) -> None:
     """Add log_prob, in nats, to each row of TABLE.
@@ -90,6 +97,10 @@ def score(
     output holds log_prob alone, of shape (n,). OUTPUT is written atomically and may be TABLE
     itself.
 
+    If TABLE is a folder or a pattern, and OUTPUT a folder or a name with a slash at the end, each
+    file is scored into a file of the same name. After an interruption the same command scores the
+    files that are missing, and later those that are new or were changed.
+
     The reference rows are the held-out rows of the training, or samples of the flow; the bundle
     holds quantiles of their log_prob. --explain measures each column by the nats that log_prob
     rises if that column alone takes its most likely value.
@@ -99,6 +110,7 @@ def score(
       rnvp-score model.rnvp data.csv -o scored.csv
       zcat data.csv.gz | rnvp-score model.rnvp - --missing -999 > scored.csv
       rnvp-score model.rnvp data.csv -o scored.csv --threshold 0.1% --explain
+      rnvp-score model.rnvp year/ -o scored/
     """
     output = None if output == "-" else output
     if as_json and output is None:
@@ -119,6 +131,24 @@ def score(
     from rnvp_runtime.terminal.progress import progress_bar
 
     flow = load(bundle, threads=threads)
+    anomalies = AnomalyColumns(quantile, threshold, explained)
+    if output is not None and (output.endswith(("/", os.sep)) or os.path.isdir(output)):
+        from rnvp_runtime.shards.commands import score_to_folder
+
+        score_to_folder(
+            flow,
+            table,
+            output,
+            file_format=file_format,
+            missing=missing,
+            nan=nan,
+            anomalies=anomalies,
+            levels=_LEVELS,
+            as_json=as_json,
+        )
+        return
+    if file_format is not None:
+        raise click.UsageError("--format is for a folder: one file is named by its suffix")
     source, advice = open_table(table, missing=missing), "correct them, or pass --nan keep"
     if output is not None:
         check_writable(output)
@@ -128,7 +158,7 @@ def score(
         into=output_format(output),
         nan=nan,
         advice=advice,
-        anomalies=AnomalyColumns(quantile, threshold, explained),
+        anomalies=anomalies,
     )
     if note := _note(flow.manifest.reference, threshold):
         click.echo(note, err=True)
