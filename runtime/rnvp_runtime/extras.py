@@ -18,6 +18,10 @@ EXTRAS = {
     "onnxscript": "export",
     "matplotlib": "export",
     "openvino": "openvino",
+    "dask": "dask",
+    "distributed": "dask",
+    "ray": "ray",
+    "pyspark": "spark",
 }
 """Import name of a package -> the extra that installs it."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def data_of(folder: Path) -> bytes:
 def test_parts_are_nearly_equal_and_leave_no_row_out(rows: int, parts: int) -> None:
     """The parts follow one another from row 0 to the last and differ by one row at most."""
     bounds = part_bounds(rows, parts)
-    sizes = {high - low for low, high in zip(bounds, bounds[1:], strict=False)}
+    sizes = {high - low for low, high in pairwise(bounds)}
     assert (bounds[0], bounds[-1]) == (0, rows)
     assert max(sizes) - min(sizes) <= 1
 
@@ -246,7 +247,7 @@ def test_new_and_changed_files_are_scored(
 def test_a_bad_file_stops_the_job_and_keeps_the_others(
     bundle: Path, tables: Path, tmp_path: Path
 ) -> None:
-    """Files before it stay scored, it is not published, and the job goes on when it is corrected."""
+    """Files before it stay scored, it is not published, and a corrected one is scored."""
     bad = tables / "part-00001.csv"
     bad.write_text("x0,x1\n1,\n")
     out = tmp_path / "scored"

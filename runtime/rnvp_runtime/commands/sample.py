@@ -38,6 +38,12 @@ from rnvp_runtime.terminal.whole_number import WholeNumber
     help="Write so many files into the folder OUTPUT. Given again, the command does the rest.",
 )
 @click.option("--format", "file_format", help="Of the shards: csv (default), parquet, csv.gz, ...")
+@click.option(
+    "--cluster",
+    type=click.Choice(["dask", "ray", "spark"]),
+    help="Draw on a cluster into a new folder OUTPUT of Parquet files, --shards of them.",
+)
+@click.option("--address", help="Of the cluster, in its own notation. Default: this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def sample(
@@ -54,6 +60,8 @@ def sample(
     threads: int,
     shards: int | None,
     file_format: str | None,
+    cluster: str | None,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Draw rows from the flow in BUNDLE.
@@ -79,6 +87,10 @@ def sample(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
     if shards is not None and (rows is None or output is None):
         raise click.UsageError("--shards needs -n and -o FOLDER")
+    if cluster is not None and (rows is None or output is None or file_format or as_json):
+        raise click.UsageError("--cluster needs -n and -o FOLDER, and no --format and --json")
+    if address is not None and cluster is None:
+        raise click.UsageError("--address is that of a --cluster")
     if shards is None and file_format is not None:
         raise click.UsageError("--format is for --shards: one file is named by its suffix")
 
@@ -88,6 +100,24 @@ def sample(
     from rnvp_runtime.tables import behind, open_table, open_writer
     from rnvp_runtime.terminal.progress import progress_bar
 
+    if cluster is not None and rows is not None and output is not None:
+        from rnvp_runtime.distributed.commands import sample_on_cluster
+
+        sample_on_cluster(
+            cluster,
+            address,
+            str(bundle),
+            output,
+            rows,
+            seed=seed,
+            partitions=shards,
+            start=start,
+            temperature=temperature,
+            context=None if context is None else _context(context),
+            log_prob=log_prob,
+            threads=threads,
+        )
+        return
     flow = load(bundle, threads=threads)
     if shards is not None and rows is not None and output is not None:
         from rnvp_runtime.shards.commands import sample_to_folder

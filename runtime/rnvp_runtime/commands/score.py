@@ -73,6 +73,12 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
     "file_format",
     help="Of the files in a folder OUTPUT: parquet, csv, ...; by default that of each table.",
 )
+@click.option(
+    "--cluster",
+    type=click.Choice(["dask", "ray", "spark"]),
+    help="Score Parquet files on a cluster into a new folder OUTPUT.",
+)
+@click.option("--address", help="Of the cluster, in its own notation. Default: this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def score(
@@ -86,6 +92,8 @@ def score(
     threshold: float | None,
     explained: bool,
     file_format: str | None,
+    cluster: str | None,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Add log_prob, in nats, to each row of TABLE.
@@ -115,6 +123,16 @@ def score(
     output = None if output == "-" else output
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
+    others = (file_format, missing, quantile, threshold, explained, as_json)
+    if cluster is not None and (output is None or any(others)):
+        raise click.UsageError("--cluster needs -o FOLDER, and of the options only --nan")
+    if address is not None and cluster is None:
+        raise click.UsageError("--address is that of a --cluster")
+    if cluster is not None and output is not None:
+        from rnvp_runtime.distributed.commands import score_on_cluster
+
+        score_on_cluster(cluster, address, str(bundle), table, output, nan=nan)
+        return
 
     from rnvp_runtime.anomaly_columns import AnomalyColumns
     from rnvp_runtime.flow import load
