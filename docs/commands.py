@@ -18,7 +18,7 @@ Set up tab completion separately for each command. In bash (zsh and fish have th
 eval "$(_RNVP_SAMPLE_COMPLETE=bash_source rnvp-sample)"
 ```
 """
-ORDER = ("train", "import", "export", "sample", "score", "verify", "inspect")
+ORDER = ("train", "import", "export", "sample", "score", "serve", "verify", "inspect")
 
 
 def commands_page() -> str:

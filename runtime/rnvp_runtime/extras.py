@@ -22,6 +22,8 @@ EXTRAS = {
     "distributed": "dask",
     "ray": "ray",
     "pyspark": "spark",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 """Import name of a package -> the extra that installs it."""
 

@@ -149,7 +149,9 @@ def check_command(cluster: str, bundle: Path, folder: Path, command: Callable[..
     np.testing.assert_array_equal(found["log_prob"].to_numpy(), expected(bundle, frame))
     assert found["count"].to_pylist() == whole["count"].to_pylist()
     assert found["name"].to_pylist() == whole["name"].to_pylist()
-    assert found["time"].cast(pa.int64()).to_pylist() == list(range(1000))
+    assert found["time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist() == list(
+        range(1000)
+    )
     options = ("-n", 3000, "--seed", 5, "--shards", 3, "--cluster", cluster)
     command("sample", bundle, "-o", folder / "drawn", *options)
     drawn = pq.read_table(folder / "drawn", columns=["x0", "x1"]).to_pandas()

@@ -21,9 +21,9 @@ from tests.scale.test_dask import command
 __all__ = ["bundle", "conditional_bundle"]
 
 pytest.importorskip("pyspark")
-from pyspark.sql import SparkSession  # noqa: E402
+from pyspark.sql import SparkSession
 
-from rnvp_runtime.distributed import spark as flows  # noqa: E402
+from rnvp_runtime.distributed import spark as flows
 
 pytestmark = [
     pytest.mark.slow,
