@@ -62,6 +62,12 @@ FORMATS = ("onnx", "torchscript", "pt2")
     type=click.Path(path_type=Path),
     help="Also write DIR, a page that shows the flow, ready for any static host.",
 )
+@click.option(
+    "--triton",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Also write DIR, a model repository of Triton Inference Server.",
+)
 @click.option("--force", is_flag=True, help="Replace what is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON, nothing else.")
 @click.version_option(package_name="rnvp-deploy")
@@ -74,6 +80,7 @@ def export(
     accept_loss: bool,
     opset: int,
     page: Path | None,
+    triton: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -93,6 +100,7 @@ def export(
       rnvp-export model.pt --web site
     """
     from rnvp_exporters.bundle import page as web
+    from rnvp_exporters.bundle import triton as repository
     from rnvp_exporters.bundle.export import export as write_bundle
     from rnvp_runtime.terminal.progress import status_line
 
@@ -100,6 +108,8 @@ def export(
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force)
         web.find_onnxruntime_web()
+    if triton:
+        repository.check_target(triton, force=force)
     with status_line() as show:
         manifest = write_bundle(
             source,
@@ -112,9 +122,13 @@ def export(
             progress=show,
         )
     written = web.write_page(target, page, force=force) if page else ()
+    if triton:
+        repository.write_triton(target, triton, force=force)
     click.echo(manifest.to_json(), nl=False) if as_json else _tell(manifest, target)
     if page and not as_json:
         _tell_page(page, written)
+    if triton and not as_json:
+        click.echo(f"\nTriton: tritonserver --model-repository={triton}")
 
 
 def _source(model: str, weights: Path | None, output: Path | None) -> "tuple[RNVP | Path, Path]":
