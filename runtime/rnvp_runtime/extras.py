@@ -22,6 +22,7 @@ EXTRAS = {
     "distributed": "dask",
     "ray": "ray",
     "pyspark": "spark",
+    "mlflow": "mlflow",
     "starlette": "serve",
     "uvicorn": "serve",
 }

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,16 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@cache
+def done(dataset: Any) -> Any:
+    """The dataset after its job, which runs once: Ray knows no schema before."""
+    return dataset.materialize()
+
+
 ENGINE = contract.Engine(
     frame=lambda frame, partitions: ray.data.from_pandas(frame).repartition(partitions),
-    collected=lambda dataset: dataset.to_pandas(),
-    columns=lambda dataset: list(dataset.columns()),
+    collected=lambda dataset: done(dataset).to_pandas(),
+    columns=lambda dataset: list(done(dataset).columns()),
     score=flows.score,
     sample=flows.sample,
 )

@@ -23,6 +23,7 @@ from rnvp_runtime.stream_parts import part_bounds, sample_part
 from rnvp_runtime.terminal.job_progress import progress_text
 from tests.runtime.conftest import bundle, conditional_bundle, flow, make_bundle
 from tests.scale.killing import both, contents
+from tests.scale.memory import sampling, scoring
 
 __all__ = ["bundle", "conditional_bundle", "flow", "make_bundle"]
 
@@ -311,3 +312,13 @@ def test_runs_killed_at_many_moments_are_resumed(bundle: Path, tmp_path: Path) -
     """The same at 12 moments of each, many of them within a file."""
     halves = both(bundle, tmp_path, moments=12, rows=300_000)
     assert min(halves.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the peak of a child is not known here")
+def test_memory_does_not_grow_with_the_rows(bundle: Path, tmp_path: Path) -> None:
+    """Eight times the rows: within 10 %, for scoring and sampling; see tests/scale/memory.py."""
+    pytest.importorskip("pyarrow")
+    for measured in (scoring, sampling):
+        few, many = (measured(bundle, tmp_path, rows) for rows in (500_000, 4_000_000))
+        assert many < 1.1 * few
