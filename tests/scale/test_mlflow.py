@@ -58,7 +58,9 @@ def test_mlflow_models_serve(conditional_bundle: Path, tmp_path: Path, frame: pd
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(tmp_path / "model")]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command, env=os.environ, cwd=tmp_path, start_new_session=True) as server:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it runs `uvicorn`
+    environment = {**os.environ, "PATH": path}
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True) as server:
         try:
             deadline = time.monotonic() + 240
             while time.monotonic() < deadline and server.poll() is None:
