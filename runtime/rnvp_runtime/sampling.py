@@ -32,15 +32,6 @@ class SampledRows:
     def __len__(self) -> int:
         return len(self.x)
 
-    def cut(self, low: int, high: int) -> "SampledRows":
-        """Rows ``low`` ... ``high - 1`` of these, counted from 0."""
-        return SampledRows(
-            self.first_row + low,
-            {name: column[low:high] for name, column in self.columns.items()},
-            self.x[low:high],
-            None if self.log_prob is None else self.log_prob[low:high],
-        )
-
 
 def sample_table(
     flow: Flow,

@@ -12,7 +12,7 @@ from rnvp_runtime.errors import InputError
 from rnvp_runtime.flow import Flow
 from rnvp_runtime.sampling import BATCH_ROWS, SampledRows, sample_table
 
-__all__ = ["part_bounds", "sample_part"]
+__all__ = ["cut_rows", "part_bounds", "sample_part"]
 
 
 def part_bounds(rows: int, parts: int) -> list[int]:
@@ -61,4 +61,14 @@ def sample_part(
         log_prob=log_prob,
     ):
         at = rows.first_row - start
-        yield rows.cut(max(low - at, 0), min(high - at, len(rows)))
+        yield cut_rows(rows, max(low - at, 0), min(high - at, len(rows)))
+
+
+def cut_rows(rows: SampledRows, low: int, high: int) -> SampledRows:
+    """Rows ``low`` ... ``high - 1`` of these, counted from 0."""
+    return SampledRows(
+        rows.first_row + low,
+        {name: column[low:high] for name, column in rows.columns.items()},
+        rows.x[low:high],
+        None if rows.log_prob is None else rows.log_prob[low:high],
+    )

@@ -12,7 +12,7 @@ from rnvp_runtime.flow import Flow
 from rnvp_runtime.sampling import SampledRows
 from rnvp_runtime.shards.job_folder import check_file_format, graph_hash, job_folder, read_record
 from rnvp_runtime.stream import fresh_seed, signed_seed
-from rnvp_runtime.stream_parts import part_bounds, sample_part
+from rnvp_runtime.stream_parts import cut_rows, part_bounds, sample_part
 from rnvp_runtime.tables import behind, open_writer
 
 __all__ = ["SampledShards", "sample_shards"]
@@ -119,5 +119,5 @@ def _by_shard(
             while bounds[shard + 1] <= row:
                 shard += 1
             end = min(len(batch), at + bounds[shard + 1] - row)
-            yield shard, batch.cut(at, end)
+            yield shard, cut_rows(batch, at, end)
             at = end
