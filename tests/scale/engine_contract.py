@@ -98,6 +98,8 @@ def check_refusals(engine: Engine, bundle: Path, conditional: Path) -> None:
         engine.score(frame, conditional)
     with pytest.raises(InputError, match="a column log_prob already"):
         engine.score(engine.score(frame, bundle), bundle)
+    with pytest.raises(InputError, match="nan is 'drop', expected 'error' or 'keep'"):
+        engine.score(frame, bundle, nan="drop")
     with pytest.raises(InputError, match="needs context"):
         engine.sample(10, conditional)
     with pytest.raises(InputError, match="partitions 0"):

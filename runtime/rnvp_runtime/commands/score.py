@@ -125,7 +125,10 @@ def score(
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
     others = (file_format, missing, quantile, threshold, explained, as_json)
     if cluster is not None and (output is None or any(others)):
-        raise click.UsageError("--cluster needs -o FOLDER, and of the options only --nan")
+        raise click.UsageError(
+            "--cluster needs -o FOLDER, and takes no --format, --missing, --quantile, --threshold, "
+            "--explain and --json"
+        )
     if address is not None and cluster is None:
         raise click.UsageError("--address is that of a --cluster")
     if cluster is not None and output is not None:

@@ -42,7 +42,7 @@ def score(
     import_extra("dask.dataframe")
     workers = for_workers(bundle, send=send)
     flow = flow_of(workers, threads)
-    check_columns(flow, list(frame.columns))
+    check_columns(flow, list(frame.columns), nan)
     empty = frame._meta.assign(log_prob=_series(flow.manifest.dtype))
     return frame.map_partitions(_scored, workers, nan, threads, meta=empty)
 

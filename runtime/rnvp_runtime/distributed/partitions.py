@@ -26,12 +26,14 @@ Gaps = Literal["error", "keep"]
 _PART_ROWS = 16 * BATCH_ROWS
 
 
-def check_columns(flow: Flow, names: Sequence[Any]) -> None:
+def check_columns(flow: Flow, names: Sequence[Any], gaps: Gaps) -> None:
     """Refuse a table that lacks a column of ``flow``, or has one called log_prob.
 
     Raises:
-        InputError: names the column.
+        InputError: names the column; or ``gaps`` is neither ``"error"`` nor ``"keep"``.
     """
+    if gaps not in ("error", "keep"):
+        raise InputError(f"nan is {gaps!r}, expected 'error' or 'keep' on a cluster")
     labels = [str(name) for name in names]
     if "log_prob" in labels:
         raise InputError("the table has a column log_prob already: rename it")

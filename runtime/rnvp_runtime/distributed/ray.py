@@ -45,9 +45,9 @@ def score(
         MissingExtraError: Ray is not installed.
     """
     source = for_workers(bundle, send=send)
+    flow = flow_of(source, threads)
     names = dataset.columns()  # None for a dataset without blocks
-    if names is not None:
-        check_columns(flow_of(source, threads), names)
+    check_columns(flow, flow.columns + flow.context_columns if names is None else names, nan)
     return dataset.map_batches(
         _Scorer, fn_constructor_args=(source, nan, threads), **_in_workers(workers)
     )

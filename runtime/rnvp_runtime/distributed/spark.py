@@ -51,7 +51,7 @@ def score(
     types = import_extra("pyspark.sql.types")
     workers = for_workers(bundle, send=send)
     flow = flow_of(workers, threads)
-    check_columns(flow, frame.columns)
+    check_columns(flow, frame.columns, nan)
     added = types.StructField("log_prob", _type(flow.manifest.dtype), nan == "keep")
     schema = types.StructType([*frame.schema.fields, added])
     return frame.mapInArrow(partial(_scored, workers, nan, threads), schema)

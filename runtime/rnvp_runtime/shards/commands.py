@@ -101,7 +101,7 @@ def score_to_folder(
             file_format=file_format,
             missing=missing,
             nan=nan,
-            advice="correct them, or pass --nan keep",
+            advice="correct them, or choose what is done with such rows (see --help)",
             anomalies=anomalies,
             progress=report,
         )
