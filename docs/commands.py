@@ -21,7 +21,9 @@ eval "$(_RNVP_COMPLETE=bash_source rnvp)"
 eval "$(_RNVP_SAMPLE_COMPLETE=bash_source rnvp-sample)"
 ```
 """
-ORDER = ("train", "import", "export", "sample", "score", "inspect", "verify", "compare", "web")
+ORDER = (
+    "train", "import", "export", "sample", "score", "inspect", "verify", "compare", "web", "serve",
+)  # fmt: skip
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 

@@ -21,6 +21,13 @@ EXTRAS = {
     "model_signing": "sign",
     "cryptography": "sign",
     "sklearn": "sklearn",
+    "dask": "dask",
+    "distributed": "dask",
+    "ray": "ray",
+    "pyspark": "spark",
+    "mlflow": "mlflow",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 """Import name of a package -> the extra that installs it."""
 

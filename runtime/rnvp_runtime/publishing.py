@@ -19,12 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rnvp_runtime.errors import OutputError, RnvpError
+from rnvp_runtime.file_locks import lock_path, release
 from rnvp_runtime.renaming import exchange, rename_new
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["check_folder_target", "publish_file", "publish_folder"]
 
@@ -67,7 +63,7 @@ def publish_file(
         _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
-        _release(lock)
+        release(lock)
 
 
 def _put_new(temporary: Path, target: Path, error: type[RnvpError]) -> None:
@@ -123,7 +119,7 @@ def publish_folder(
         _sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # after an exchange this is the old folder
-        _release(lock)
+        release(lock)
 
 
 def check_folder_target(
@@ -224,49 +220,23 @@ def _create(target: Path, make: Callable[[Path], None]) -> tuple[Path, int | Non
         temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
         make(temporary)
         try:
-            lock = _lock(temporary)
+            lock = lock_path(temporary)
         except (BlockingIOError, FileNotFoundError):
             continue  # another run took it, in between, for an abandoned one
         if temporary.exists():
             return temporary, lock
-        _release(lock)
+        release(lock)
 
 
 def _is_abandoned(path: Path) -> bool:
     """Whether the process that wrote ``path`` has ended."""
     try:
-        lock = _lock(path)
+        lock = lock_path(path)
         age = time.time() - path.stat().st_mtime
     except (BlockingIOError, FileNotFoundError):
         return False
-    _release(lock)
+    release(lock)
     return lock is not None or age > _A_DAY
-
-
-def _lock(path: Path) -> int | None:
-    """A descriptor that locks ``path`` until it is closed; None where there are no such locks.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        FileNotFoundError: there is no such path.
-    """
-    if fcntl is None:
-        return None
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise
-    except OSError:  # some network file systems
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _release(lock: int | None) -> None:
-    if lock is not None:
-        os.close(lock)
 
 
 def _sync_tree(folder: Path) -> None:

@@ -14,9 +14,10 @@ from rnvp_runtime.inputs import is_frame, rows_of
 from rnvp_runtime.stream import fresh_seed, signed_seed
 from rnvp_runtime.tables import Column, Table, ahead, open_table, refuse_gaps
 
-__all__ = ["SampledRows", "sample_table"]
+__all__ = ["BATCH_ROWS", "SampledRows", "sample_table"]
 
-_BATCH_ROWS = 65536
+BATCH_ROWS = 65536
+"""Rows that the flow is asked for at a time."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ def _sampled(
 def _blocks(flow: Flow, n: int, context: Any) -> Iterator[tuple[int, Any]]:
     """(number of rows, their context) of each batch."""
     context_of = _context_of(flow, n, context)
-    for low in range(0, max(n, 1), _BATCH_ROWS):
-        high = min(n, low + _BATCH_ROWS)
+    for low in range(0, max(n, 1), BATCH_ROWS):
+        high = min(n, low + BATCH_ROWS)
         yield high - low, context_of(low, high)
 
 

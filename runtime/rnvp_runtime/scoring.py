@@ -13,6 +13,7 @@ from rnvp_runtime.anomalies import reference_of
 from rnvp_runtime.anomaly_columns import AnomalyColumns
 from rnvp_runtime.errors import InputError, TableError
 from rnvp_runtime.flow import Flow
+from rnvp_runtime.padded_rows import padded_log_prob
 from rnvp_runtime.tables import (
     FORMATS,
     Batch,
@@ -135,7 +136,7 @@ def _scored(
             columns = {name: _chosen(column, kept) for name, column in columns.items()}
             numbers = numbers[kept]
         x, context = numbers[:, : flow.dim], numbers[:, flow.dim :] if flow.context_dim else None
-        log_prob = flow.log_prob(x, context)
+        log_prob = padded_log_prob(flow, x, context)
         finite = log_prob[np.isfinite(log_prob)]
         more = added.of(flow, x, context, log_prob)
         yield ScoredRows(

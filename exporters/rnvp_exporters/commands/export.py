@@ -69,6 +69,12 @@ FORMATS = ("onnx", "torchscript", "pt2", "c")
     type=click.Path(path_type=Path),
     help="Sign the bundle with this private key, in PEM; needs the extra sign. See SECURITY.md.",
 )
+@click.option(
+    "--triton",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Also write DIR, a model repository of Triton Inference Server.",
+)
 @click.option("--force", is_flag=True, help="Replace what is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON, nothing else.")
 @click.version_option(package_name="rnvp-deploy")
@@ -82,6 +88,7 @@ def export(
     opset: int,
     page: Path | None,
     key: Path | None,
+    triton: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -103,6 +110,7 @@ def export(
       rnvp-export model.pt --format c
     """
     from rnvp_exporters.bundle import page as web
+    from rnvp_exporters.bundle import triton as repository
     from rnvp_exporters.bundle.export import export as write_bundle
     from rnvp_exporters.commands.web import print_page
     from rnvp_exporters.native import c_folder as c
@@ -115,6 +123,8 @@ def export(
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force, inputs=[*inputs, target], how="--force")
         web.find_onnxruntime_web()
+    if triton:
+        repository.check_target(triton, force=force)
     source = _source(model, is_file, weights)
     folder = target.with_name(f"{target.stem}_c") if "c" in formats else None
     if folder:
@@ -133,11 +143,15 @@ def export(
         )
     written = web.write_page(target, page, force=force) if page else ()
     sources = c.write_from_bundle(target, manifest, folder, force=force) if folder else ()
+    if triton:
+        repository.write_triton(target, triton, force=force)
     click.echo(manifest.to_json(), nl=False) if as_json else _tell(manifest, target)
     if folder and not as_json:
         click.echo(f"\nC, {len(sources)} files: see {folder / 'README.md'}")
     if page and not as_json:
         print_page(page, written)
+    if triton and not as_json:
+        click.echo(f"\nTriton: tritonserver --model-repository={triton}")
 
 
 def _target(model: str, is_file: bool, output: Path | None) -> Path:

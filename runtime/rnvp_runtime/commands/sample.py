@@ -39,6 +39,18 @@ from rnvp_runtime.terminal.whole_number import WholeNumber
 )
 @click.option("--log-prob", is_flag=True, help="Add the log-density, in nats, as a last column.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--shards",
+    type=WholeNumber(min=1),
+    help="Write so many files into the folder OUTPUT. Given again, the command does the rest.",
+)
+@click.option("--format", "file_format", help="Of the shards: csv (default), parquet, csv.gz, ...")
+@click.option(
+    "--cluster",
+    type=click.Choice(["dask", "ray", "spark"]),
+    help="Draw on a cluster into a new folder OUTPUT of Parquet files, --shards of them.",
+)
+@click.option("--address", help="Of the cluster, in its own notation. Default: this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def sample(
@@ -54,6 +66,10 @@ def sample(
     missing: tuple[str, ...],
     log_prob: bool,
     threads: int,
+    shards: int | None,
+    file_format: str | None,
+    cluster: str | None,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Draw rows from the flow in BUNDLE.
@@ -63,10 +79,14 @@ def sample(
     TABLE is any table that rnvp-score reads. The conditions are columns of OUTPUT, so that
     rnvp-score can read it.
 
+    With --shards OUTPUT is a folder. Its files, one after the other, hold the same rows for any
+    number of shards. After an interruption the same command draws the shards that are missing.
+
     \b
     Examples:
       rnvp-sample model.rnvp -n 100000 --seed 7 -o samples.csv
       rnvp-sample model.rnvp -n 1000 --context energy=10:200:20,theta=0.5 -o scan.csv
+      rnvp-sample model.rnvp -n 1e9 --seed 7 -o samples/ --shards 1000 --format parquet
     """
     if (rows is None) == (context_from is None):
         raise click.UsageError("give the number of rows, -n, or --context-from TABLE, not both")
@@ -75,20 +95,66 @@ def sample(
     output = None if output == "-" else output
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
+    if shards is not None and (rows is None or output is None):
+        raise click.UsageError("--shards needs -n and -o FOLDER")
+    if cluster is not None and (rows is None or output is None or file_format or as_json):
+        raise click.UsageError("--cluster needs -n and -o FOLDER, and no --format and --json")
+    if address is not None and cluster is None:
+        raise click.UsageError("--address is that of a --cluster")
+    if shards is None and file_format is not None:
+        raise click.UsageError("--format is for --shards: one file is named by its suffix")
 
+    from rnvp_runtime.engines.default import DEFAULT_ENGINE
     from rnvp_runtime.flow import load
     from rnvp_runtime.outputs import check_output
     from rnvp_runtime.sampling import sample_table
     from rnvp_runtime.stream import fresh_seed
     from rnvp_runtime.tables import behind, check_writable, estimate_rows, open_table, open_writer
-    from rnvp_runtime.terminal.conditions import notes_on_range, parse_conditions
+    from rnvp_runtime.terminal.conditions import notes_on_range, parse_condition, parse_conditions
     from rnvp_runtime.terminal.progress import progress_bar
 
+    if cluster is not None and rows is not None and output is not None:
+        from rnvp_runtime.bundle.manifest import Manifest
+        from rnvp_runtime.distributed.commands import sample_on_cluster
+
+        sample_on_cluster(
+            cluster,
+            address,
+            str(bundle),
+            output,
+            rows,
+            seed=seed,
+            partitions=shards,
+            start=start,
+            temperature=temperature,
+            context=parse_condition(context, Manifest.read(bundle)),
+            log_prob=log_prob,
+            threads=threads,
+        )
+        return
+    # One engine for all rows: a row's bits do not depend on how the rows are divided.
+    flow = load(bundle, threads=threads, engine=DEFAULT_ENGINE)
+    if shards is not None and rows is not None and output is not None:
+        from rnvp_runtime.shards.commands import sample_to_folder
+
+        sample_to_folder(
+            flow,
+            output,
+            rows,
+            shards,
+            file_format=file_format,
+            as_json=as_json,
+            seed=seed,
+            start=start,
+            temperature=temperature,
+            context=parse_condition(context, flow.manifest),
+            log_prob=log_prob,
+        )
+        return
     if output is not None:
         check_writable(output)
         inputs = [bundle, *([context_from] if context_from else [])]
         check_output(output, "table", inputs=inputs, force=force)
-    flow = load(bundle, threads=threads)
     seed = fresh_seed() if seed is None else seed
     options = {"seed": seed, "temperature": temperature, "log_prob": log_prob}
     if context_from is None:

@@ -1,6 +1,7 @@
 """``rnvp-score``: the log-density of each row of a table."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +80,17 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
     show_default=True,
     help="Name of the added column of log_prob.",
 )
+@click.option(
+    "--format",
+    "file_format",
+    help="Of the files in a folder OUTPUT: parquet, csv, ...; by default that of each table.",
+)
+@click.option(
+    "--cluster",
+    type=click.Choice(["dask", "ray", "spark"]),
+    help="Score Parquet files on a cluster into a new folder OUTPUT.",
+)
+@click.option("--address", help="Of the cluster, in its own notation. Default: this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on stdout; needs -o.")
 @click.version_option(package_name="rnvp-deploy")
 def score(
@@ -93,6 +105,9 @@ def score(
     threshold: float | None,
     explained: bool,
     name: str,
+    file_format: str | None,
+    cluster: str | None,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Add log_prob, in nats, to each row of TABLE.
@@ -104,6 +119,10 @@ def score(
     output holds log_prob alone, of shape (n,). OUTPUT is written atomically and may be TABLE
     itself.
 
+    If TABLE is a folder or a pattern, and OUTPUT a folder or a name with a slash at the end, each
+    file is scored into a file of the same name. After an interruption the same command scores the
+    files that are missing, and later those that are new or were changed.
+
     The reference rows are the held-out rows of the training, or samples of the flow; the bundle
     holds quantiles of their log_prob. --explain measures each column by the nats that log_prob
     rises if that column alone takes its most likely value.
@@ -113,10 +132,26 @@ def score(
       rnvp-score model.rnvp data.csv -o scored.csv
       zcat data.csv.gz | rnvp-score model.rnvp - --missing -999 > scored.csv
       rnvp-score model.rnvp data.csv -o scored.csv --threshold 0.1% --explain
+      rnvp-score model.rnvp year/ -o scored/
     """
     output = None if output == "-" else output
     if as_json and output is None:
         raise click.UsageError("--json needs -o: without it, stdout holds the table")
+    others = (file_format, missing, quantile, threshold, explained, as_json)
+    if cluster is not None and (output is None or any(others)):
+        raise click.UsageError(
+            "--cluster needs -o FOLDER, and takes no --format, --missing, --quantile, --threshold, "
+            "--explain and --json"
+        )
+    if address is not None and cluster is None:
+        raise click.UsageError("--address is that of a --cluster")
+    if cluster is not None and (nan == "drop" or name != "log_prob"):
+        raise click.UsageError("--cluster takes no --as, and --on-nonfinite error or keep")
+    if cluster is not None and output is not None and nan != "drop":
+        from rnvp_runtime.distributed.commands import score_on_cluster
+
+        score_on_cluster(cluster, address, str(bundle), table, output, nan=nan)
+        return
 
     from rnvp_runtime.anomaly_columns import AnomalyColumns
     from rnvp_runtime.engines.default import DEFAULT_ENGINE
@@ -135,23 +170,43 @@ def score(
     )
     from rnvp_runtime.terminal.progress import progress_bar
 
+    advice = "correct them, or pass --on-nonfinite keep, or drop"
+    anomalies = AnomalyColumns(quantile, threshold, explained)
+    # One engine for all batches: a row's bits do not depend on how many rows the last batch has.
+    if output is not None and (output.endswith(("/", os.sep)) or os.path.isdir(output)):
+        from rnvp_runtime.shards.commands import score_to_folder
+
+        score_to_folder(
+            load(bundle, threads=threads, engine=DEFAULT_ENGINE),
+            table,
+            output,
+            file_format=file_format,
+            missing=missing,
+            nan=nan,
+            advice=advice,
+            anomalies=anomalies,
+            name=name,
+            levels=_LEVELS,
+            as_json=as_json,
+        )
+        return
+    if file_format is not None:
+        raise click.UsageError("--format is for a folder: one file is named by its suffix")
     if output is not None:
         check_writable(output)
         in_place = is_same_file(output, table)
         force = force or in_place
         inputs = [bundle, *([] if in_place else [table])]
         check_output(output, "table", inputs=inputs, force=force)
-    # One engine for all batches: a row's bits do not depend on how many rows the last batch has.
     flow = load(bundle, threads=threads, engine=DEFAULT_ENGINE)
     source = open_table(table, missing=missing)
-    advice = "correct them, or pass --on-nonfinite keep, or drop"
     batches = score_table(
         flow,
         source,
         into=output_format(output),
         nan=nan,
         advice=advice,
-        anomalies=AnomalyColumns(quantile, threshold, explained),
+        anomalies=anomalies,
         name=name,
     )
     if note := _note(flow.manifest.reference, threshold):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.bundle.manifest import Manifest
 
-__all__ = ["example_of_conditions", "notes_on_range", "parse_conditions"]
+__all__ = ["example_of_conditions", "notes_on_range", "parse_condition", "parse_conditions"]
 
 _MOST_POINTS = 1_000_000
 
@@ -54,6 +54,18 @@ def parse_conditions(text: str | None, manifest: Manifest) -> NDArray[np.float64
     if math.prod(map(len, axes)) > _MOST_POINTS:
         raise _wrong(f"{text!r} is a grid of more than {_MOST_POINTS:,} points")
     return np.array(list(product(*axes)))
+
+
+def parse_condition(text: str | None, manifest: Manifest) -> list[list[float]] | None:
+    """The one condition in ``text``, as a list of one row of c; None for an unconditional flow.
+
+    Raises:
+        click.BadParameter: as `parse_conditions`, or there is a grid.
+    """
+    points = parse_conditions(text, manifest)
+    if points is not None and len(points) > 1:
+        raise _wrong("a grid is drawn into one file: leave out --shards and --cluster")
+    return None if points is None else points.tolist()
 
 
 def example_of_conditions(manifest: Manifest) -> str:

@@ -1,0 +1,1 @@
+"""Tests of jobs on one machine, on clusters, and behind a server."""

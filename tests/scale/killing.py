@@ -1,0 +1,111 @@
+"""Runs of rnvp-sample and rnvp-score that are killed at random moments and resumed.
+
+    python -m tests.scale.killing BUNDLE --moments 50
+
+Each moment is a ``kill -9`` between the start of the process and its last file. After every kill
+the files that are there under final names are compared with those of an unbroken run. The job is
+then resumed, until it is done, and begun again as often as moments are left.
+"""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+COMMAND = "import sys; from rnvp_runtime.commands.{0} import {0}; {0}()"
+
+
+def started(verb: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """The command ``rnvp-VERB``, running."""
+    command = [sys.executable, "-c", COMMAND.format(verb), *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+def run(verb: str, arguments: Sequence[str]) -> None:
+    """Run ``rnvp-VERB`` to its end."""
+    process = started(verb, arguments)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of ``folder`` under their final names."""
+    return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
+
+
+def kill_and_resume(
+    verb: str, arguments: Sequence[str], whole: Path, broken: Path, moments: int, seed: int
+) -> int:
+    """Kill a run ``moments`` times, resuming it, and compare with the unbroken run in ``whole``.
+
+    Args:
+        verb: ``sample`` or ``score``.
+        arguments: of the command, without ``-o``.
+        whole: where the unbroken run writes.
+        broken: where the killed runs write.
+        moments: kills.
+        seed: of the moments.
+
+    Returns:
+        How many of the kills came while a file was being written.
+    """
+    began = time.monotonic()
+    run(verb, [*arguments, "-o", f"{whole}/"])
+    seconds, expected = time.monotonic() - began, contents(whole)
+    moment, halves, left = random.Random(seed), 0, moments
+    while left:
+        process = started(verb, [*arguments, "-o", f"{broken}/"])
+        time.sleep(moment.uniform(0, seconds))
+        killed = process.poll() is None
+        process.kill()
+        process.communicate()
+        left -= killed
+        if broken.exists():
+            found = contents(broken)
+            wrong = {name for name in found if found[name] != expected[name]}
+            assert not wrong, f"after a kill {wrong} differ from the unbroken run's"
+            halves += any(p.suffix == ".tmp" for p in broken.iterdir())
+            if "_SUCCESS" in found:
+                assert found == expected
+                shutil.rmtree(broken)
+    run(verb, [*arguments, "-o", f"{broken}/"])
+    assert contents(broken) == expected
+    assert not [p for p in broken.iterdir() if p.suffix == ".tmp"], "half-written files are left"
+    return halves
+
+
+def both(bundle: Path, folder: Path, moments: int, rows: int, seed: int = 0) -> dict[str, int]:
+    """`kill_and_resume` for a sampling and a scoring run; the kills within a file, for each."""
+    sampling = [str(bundle), "-n", str(rows), "--seed", "7", "--shards", "20"]
+    scoring = [str(bundle), str(folder / "sampled")]
+    return {
+        "sample": kill_and_resume(
+            "sample", sampling, folder / "sampled", folder / "sampled again", moments, seed
+        ),
+        "score": kill_and_resume(
+            "score", scoring, folder / "scored", folder / "scored again", moments, seed + 1
+        ),
+    }
+
+
+def main() -> None:
+    """Run `both` and print the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--moments", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        halves = both(options.bundle, Path(folder), options.moments, options.rows, options.seed)
+    for verb, within in halves.items():
+        print(f"{verb}: {options.moments} kills, {within} of them within a file; all rows equal")
+
+
+if __name__ == "__main__":
+    main()

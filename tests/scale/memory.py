@@ -1,0 +1,78 @@
+"""The peak memory of scoring a Parquet file and of sampling into shards, for numbers of rows.
+
+python -m tests.scale.memory BUNDLE --rows 1e7 --rows 1e8
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import rnvp_runtime
+from tests.scale.killing import COMMAND
+
+MIB = 1 << 20
+
+
+def write_table(path: Path, columns: Sequence[str], rows: int, block: int = 1_000_000) -> None:
+    """A Parquet file of float32 numbers in row groups of ``block`` rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    generator = np.random.default_rng(0)
+    schema = pa.schema([(name, pa.float32()) for name in columns])
+    with pq.ParquetWriter(path, schema, compression="none") as writer:
+        for low in range(0, rows, block):
+            size = min(block, rows - low)
+            values = [generator.standard_normal(size, np.float32) for _ in columns]
+            writer.write_table(pa.table(values, schema=schema))
+
+
+def peak(verb: str, *arguments: object) -> float:
+    """The most memory of a run of ``rnvp-VERB``, in MiB."""
+    command = [sys.executable, "-c", COMMAND.format(verb), *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+
+
+def scoring(bundle: Path, folder: Path, rows: int) -> float:
+    """The peak of scoring a Parquet file of so many rows, in MiB."""
+    table = folder / f"{rows}.parquet"
+    write_table(table, rnvp_runtime.load(bundle).columns, rows)
+    found = peak("score", bundle, table, "-o", folder / "scored.parquet")
+    table.unlink()
+    return found
+
+
+def sampling(bundle: Path, folder: Path, rows: int) -> float:
+    """The peak of drawing so many rows into 10 Parquet files, in MiB."""
+    output = folder / f"sampled {rows}"
+    return peak(
+        *("sample", bundle, "-n", rows, "--seed", 1, "-o", output),
+        *("--shards", 10, "--format", "parquet"),
+    )
+
+
+def main() -> None:
+    """Print the peaks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--rows", type=float, action="append", required=True)
+    options = parser.parse_args()
+    for rows in map(int, options.rows):
+        with tempfile.TemporaryDirectory() as folder:
+            scored = scoring(options.bundle, Path(folder), rows)
+            drawn = sampling(options.bundle, Path(folder), rows)
+        print(f"{rows:,} rows: scoring {scored:.0f} MiB, sampling {drawn:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Scoring and sampling of Ray datasets, with two worker processes on this machine."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.runtime.conftest import bundle, conditional_bundle
+from tests.scale import engine_contract as contract
+from tests.scale.test_dask import command
+
+__all__ = ["bundle", "conditional_bundle"]
+
+ray = pytest.importorskip("ray")
+pytest.importorskip("ray.data")
+from rnvp_runtime.distributed import ray as flows  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """Ray on this machine, with two CPUs in its accounting."""
+    options = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+    ray.init(**options, _node_ip_address="127.0.0.1")
+    yield
+    ray.shutdown()
+
+
+@cache
+def done(dataset: Any) -> Any:
+    """The dataset after its job, which runs once: Ray knows no schema before."""
+    return dataset.materialize()
+
+
+ENGINE = contract.Engine(
+    frame=lambda frame, partitions: ray.data.from_pandas(frame).repartition(partitions),
+    collected=lambda dataset: done(dataset).to_pandas(),
+    columns=lambda dataset: list(done(dataset).columns()),
+    score=flows.score,
+    sample=flows.sample,
+)
+
+
+def test_scores_are_the_single_machines(bundle: Path) -> None:
+    """Whatever the partitions."""
+    contract.check_score(ENGINE, bundle, 7, context=False)
+
+
+def test_context(conditional_bundle: Path) -> None:
+    """Columns of the context are columns of the dataset."""
+    contract.check_score(ENGINE, conditional_bundle, 3, context=True)
+    contract.check_context(ENGINE, conditional_bundle)
+
+
+@pytest.mark.parametrize("partitions", [None, 5])
+def test_samples_are_the_single_stream(bundle: Path, partitions: int | None) -> None:
+    """Whatever the partitions."""
+    contract.check_sample(ENGINE, bundle, partitions)
+
+
+def test_gaps(bundle: Path) -> None:
+    """They are refused, or kept as null."""
+    contract.check_gaps(ENGINE, bundle, Exception)
+
+
+def test_refusals(bundle: Path, conditional_bundle: Path) -> None:
+    """What does not fit is refused before the job."""
+    contract.check_refusals(ENGINE, bundle, conditional_bundle)
+
+
+def test_empty_partitions(bundle: Path) -> None:
+    """No rows are no error."""
+    contract.check_empty_partitions(ENGINE, bundle)
+
+
+def test_a_killed_worker(bundle: Path) -> None:
+    """A worker is killed half-way: it is started again, and each row is there once."""
+    from ray.util.state import list_actors
+
+    frame = contract.table(rows=20_000)
+
+    def slowly(table: Any) -> Any:
+        time.sleep(0.3)
+        return table
+
+    killed: list[int] = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while not killed and time.monotonic() < deadline:
+            time.sleep(0.5)
+            for actor in list_actors(filters=[("state", "=", "ALIVE")], detail=True):
+                if actor.pid and not killed:
+                    time.sleep(1)
+                    os.kill(actor.pid, signal.SIGKILL)
+                    killed.append(actor.pid)
+
+    slow = ENGINE.frame(frame, 20).map_batches(slowly, batch_format="pyarrow", batch_size=None)
+    thread = threading.Thread(target=kill)
+    thread.start()
+    found = ENGINE.collected(flows.score(slow, bundle, workers=2)).sort_values("id")
+    thread.join()
+    assert killed
+    assert found["id"].tolist() == list(range(len(frame)))
+    np.testing.assert_array_equal(found["log_prob"], contract.expected(bundle, frame))
+
+
+def test_the_commands_on_a_cluster(bundle: Path, tmp_path: Path) -> None:
+    """--cluster ray."""
+    contract.check_command("ray", bundle, tmp_path, command)

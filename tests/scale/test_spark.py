@@ -1,0 +1,159 @@
+"""Scoring and sampling of Spark data frames, in a local session with two worker processes."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.runtime.conftest import bundle, conditional_bundle
+from tests.scale import engine_contract as contract
+from tests.scale.test_dask import command
+
+__all__ = ["bundle", "conditional_bundle"]
+
+pytest.importorskip("pyspark")
+from pyspark.sql import SparkSession
+
+from rnvp_runtime.distributed import spark as flows
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs a Java runtime"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[SparkSession]:
+    """Two worker processes; a task is tried four times."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.driver.host", "127.0.0.1")
+    builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
+    found = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    found.sparkContext.setLogLevel("OFF")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def engine(session: SparkSession) -> contract.Engine:
+    """The engine's own functions."""
+
+    def framed(frame: pd.DataFrame, partitions: int) -> Any:
+        if not len(frame):
+            whole = contract.table(rows=1)
+            return session.createDataFrame(whole).where("id < 0").repartition(partitions)
+        nulls = (
+            frame.astype(object).where(frame.notna(), None) if frame.isna().any().any() else frame
+        )
+        found = session.createDataFrame(nulls, schema=session.createDataFrame(frame).schema)
+        return found.repartition(partitions)
+
+    return contract.Engine(
+        frame=framed,
+        collected=lambda frame: frame.toPandas(),
+        columns=lambda frame: list(frame.columns),
+        score=flows.score,
+        sample=lambda n, bundle, **options: flows.sample(session, n, bundle, **options),
+    )
+
+
+def test_scores_are_the_single_machines(engine: contract.Engine, bundle: Path) -> None:
+    """Whatever the partitions."""
+    contract.check_score(engine, bundle, 7, context=False)
+
+
+def test_context(engine: contract.Engine, conditional_bundle: Path) -> None:
+    """Columns of the context are columns of the frame."""
+    contract.check_score(engine, conditional_bundle, 3, context=True)
+    contract.check_context(engine, conditional_bundle)
+
+
+@pytest.mark.parametrize("partitions", [None, 5])
+def test_samples_are_the_single_stream(
+    engine: contract.Engine, bundle: Path, partitions: int | None
+) -> None:
+    """Whatever the partitions."""
+    contract.check_sample(engine, bundle, partitions)
+
+
+def test_gaps(engine: contract.Engine, bundle: Path) -> None:
+    """They are refused, or kept as null."""
+    contract.check_gaps(engine, bundle, Exception)
+
+
+def test_refusals_and_empty_partitions(
+    engine: contract.Engine, bundle: Path, conditional_bundle: Path
+) -> None:
+    """What does not fit is refused before the job; no rows are no error."""
+    contract.check_refusals(engine, bundle, conditional_bundle)
+    contract.check_empty_partitions(engine, bundle)
+
+
+def test_sql(session: SparkSession, bundle: Path) -> None:
+    """The density as a function of SQL."""
+    frame = contract.table(rows=200)
+    session.createDataFrame(frame).createOrReplaceTempView("events")
+    flows.register(session, bundle)
+    found = session.sql("SELECT id, rnvp_log_prob(x0, x1) AS p FROM events").toPandas()
+    expected = contract.expected(bundle, frame)
+    np.testing.assert_array_equal(found.sort_values("id")["p"], expected)
+
+
+def children(pid: int) -> list[int]:
+    """Processes below ``pid`` that are Python workers of Spark."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                worker = b"pyspark.daemon" in (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if parent == pid:
+                found += [int(entry.name)] * worker + children(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are found in /proc")
+def test_a_killed_worker(engine: contract.Engine, bundle: Path) -> None:
+    """A worker is killed half-way: its task is tried again, and each row is there once."""
+    frame = contract.table(rows=20_000)
+
+    def slowly(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            time.sleep(0.5)
+            yield batch
+
+    killed: list[int] = []
+
+    def kill() -> None:
+        time.sleep(3)
+        for pid in children(os.getpid())[-1:]:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    slow = engine.frame(frame, 20)
+    slow = slow.mapInArrow(slowly, slow.schema)
+    thread = threading.Thread(target=kill)
+    thread.start()
+    found = engine.collected(engine.score(slow, bundle)).sort_values("id")
+    thread.join()
+    assert killed
+    assert found["id"].tolist() == list(range(len(frame)))
+    np.testing.assert_array_equal(found["log_prob"], contract.expected(bundle, frame))
+
+
+def test_z_the_commands_on_a_cluster(bundle: Path, tmp_path: Path) -> None:
+    """--cluster spark; last, since it ends the session."""
+    contract.check_command("spark", bundle, tmp_path, command)
