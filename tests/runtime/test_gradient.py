@@ -100,7 +100,7 @@ def test_a_reference_without_context_columns_is_read(make_bundle: Make) -> None:
             {"context_columns": [{"low": 0, "median": 1, "high": 2, "deviation": 1}]},
             "reference.context_columns should hold context_dim columns or none",
         ),
-        ({"rows": 0}, "reference.rows should be at least 1"),
+        ({"rows": 0}, "reference.rows should be 1 to"),
         ({"source": 3}, "reference.source should be text, found 3"),
     ],
 )

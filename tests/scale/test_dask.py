@@ -194,4 +194,7 @@ def test_a_failed_job_leaves_no_folder(conditional_bundle: Path, tmp_path: Path)
     assert not (tmp_path / "out").exists()
     (tmp_path / "mine").mkdir()
     with pytest.raises(AssertionError, match="mine is there already"):
-        command("sample", conditional_bundle, "-n", 3, "-o", tmp_path / "mine", "--cluster", "dask")
+        command(
+            *("sample", conditional_bundle, "-n", 3, "--context", "c0=1"),
+            *("-o", tmp_path / "mine", "--cluster", "dask"),
+        )

@@ -190,8 +190,8 @@ def test_more_shards_than_rows_are_refused(
 def test_a_wrong_context_makes_no_folder(conditional_bundle: Path, tmp_path: Path) -> None:
     """What does not fit the flow is refused before anything is written."""
     found = run(sample, conditional_bundle, "-n", 10, "-o", tmp_path / "out", "--shards", 2)
-    assert found.exit_code == 1
-    assert "needs context" in found.stderr
+    assert found.exit_code == 2
+    assert "conditional on c0" in found.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -224,7 +224,7 @@ def test_each_file_is_scored_as_it_is_alone(bundle: Path, tables: Path, tmp_path
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["files"] == 3
     for name in ("part-00000.csv", "part-00001.csv", "late/december.csv"):
-        run(score, bundle, tables / name, "-o", tmp_path / "alone.csv")
+        run(score, bundle, tables / name, "-o", tmp_path / "alone.csv", "--force")
         expected = (tmp_path / "alone.csv").read_bytes()
         assert (tmp_path / "scored" / name).read_bytes() == expected
 

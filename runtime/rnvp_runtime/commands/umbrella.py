@@ -46,6 +46,7 @@ GROUPS = {
         Subcommand(
             "web", "rnvp_exporters.commands.web:web", "Write a web page that shows the flow."
         ),
+        Subcommand("serve", "rnvp_runtime.commands.serve:serve", "Serve the flow over HTTP."),
     ),
     "Look at a bundle": (
         Subcommand(
