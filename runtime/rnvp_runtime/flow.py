@@ -162,7 +162,8 @@ class Flow:
             (n,), in nats. For a pandas DataFrame a Series called log_prob with its index.
         """
         found = self._map("density", ("log_prob",), "x", x, context)[0]
-        return with_index_of(x, found, "log_prob")
+        result: Array = with_index_of(x, found, "log_prob")
+        return result
 
     @overload
     def forward(

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,13 @@ def _cases(flow: rnvp_runtime.Flow) -> list[Call]:
         context = draw.normal(size=(n, flow.context_dim)) if flow.context_dim else None
         seed = int(draw.integers(2**63))
         cases += [
-            lambda x=x, c=context: flow.log_prob(x, c),
-            lambda x=x, c=context: flow.forward(x, c, return_log_prob=True),
-            lambda x=x, c=context: flow.inverse(x, c),
-            lambda n=n, s=seed, c=context: flow.sample(n, seed=s, context=c),
+            partial(flow.log_prob, x, context),
+            partial(flow.forward, x, context, return_log_prob=True),
+            partial(flow.inverse, x, context),
+            partial(flow.sample, n, seed=seed, context=context),
         ]
         if "gradient" in flow.manifest.graphs:
-            cases.append(lambda x=x, c=context: flow.log_prob_and_grad(x, c))
+            cases.append(partial(flow.log_prob_and_grad, x, context))
     return cases
 
 

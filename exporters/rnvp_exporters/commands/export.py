@@ -118,7 +118,8 @@ def export(
 
     is_file = ":" not in model or Path(model).exists()
     target = _target(model, is_file, output)
-    inputs = [model if is_file else model.rpartition(":")[0], *([weights] if weights else [])]
+    inputs: list[str | Path] = [model if is_file else model.rpartition(":")[0]]
+    inputs += [weights] if weights else []
     check_output(target, "bundle", inputs=inputs, force=force)
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force, inputs=[*inputs, target], how="--force")

@@ -13,7 +13,7 @@ Rewrites of the record (``_REWRITES``) use what is known here and not to a gener
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -81,9 +81,8 @@ def _fold_ones(module: GraphModule, node: Node, operators: Operators) -> None:
     if node.target == aten.expand.default:
         node.replace_all_uses_with(source)
     elif node.target in (aten.squeeze.dim, aten.unsqueeze.default):
-        name = f"ones_{node.name}"
-        value = node.target(getattr(module, str(source.target)), node.args[1])
-        module.register_buffer(name, value)
+        name, reshape = f"ones_{node.name}", cast(Callable[..., Tensor], node.target)
+        module.register_buffer(name, reshape(getattr(module, str(source.target)), node.args[1]))
         with module.graph.inserting_before(node):
             folded = module.graph.get_attr(name)
         folded.meta["val"] = node.meta["val"]

@@ -61,11 +61,11 @@ def compare(
     from rnvp_runtime.flow import load
     from rnvp_runtime.tables import open_table
 
-    flows = [load(path, threads=threads) for path in (a, b)]
-    found = compare_manifests(flows[0].manifest, flows[1].manifest)
+    one, other = load(a, threads=threads), load(b, threads=threads)
+    found = compare_manifests(one.manifest, other.manifest)
     scores = None
     if table is not None:
-        scores = compare_scores(*flows, open_table(table, missing=missing), moved=rows)
+        scores = compare_scores(one, other, open_table(table, missing=missing), moved=rows)
     if as_json:
         click.echo(json.dumps(_record(a, b, found, scores), ensure_ascii=False, allow_nan=False))
         return

@@ -2,14 +2,19 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 from rnvp_runtime.terminal.whole_number import WholeNumber
+
+if TYPE_CHECKING:
+    from rnvp_runtime.sampling import SampledRows
 
 
 @click.command(cls=UserErrorCommand)
@@ -153,24 +158,25 @@ def sample(
         return
     if output is not None:
         check_writable(output)
-        inputs = [bundle, *([context_from] if context_from else [])]
+        inputs: list[str | Path] = [bundle, *([context_from] if context_from else [])]
         check_output(output, "table", inputs=inputs, force=force)
     seed = fresh_seed() if seed is None else seed
-    options = {"seed": seed, "temperature": temperature, "log_prob": log_prob}
+    draw = partial(sample_table, flow, seed=seed, temperature=temperature, log_prob=log_prob)
+    batches: Iterator[SampledRows]
     if context_from is None:
         table, each = None, rows or 0
         points = parse_conditions(context, flow.manifest)
         conditions = [None] if points is None else list(points)
         total: int | None = each * len(conditions)
         batches = chain.from_iterable(
-            sample_table(flow, each, start=start + i * each, context=condition, **options)
+            draw(each, start=start + i * each, context=condition)
             for i, condition in enumerate(conditions)
         )
         _warn({} if points is None else notes_on_range(flow.manifest, points))
     else:
         table = open_table(context_from, missing=missing)
         total = table.rows or estimate_rows(context_from)
-        batches = iter(sample_table(flow, context_from=table, start=start, **options))
+        batches = draw(context_from=table, start=start)
     began, done = time.perf_counter(), 0
     outside: dict[str, str] = {}
     with (

@@ -196,7 +196,7 @@ def score(
         check_writable(output)
         in_place = is_same_file(output, table)
         force = force or in_place
-        inputs = [bundle, *([] if in_place else [table])]
+        inputs: list[str | Path] = [bundle, *([] if in_place else [table])]
         check_output(output, "table", inputs=inputs, force=force)
     flow = load(bundle, threads=threads, engine=DEFAULT_ENGINE)
     source = open_table(table, missing=missing)
