@@ -17,7 +17,7 @@ import venv
 from pathlib import Path
 
 from tests.engines.peers import PEERS
-from tests.engines.trial import RIGHT, Outcome
+from tests.engines.trial import CRASHED, RIGHT, Outcome
 from tests.pages import write_measured
 from tests.versions import bundles
 
@@ -36,10 +36,14 @@ def tried(name: str, written: list[Path], folder: Path) -> tuple[str, list[Outco
     done = subprocess.run(
         [python, "-m", "tests.engines.trial", name, *written],
         env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        kinds = [path.stem for path in written]
+        return "", [Outcome(kind, graph, CRASHED, last) for kind in kinds for graph in GRAPHS]
     answer = json.loads(done.stdout.splitlines()[-1])
     return answer["version"], [Outcome(**found) for found in answer["outcomes"]]
 

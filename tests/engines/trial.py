@@ -18,12 +18,13 @@ from rnvp_runtime.bundle.verification import check_vectors, read_files
 from rnvp_runtime.engines import Engine
 from tests.engines.peers import PEERS
 
-__all__ = ["NAN_LOST", "REFUSED", "RIGHT", "WRONG", "Outcome", "outcome", "trial"]
+__all__ = ["CRASHED", "NAN_LOST", "REFUSED", "RIGHT", "WRONG", "Outcome", "outcome", "trial"]
 
 RIGHT = "right"
 NAN_LOST = "right, NaN lost"
 REFUSED = "refused"
 WRONG = "wrong"
+CRASHED = "crashes"
 
 
 @dataclass(frozen=True)
