@@ -1,7 +1,9 @@
 """A bundle serves the native engine too: proved at the export, and the default for small calls."""
 
+import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +151,6 @@ def test_an_altered_flow_bin_is_never_passed_over(exported: Path, tmp_path: Path
 
 def test_a_flow_bin_of_a_later_format_is_left_alone(exported: Path, tmp_path: Path) -> None:
     """onnxruntime then serves small calls too; the native engine says what it reads."""
-    import hashlib
-
     bundle = tmp_path / "model.rnvp"
     shutil.copytree(exported, bundle)
     content = bytearray((bundle / "flow.bin").read_bytes())
@@ -175,19 +175,34 @@ def test_another_flow_is_not_proved() -> None:
     assert "nothing was published" not in part.refusal
 
 
-def test_without_the_library_flow_bin_is_written_and_not_proved(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As in a pure wheel: the export goes on, and the manifest says why there is no proof."""
-    flow, vectors = vectors_of("two coordinates")
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """As in a pure wheel: there is no compiled library."""
     monkeypatch.setattr(library, "LIBRARY", tmp_path / "librnvp.so")
     library.load_library.cache_clear()
+    yield
+    library.load_library.cache_clear()
+
+
+@pytest.mark.usefixtures("no_library")
+def test_without_the_library_flow_bin_is_written_and_not_proved() -> None:
+    """The export goes on, and the manifest says why there is no proof."""
+    flow, vectors = vectors_of("two coordinates")
     part = prove_native(flow, "float32", vectors)
-    assert not is_available()
-    monkeypatch.undo()
-    assert is_available()
     assert part.content is not None
     assert part.records == ()
     assert part.refusal == (
         "flow.bin was not checked, since the installation that exported it has no native engine"
     )
+
+
+@pytest.mark.usefixtures("no_library")
+def test_without_the_library_onnxruntime_serves_all_calls(exported: Path) -> None:
+    """To ask for the native engine says what to do, in one line, and fails one check."""
+    served, expected = results(exported, None, 1), results(exported, "onnxruntime", 1)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(served[name], value)
+    with pytest.raises(BundleError, match=r"no native engine.*install a compiler") as raised:
+        rnvp_runtime.load(exported, engine="native").log_prob(np.zeros((1, 3)), [1, 2])
+    assert "\n" not in str(raised.value)
+    assert [check.name for check in verify(exported, "native") if not check.passed] == ["native"]

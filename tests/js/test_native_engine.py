@@ -48,8 +48,8 @@ def test_it_needs_no_other_package(driver, site, tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"type": "module"}')
     found = driver.run(
         """
-        const { load } = await import(args.module);
-        const flow = await load(args.source, { engine: "native" });
+        const own = await import(args.module);
+        const flow = await own.load(args.source, { engine: "native" });
         return (await flow.sample(3, { seed: 7 })).x.shape;
         """,
         module=str(tmp_path / "src" / "index.js"),
@@ -70,8 +70,8 @@ def test_a_choice_that_cannot_be_is_refused(driver, options: str, told: str) -> 
     with pytest.raises(JavaScriptError, match=told) as caught:
         driver.run(
             f"""
-            const {{ load }} = await import(args.module);
-            return load("nowhere", {options});
+            const own = await import(args.module);
+            return own.load("nowhere", {options});
             """,
             module=str(SOURCES / "index.js"),
         )
@@ -90,8 +90,8 @@ def test_a_bundle_without_flow_bin_says_why(driver, site, tmp_path: Path) -> Non
     with pytest.raises(JavaScriptError, match=r"'native', only .* \(it has a layer of mine\)"):
         driver.run(
             """
-            const { load } = await import(args.module);
-            return (await load(args.source, { engine: "native" })).sample(1);
+            const own = await import(args.module);
+            return (await own.load(args.source, { engine: "native" })).sample(1);
             """,
             module=str(SOURCES / "index.js"),
             source=str(bundle),

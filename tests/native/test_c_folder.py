@@ -32,6 +32,9 @@ TARGETS = {
 }
 """Where zig compiles for, and what runs the result here."""
 
+ONE_OF_EACH_KIND = ("aarch64-linux-musl", "aarch64-macos")
+"""Those of the slow tests. zig builds the C library of each target first, for up to a minute."""
+
 
 @pytest.fixture(params=FLOWS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
@@ -65,7 +68,13 @@ def test_it_compiles_without_a_warning(folder: Path, compiler: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(name, marks=() if name in ONE_OF_EACH_KIND else pytest.mark.matrix)
+        for name in TARGETS
+    ],
+)
 def test_it_compiles_for_other_machines(target: str, tmp_path: Path) -> None:
     """And runs where an emulator is at hand."""
     config, dtype = FLOWS["float"]
