@@ -87,6 +87,8 @@ def test_every_graph_gives_the_librarys_numbers(
     http = pytest.importorskip("tritonclient.http")
     flow = rnvp_runtime.load(full_bundle)
     x, context = rows(64, 3), rows(64, 1, seed=1)
+    names: tuple[str, ...]
+    known: tuple[Any, ...]
     if model == "sampler":
         values = {"seed": [7], "start": [3], "count": [64]}
         given = {name: np.array(value, np.int64) for name, value in values.items()}

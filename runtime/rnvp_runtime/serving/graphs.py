@@ -20,6 +20,7 @@ Array = NDArray[Any]
 SCALARS = ("seed", "start", "count", "temperature")
 """Inputs of sampler. Only count has no default: a fresh seed, row 0 and temperature 1."""
 
+_MOST_NUMBERS = 1 << 26  # of the samples in one answer: 256 MiB in float32
 _MULTIPLE = 64  # of the rows of a call, as in rnvp_runtime.padded_rows
 _NAMES = {numpy: name for name, numpy in DATATYPES.items()}
 
@@ -113,7 +114,7 @@ def sample(flow: Flow, request: Request, outputs: Sequence[str], most: int) -> d
     scalars = {
         name: _scalar(request.inputs[name], name) for name in SCALARS if name in request.inputs
     }
-    count = scalars["count"]
+    count, most = scalars["count"], min(most, _MOST_NUMBERS // flow.dim)
     if not 0 <= count <= most:
         raise ProtocolError(f"count is {count}, expected 0 to {most}", 413 if count > most else 400)
     options: dict[str, Any] = {name: scalars[name] for name in scalars if name != "count"}
