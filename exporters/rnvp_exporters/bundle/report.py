@@ -11,6 +11,7 @@ from rnvp_exporters.bundle.templates import environment
 from rnvp_exporters.proof.parity import ALLOWED
 from rnvp_exporters.proof.precision import LIMITS
 from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["write"]
 
@@ -31,6 +32,7 @@ def _picture(flow: RNVP) -> tuple[Markup, str]:
     """Samples of the first columns, pair by pair; in two dimensions the log-density beside them."""
     from matplotlib.figure import Figure
 
+    names = [printable(name) for name in flow.columns]  # and never as a formula between $
     context = None
     given = ""
     if flow.context_dim:
@@ -45,7 +47,7 @@ def _picture(flow: RNVP) -> tuple[Markup, str]:
         figure = Figure(figsize=(8, 3.2))
         axes = figure.subplots()
         axes.hist(x[:, 0], bins=60, color="#2a78d6")
-        axes.set_xlabel(flow.columns[0])
+        axes.set_xlabel(names[0], parse_math=False)
         caption = f"{SAMPLES:,} samples{given}."
     elif flow.dim == 2 and not flow.context_dim:
         figure = Figure(figsize=(9, 4))
@@ -67,8 +69,11 @@ def _picture(flow: RNVP) -> tuple[Markup, str]:
             cmap="viridis",
         )
         figure.colorbar(image, ax=right, label="log_prob (nats)")
-        left.set(xlabel=flow.columns[0], ylabel=flow.columns[1], title="samples")
-        right.set(xlabel=flow.columns[0], title="log-density")
+        left.set_title("samples")
+        right.set_title("log-density")
+        left.set_ylabel(names[1], parse_math=False)
+        for axes in (left, right):
+            axes.set_xlabel(names[0], parse_math=False)
         caption = f"{SAMPLES:,} samples, and the log-density down to 8 nats below its highest."
     else:
         shown = min(flow.dim, 4)
@@ -83,9 +88,9 @@ def _picture(flow: RNVP) -> tuple[Markup, str]:
                     axes.plot(x[:, j], x[:, i], ".", ms=1, color="#2a78d6")
                 axes.tick_params(labelsize=6)
                 if i == shown - 1:
-                    axes.set_xlabel(flow.columns[j], fontsize=8)
+                    axes.set_xlabel(names[j], fontsize=8, parse_math=False)
                 if j == 0:
-                    axes.set_ylabel(flow.columns[i], fontsize=8)
+                    axes.set_ylabel(names[i], fontsize=8, parse_math=False)
         caption = f"{SAMPLES:,} samples of the first {shown} columns{given}."
     figure.tight_layout()
     stream = io.StringIO()

@@ -10,6 +10,7 @@ import click
 from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
 from rnvp_runtime.terminal.precision_table import precision_table
+from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _source(model: str, weights: Path | None, output: Path | None) -> "tuple[RNV
 
 
 def _tell(manifest: "Manifest", target: Path) -> None:
-    click.echo(f"{target}: {manifest.flow.description}\n")
+    click.echo(printable(f"{target}: {manifest.flow.description}") + "\n")
     click.echo("Error against eager float64: the median, and the 99th percentile as a ratio")
     head = ("output", "format", "eager", "exported", "ratio", "unit", "")
     rows = [head, *(_row(parity) for parity in manifest.parity)]

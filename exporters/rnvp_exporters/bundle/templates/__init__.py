@@ -1,8 +1,11 @@
 """Text that is filled in: the model card and the report."""
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from rnvp_runtime.bundle.manifest import TensorSpec
+from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["environment"]
 
@@ -17,7 +20,19 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["tensor"] = _tensor
+    made.filters["markdown"] = _markdown
     return made
+
+
+def _markdown(text: str) -> str:
+    r"""Text from outside as Markdown that shows it: no markup, HTML, link, formula or line break.
+
+    >>> _markdown("a_b <b> [x](javascript:y) $z$")
+    'a_b &lt;b&gt; \\[x\\]\\(javascript:y\\) \\$z\\$'
+    """
+    text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"[\\`*\[\]()#|~$!{}]|(?<![a-zA-Z0-9])_|_(?![a-zA-Z0-9])", r"\\\g<0>", text)
+    return text.replace("://", "&#58;//").replace("@", "&#64;")
 
 
 def _tensor(spec: TensorSpec) -> str:
