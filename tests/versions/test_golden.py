@@ -1,7 +1,8 @@
 """A bundle of every version of the format, as it was written then, is read by this runtime.
 
-``golden/bundle_version_1.zip`` was exported on 25 November 2026, the numbers beside it with it: a
-conditional flow of two columns. It is never written again. A new version of the format adds a file.
+``golden/bundle_version_1.zip`` holds the ONNX graphs of a conditional flow of two columns, exported
+on 25 November 2026, and the JSON file beside it the numbers that it gave then. Neither is written
+again. A new version of the format adds a file.
 """
 
 import json
@@ -48,5 +49,5 @@ def test_it_gives_the_numbers_of_its_day(version: int) -> None:
             "sample": flow.sample(2, seed=7, context=context),
         }
     for name, values in found.items():
-        np.testing.assert_allclose(values, numbers[name], rtol=1e-4, atol=1e-5, err_msg=name)
-    np.testing.assert_allclose(flow.inverse(found["z"], context), x, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(values, numbers[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    np.testing.assert_allclose(flow.inverse(found["z"], context), x, rtol=1e-3, atol=1e-3)
