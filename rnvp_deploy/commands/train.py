@@ -20,6 +20,7 @@ from rnvp_deploy.commands.option_types import (
 from rnvp_deploy.commands.training_output import print_result, result_as_json
 from rnvp_deploy.commands.training_table import matching_columns, read_training_table
 from rnvp_runtime.outputs import check_output
+from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def train(
         )
         flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
     if data.left_out:
-        click.echo(f"Left out, text or empty: {', '.join(data.left_out)}", err=True)
+        click.echo(printable(f"Left out, text or empty: {', '.join(data.left_out)}"), err=True)
     refuse_gaps(data.x, table, data.columns)
     if data.context is not None:
         refuse_gaps(data.context, table, data.context_columns)
@@ -279,7 +280,7 @@ def _origin(table: str) -> dict[str, str]:
 def _warnings_on_stderr() -> Iterator[None]:
     """Print what the library logs. The command has its own message about an interrupt."""
     handler = logging.Handler()
-    handler.emit = lambda record: click.echo(f"Warning: {record.getMessage()}", err=True)  # type: ignore[method-assign]
+    handler.emit = lambda record: click.echo(printable(f"Warning: {record.getMessage()}"), err=True)  # type: ignore[method-assign]
     handler.addFilter(lambda record: not record.getMessage().startswith("interrupted "))
     logger = logging.getLogger("rnvp_deploy")
     logger.addHandler(handler)

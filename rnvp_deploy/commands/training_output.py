@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnvp_runtime.terminal.printable import printable
+
 if TYPE_CHECKING:
     from rnvp_deploy.flow import RNVP
     from rnvp_deploy.training import Training
@@ -31,7 +33,7 @@ def print_result(result: "Training", output: Path, table: str) -> None:
     checkpoint = shlex.quote(str(output))
     resume = f"rnvp-train {shlex.quote(table)} --resume {checkpoint}"
     lines.append(f"Next: {resume if interrupted else f'rnvp-export {checkpoint}'}")
-    click.echo("\n".join(lines), err=True)
+    click.echo("\n".join(map(printable, lines)), err=True)
 
 
 def result_as_json(flow: "RNVP", result: "Training", output: Path, table: str) -> dict[str, Any]:

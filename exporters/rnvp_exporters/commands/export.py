@@ -10,6 +10,7 @@ from rnvp_runtime.outputs import check_output
 from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
 from rnvp_runtime.terminal.precision_table import precision_table
+from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _source(model: str, is_file: bool, weights: Path | None) -> "RNVP | Path":
 
 
 def _tell(manifest: "Manifest", target: Path) -> None:
-    click.echo(f"{target}: {manifest.flow.description}\n")
+    click.echo(printable(f"{target}: {manifest.flow.description}") + "\n")
     click.echo("Error against eager float64: the median, and the 99th percentile as a ratio")
     head = ("output", "format", "eager", "exported", "ratio", "unit", "")
     rows = [head, *(_row(parity) for parity in manifest.parity)]

@@ -10,6 +10,7 @@ from rnvp_runtime.bundle.manifest import Manifest, Parity, TensorSpec
 from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
 from rnvp_runtime.terminal.precision_table import precision_table
+from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
@@ -28,7 +29,7 @@ def inspect(bundle: Path, as_json: bool) -> None:
     """
     manifest = Manifest.read(bundle)
     if as_json:
-        click.echo(json.dumps(json.loads(manifest.to_json()), ensure_ascii=False))
+        click.echo(printable(json.dumps(json.loads(manifest.to_json()), ensure_ascii=False)))
         return
     click.echo("\n\n".join("\n".join(part) for part in _card(bundle, manifest)))
 
@@ -46,7 +47,7 @@ def _card(bundle: Path, manifest: Manifest) -> list[list[str]]:
         ("id", manifest.id),
     ]
     return [
-        [bundle.resolve().name, *align_columns(head)],
+        [printable(bundle.resolve().name), *align_columns(head)],
         align_columns([("graph", "inputs", "outputs", "nodes", "files"), *_graphs(manifest)]),
         [
             "Errors against eager float64, p99 (median), eager's own and the exported graph's:",

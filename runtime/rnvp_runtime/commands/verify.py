@@ -9,6 +9,7 @@ import click
 
 from rnvp_runtime.engines import ENGINES
 from rnvp_runtime.errors import BundleError
+from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
@@ -57,11 +58,13 @@ def verify(bundle: Path, engine: str, key: Path | None, as_json: bool) -> None:
             "passed": not failed,
             "checks": [asdict(check) for check in checks],
         }
-        click.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+        click.echo(json.dumps(summary, indent=1))
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            click.echo(f"{_mark(check.passed)} {check.name:<{width}}  {check.detail}")
+            click.echo(
+                f"{_mark(check.passed)} {printable(f'{check.name:<{width}}  {check.detail}')}"
+            )
     if failed:
         named = "; ".join(f"{check.name} {check.detail}" for check in failed[:3])
         more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""

@@ -21,6 +21,7 @@ import click
 
 from rnvp_runtime.errors import RnvpError
 from rnvp_runtime.extras import missing_extra_message
+from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["UserErrorCommand"]
 
@@ -61,7 +62,7 @@ class UserErrorCommand(click.Command):
 
 
 def _one_line(text: str) -> click.ClickException:
-    return click.ClickException(" ".join(text.splitlines()))
+    return click.ClickException(printable(" ".join(text.splitlines())))
 
 
 def _interrupted() -> click.exceptions.Exit:
