@@ -128,6 +128,15 @@ def test_what_cannot_be_shown_says_why(training: dict[str, Any] | None) -> None:
     assert "Whether the flow fits its data is not known here" in told
 
 
+def test_a_flow_whose_samples_overflow_has_a_report() -> None:
+    """With --accept-loss such a flow is exported."""
+    flow = lively(CONFIGS["odd"])
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.fill_(torch.nan)
+    assert "No sample is finite, so nothing is drawn." in text_of(page(flow))
+
+
 def test_the_verdict_comes_first_and_names_a_flow_that_is_wrong() -> None:
     """Rows that are shifted by three standard deviations are not those of the flow."""
     flow, record = trained()

@@ -39,7 +39,8 @@ def write(
     """
     evidence = gather(flow, training or {})
     held_out = evidence.held_out
-    marginals = figures.marginals(flow, evidence)
+    drawn = len(evidence.samples) > 0  # not if every sample overflows
+    marginals = figures.marginals(flow, evidence) if drawn else []
     conditions = (
         latents.by_condition(held_out, flow.context_columns)
         if held_out and flow.context_dim
@@ -61,9 +62,9 @@ def write(
         evidence=evidence,
         samples=len(evidence.samples),
         curves=figures.learning_curves(evidence.summary) if evidence.summary else None,
-        density=figures.density(flow, evidence) if pairs else (),
+        density=figures.density(flow, evidence) if pairs and drawn else (),
         corner=figures.corner(flow, evidence)
-        if 1 < flow.dim <= figures.CORNER and not pairs
+        if drawn and 1 < flow.dim <= figures.CORNER and not pairs
         else (),
         corner_most=figures.CORNER,
         marginals=marginals,
