@@ -140,8 +140,9 @@ def test_a_flow_whose_samples_overflow_has_a_report() -> None:
 def test_the_verdict_comes_first_and_names_a_flow_that_is_wrong() -> None:
     """Rows that are shifted by three standard deviations are not those of the flow."""
     flow, record = trained()
-    good = text_of(page(flow, record))
-    summary = record["summary"]
+    gaussian = record["summary"]["held_out_loss"] + 1  # one epoch is not enough to beat it
+    summary = {**record["summary"], "gaussian_loss": gaussian, "notes": []}
+    good = text_of(page(flow, {"summary": summary}))
     shifted = {"summary": {**summary, "sample": torch.as_tensor(summary["sample"]) + 3}}
     bad = text_of(page(flow, shifted))
     verdict = re.search(r"Do not rely on this flow before you read:([^.]*)\.", bad)
