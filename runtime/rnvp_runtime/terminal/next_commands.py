@@ -8,6 +8,8 @@ from rnvp_runtime.bundle.manifest import ColumnReference, Manifest
 
 __all__ = ["next_commands"]
 
+_STEPS = 200  # of a trained range: digits beyond one of these do not matter
+
 
 def next_commands(manifest: Manifest, path: str | PathLike[str]) -> list[str]:
     """Command lines for the bundle at ``path``, quoted for a shell."""
@@ -33,5 +35,5 @@ def _rounded(column: ColumnReference) -> str:
     width = column.high - column.low
     if not 0 < width < math.inf:
         return repr(column.median)
-    value = round(column.median, math.ceil(2 - math.log10(width)))
+    value = round(column.median, math.ceil(-math.log10(width / _STEPS)))
     return repr(value).removesuffix(".0")
