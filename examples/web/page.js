@@ -49,8 +49,8 @@ function newest(work) {
         job = wanted;
         const { flow } = shown;
         await work(() => job !== wanted || flow !== shown.flow).then(
-          () => complaints.forgive(work),
-          (error) => flow === shown.flow && complain(error, work),
+          () => complaints.forgive(again),
+          (error) => flow === shown.flow && complain(error, again),
         );
       }
     } finally {

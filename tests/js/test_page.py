@@ -277,7 +277,7 @@ def ranged(site, root):
             "rows": 100,
             "levels": [0, 1],
             "log_prob": [-9, 0],
-            "columns": [column] * 3,
+            "columns": [column] * manifest["dim"],
             "context_columns": [column, {**column, "median": 0.5}],
         }
         path.write_text(json.dumps(manifest), encoding="utf-8")

@@ -40,8 +40,10 @@ def distance_between(one: Array, other: Array) -> float:
     return float(np.abs(shares[0] - shares[1]).max())
 
 
-def noise_distance(rows: int, tests: int = 1) -> float:
+def noise_distance(rows: float, tests: int = 1) -> float:
     """The distance that chance exceeds in 1 of 100 reports, with ``tests`` distances in each.
+
+    For the distance between sets of k and n rows, ``rows`` is k n / (k + n).
 
     Kolmogorov's asymptotic distribution, with Bonferroni's correction.
     """

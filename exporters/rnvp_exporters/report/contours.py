@@ -40,10 +40,9 @@ def contours(grid: Grid, level: float) -> list[NDArray[np.float64]]:
     low = min(float(grid.min()), level) - 1.0
     padded = np.pad(grid, 1, constant_values=low)
     inside = padded > level
-    codes = sum(
-        inside[r : inside.shape[0] - 1 + r, c : inside.shape[1] - 1 + c].astype(int) << bit
-        for bit, (r, c) in enumerate(_CORNERS)
-    )
+    codes = np.zeros((inside.shape[0] - 1, inside.shape[1] - 1), int)
+    for bit, (r, c) in enumerate(_CORNERS):
+        codes |= inside[r : len(codes) + r, c : codes.shape[1] + c].astype(int) << bit
     following: dict[tuple[int, int, int], list[tuple[int, int, int]]] = {}
     for row, column in np.argwhere((codes > 0) & (codes < 15)).tolist():
         for start, end in _EDGES[int(codes[row, column])]:

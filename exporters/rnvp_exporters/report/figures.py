@@ -175,8 +175,9 @@ def density(flow: RNVP, evidence: Evidence) -> list[tuple[str, Markup]]:
     grid = np.nan_to_num(values, nan=-1e30, neginf=-1e30).reshape(_DENSITY_GRID, _DENSITY_GRID)
 
     def chart(words: str) -> Chart:
-        label = f"{words}: {flow.columns[1]} against {flow.columns[0]}"
-        return Chart(*ranges, *flow.columns, label=label, kind="square")
+        x_name, y_name = flow.columns
+        label = f"{words}: {y_name} against {x_name}"
+        return Chart(ranges[0], ranges[1], x_name, y_name, label=label, kind="square")
 
     found = []
     if held_out is not None:

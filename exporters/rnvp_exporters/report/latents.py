@@ -128,7 +128,7 @@ def by_condition(held_out: HeldOut, names: Sequence[str]) -> list[Condition]:
         bins = condition_bins(held_out.context[:, i])
         if len(bins) < 2:
             continue
-        tests = len(bins) * held_out.pit.shape[1]
+        tests = len(bins) * len(names) * held_out.pit.shape[1]
         rows = [
             BinRow(
                 interval=f"{number(b.low)} … {number(b.high)}",

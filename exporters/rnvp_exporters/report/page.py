@@ -1,5 +1,6 @@
 """The report as HTML."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from rnvp_exporters.proof.precision import LIMITS
 from rnvp_exporters.report import figures, latents
 from rnvp_exporters.report.calibration import noise_distance
 from rnvp_exporters.report.charts import number
-from rnvp_exporters.report.evidence import gather
+from rnvp_exporters.report.evidence import HeldOut, gather
 from rnvp_exporters.report.latency import Latency, this_machine
 from rnvp_exporters.report.verdict import judge
 from rnvp_runtime.bundle.manifest import Manifest
@@ -38,7 +39,13 @@ def write(
     """
     evidence = gather(flow, training or {})
     held_out = evidence.held_out
-    marginals = figures.marginals(flow, evidence)
+    drawn = len(evidence.samples) > 0  # not if every sample overflows
+    marginals = figures.marginals(flow, evidence) if drawn else []
+    conditions = (
+        latents.by_condition(held_out, flow.context_columns)
+        if held_out and flow.context_dim
+        else []
+    )
     pairs = flow.dim == 2 and not flow.context_dim
     template = environment().get_template("report.html")
     return template.render(
@@ -51,26 +58,33 @@ def write(
         limits=LIMITS,
         number=number,
         milliseconds=_milliseconds,
-        verdict=judge(manifest, evidence, marginals),
+        verdict=judge(manifest, evidence, marginals, conditions),
         evidence=evidence,
         samples=len(evidence.samples),
         curves=figures.learning_curves(evidence.summary) if evidence.summary else None,
-        density=figures.density(flow, evidence) if pairs else (),
+        density=figures.density(flow, evidence) if pairs and drawn else (),
         corner=figures.corner(flow, evidence)
-        if 1 < flow.dim <= figures.CORNER and not pairs
+        if drawn and 1 < flow.dim <= figures.CORNER and not pairs
         else (),
         corner_most=figures.CORNER,
         marginals=marginals,
         pits=latents.pits(held_out) if held_out else (),
         qq=latents.qq(held_out) if held_out else None,
-        conditions=latents.by_condition(held_out, flow.context_columns)
-        if held_out and flow.context_dim
-        else (),
-        noise=noise_distance(len(held_out.x), flow.dim) if held_out else None,
+        conditions=conditions,
+        noise=_noise(held_out, flow.dim),
+        noise_between=_noise(held_out, flow.dim, len(evidence.samples)),
         latency=latency,
         machine=this_machine(),
         next=next_commands(manifest, name),
     )
+
+
+def _noise(held_out: HeldOut | None, tests: int, samples: float = math.inf) -> float | None:
+    """The distance that chance reaches between the held-out rows and samples."""
+    if held_out is None:
+        return None
+    rows = len(held_out.x)
+    return noise_distance(1 / (1 / rows + 1 / samples) if samples else rows, tests)
 
 
 def _milliseconds(seconds: float) -> str:

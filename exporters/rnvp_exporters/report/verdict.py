@@ -15,6 +15,7 @@ from rnvp_exporters.report.calibration import distance_from_uniform, noise_dista
 from rnvp_exporters.report.charts import number
 from rnvp_exporters.report.evidence import Evidence
 from rnvp_exporters.report.figures import Marginal
+from rnvp_exporters.report.latents import Condition
 from rnvp_runtime.bundle.manifest import Manifest
 
 __all__ = ["MATTERS", "Finding", "Verdict", "judge"]
@@ -51,18 +52,25 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def judge(manifest: Manifest, evidence: Evidence, marginals: Sequence[Marginal]) -> Verdict:
+def judge(
+    manifest: Manifest,
+    evidence: Evidence,
+    marginals: Sequence[Marginal],
+    conditions: Sequence[Condition],
+) -> Verdict:
     """The verdict on an exported flow.
 
     Args:
         manifest: With parity and precision.
         evidence: Samples and held-out rows.
         marginals: Of all columns.
+        conditions: With their bins; empty for an unconditional flow.
     """
     findings = (
         _fit(evidence),
         _calibration(evidence),
         _samples(evidence, marginals),
+        *_conditions(conditions),
         _parity(manifest),
         _precision(manifest),
     )
@@ -132,12 +140,27 @@ def _samples(evidence: Evidence, marginals: Sequence[Marginal]) -> Finding:
             question, "unknown", "not known", "The checkpoint holds no rows to compare with."
         )
     distance, name = max(known)
-    noise = noise_distance(len(held_out.x), len(known))
+    rows, samples = len(held_out.x), len(evidence.samples)
+    noise = noise_distance(rows * samples / (rows + samples), len(known))
     words = (
         f"The largest distance between the samples and the data, in column {name}. "
         f"Chance alone reaches {number(noise)}."
     )
     return Finding(question, _level(distance, noise), f"KS ≤ {number(distance)}", words)
+
+
+def _conditions(conditions: Sequence[Condition]) -> tuple[Finding, ...]:
+    """One finding on the bins of all conditions; none if there are no bins."""
+    bins = [(b, condition.name) for condition in conditions for b in condition.bins]
+    if not bins:
+        return ()
+    worst, name = max(bins, key=lambda found: found[0].distance / found[0].noise)
+    words = (
+        f"The largest distance of a latent coordinate from a standard normal in a bin of {name}, "
+        f"{worst.interval}. Chance alone reaches {number(worst.noise)} on {worst.rows} rows."
+    )
+    level = _level(worst.distance, worst.noise)
+    return (Finding("Conditions", level, f"KS ≤ {number(worst.distance)}", words),)
 
 
 def _level(distance: float, noise: float) -> Level:
