@@ -141,7 +141,8 @@ class Flow:
             (n,), in nats. For a pandas DataFrame a Series called log_prob with its index.
         """
         found = self._map("density", ("log_prob",), "x", x, context)[0]
-        return with_index_of(x, found, "log_prob")
+        indexed: Array = with_index_of(x, found, "log_prob")
+        return indexed
 
     @overload
     def forward(
