@@ -1,37 +1,16 @@
 """How the values of command-line options are parsed."""
 
 import csv
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from rnvp_runtime.terminal.whole_number import WholeNumber
 
 if TYPE_CHECKING:
     from rnvp_deploy.scales import Scale
 
 __all__ = ["WholeNumber", "column_names", "layer_widths", "scale_function"]
-
-_MOST_DIGITS = 30
-
-
-class WholeNumber(click.IntRange):
-    """An integer in a range, which may be written as 1000000, 1_000_000 or 1e6."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse ``value``.
-
-        Raises:
-            click.BadParameter: It is not an integer, or out of range.
-        """
-        try:
-            number = Decimal(value)
-        except (InvalidOperation, TypeError, ValueError):
-            return super().convert(value, param, ctx)
-        if number.is_finite() and number.adjusted() < _MOST_DIGITS and number == int(number):
-            value = int(number)
-        return super().convert(value, param, ctx)
 
 
 def column_names(value: str) -> tuple[str, ...]:
