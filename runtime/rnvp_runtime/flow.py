@@ -141,8 +141,7 @@ class Flow:
             (n,), in nats. For a pandas DataFrame a Series called log_prob with its index.
         """
         found = self._map("density", ("log_prob",), "x", x, context)[0]
-        indexed: Array = with_index_of(x, found, "log_prob")
-        return indexed
+        return with_index_of(x, found, "log_prob")
 
     @overload
     def forward(
