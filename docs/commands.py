@@ -1,10 +1,10 @@
 """Write docs/commands.md from the output of --help: python docs/commands.py."""
 
-import tomllib
-from importlib import import_module
 from pathlib import Path
 
 import click
+
+from rnvp_runtime.commands.umbrella import GROUPS, rnvp
 
 HEAD = """# Commands
 
@@ -21,22 +21,19 @@ eval "$(_RNVP_COMPLETE=bash_source rnvp)"
 eval "$(_RNVP_SAMPLE_COMPLETE=bash_source rnvp-sample)"
 ```
 """
-ORDER = (
-    "train", "import", "export", "sample", "score", "inspect", "verify", "compare", "web", "serve",
-)  # fmt: skip
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def commands_page() -> str:
-    """The page, as Markdown."""
-    parts = [HEAD]
-    scripts = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["scripts"]
-    for name in ("rnvp", *(f"rnvp-{verb}" for verb in ORDER)):
-        module, _, function = scripts[name].partition(":")
-        command = getattr(import_module(module), function)
-        context = click.Context(command, info_name=name, terminal_width=96, max_content_width=96)
-        parts.append(f"## {name}\n\n```\n{context.get_help()}\n```\n")
+    """The page, as Markdown. Its order is that of ``rnvp --help``."""
+    subcommands = [command for commands in GROUPS.values() for command in commands]
+    parts = [HEAD, _section("rnvp", rnvp)]
+    parts += [_section(f"rnvp-{command.name}", command.load()) for command in subcommands]
     return "\n".join(parts)
+
+
+def _section(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name, terminal_width=96, max_content_width=96)
+    return f"## {name}\n\n```\n{context.get_help()}\n```\n"
 
 
 if __name__ == "__main__":

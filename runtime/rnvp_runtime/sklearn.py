@@ -29,8 +29,11 @@ from rnvp_runtime.extras import import_extra
 from rnvp_runtime.flow import Flow, load
 from rnvp_runtime.inputs import is_frame, rows_of
 
-_base = import_extra("sklearn.base")
-_validation = import_extra("sklearn.utils.validation")
+_base: Any = import_extra("sklearn.base")
+_validation: Any = import_extra("sklearn.utils.validation")
+_BaseEstimator: Any = _base.BaseEstimator
+_DensityMixin: Any = _base.DensityMixin
+_OutlierMixin: Any = _base.OutlierMixin
 
 __all__ = ["FlowDensity", "FlowOutlierDetector"]
 
@@ -58,7 +61,7 @@ class _Checkpoint:
             return import_module("rnvp_deploy").load(path)
 
 
-class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc]
+class FlowDensity(_DensityMixin, _BaseEstimator):  # type: ignore[misc]
     """The density of a flow, as `sklearn.mixture.GaussianMixture` and `KernelDensity` have it.
 
     Args:
@@ -68,7 +71,7 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
         epochs: of its training; None: it depends on the number of rows.
         held_out: share of the rows that are scored and not trained on.
         random_state: seed of the flow, of the training and of ``sample``; None: 0.
-        threads: that share a large table.
+        threads: that train, and that share a large table.
 
     Attributes:
         n_features_in_: columns.
@@ -202,7 +205,8 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
         import_extra("torch")
         deploy = import_module("rnvp_deploy")
         torch = import_module("torch")
-        seed = self._seed()
+        seed, threads = self._seed(), torch.get_num_threads()
+        torch.set_num_threads(self.threads)  # small networks are no faster on more
         try:
             config = deploy.RNVPConfig(
                 dim=x.shape[1], couplings=self.couplings, hidden=tuple(self.hidden), seed=seed
@@ -217,6 +221,8 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
             raise
         except RnvpError as error:  # scikit-learn expects a ValueError, which InputError is
             raise InputError(str(error)) from error
+        finally:
+            torch.set_num_threads(threads)
         return flow.double()
 
     def _seed(self) -> int:
@@ -231,7 +237,7 @@ class FlowDensity(_base.DensityMixin, _base.BaseEstimator):  # type: ignore[misc
         """What a subclass keeps of the reference rows of a bundle."""
 
 
-class FlowOutlierDetector(_base.OutlierMixin, FlowDensity):  # type: ignore[misc]
+class FlowOutlierDetector(_OutlierMixin, FlowDensity):  # type: ignore[misc]
     """Rows that are unlikely under a flow, with the methods of `sklearn.ensemble.IsolationForest`.
 
     Args:

@@ -259,3 +259,14 @@ def test_save_replaces_an_existing_file_only_with_force(tmp_path: Path) -> None:
     assert path.read_text() == "something else"
     rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path, force=True)
     assert rnvp_deploy.load(path).dim == 2
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda state: {"model": dict(state), "epoch": 3}])
+def test_a_state_dict_is_answered_with_the_command_that_was_meant(
+    wrap: Any, tmp_path: Path
+) -> None:
+    """It holds no flow; rnvp-import needs the code that builds one."""
+    path = tmp_path / "flow.pt"
+    torch.save(wrap(torch.nn.Linear(2, 2).state_dict()), path)
+    with pytest.raises(CheckpointError, match=r"is a state dict: .*--weights .*flow\.pt -o model"):
+        rnvp_deploy.load(path)

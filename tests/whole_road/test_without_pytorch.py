@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import rnvp_deploy
+from rnvp_exporters.bundle.page import ONNXRUNTIME_WEB, WASM_BUILD
 from rnvp_runtime.bundle.manifest import Manifest
 
 pytestmark = pytest.mark.slow
@@ -98,3 +99,15 @@ def test_scores_given_there_are_eagers(plain: Path, road: Path) -> None:
 def test_the_bundle_verifies_there(plain: Path, road: Path) -> None:
     """Hashes and test vectors, on the other environment's onnxruntime."""
     assert "✗" not in run(plain / "rnvp-verify", "model.rnvp", cwd=road)
+
+
+def test_a_page_is_written_there(plain: Path, road: Path) -> None:
+    """rnvp-web finds the page and the JavaScript runtime in the installed package."""
+    engine = road / "onnxruntime-web"
+    (engine / "dist").mkdir(parents=True)
+    (engine / "package.json").write_text(f'{{"version": "{ONNXRUNTIME_WEB}"}}')
+    for name in WASM_BUILD:
+        (engine / "dist" / name).touch()
+    run(plain / "rnvp", "web", "model.rnvp", "site", "--onnxruntime-web", engine, cwd=road)
+    for name in ("index.html", "rnvp-runtime/src/index.js", "model.rnvp/density.onnx"):
+        assert (road / "site" / name).is_file()

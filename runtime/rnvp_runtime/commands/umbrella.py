@@ -21,6 +21,12 @@ class Subcommand:
     target: str  # "module:function"
     help: str
 
+    def load(self) -> click.Command:
+        """The command, imported now."""
+        module, _, function = self.target.partition(":")
+        found: click.Command = getattr(import_module(module), function)
+        return found
+
 
 GROUPS = {
     "Make a flow": (
@@ -76,9 +82,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for command in _all():
             if command.name == cmd_name:
-                module, _, function = command.target.partition(":")
-                found: click.Command = getattr(import_module(module), function)
-                return found
+                return command.load()
         return None
 
     def resolve_command(

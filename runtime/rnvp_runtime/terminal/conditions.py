@@ -31,14 +31,14 @@ def parse_conditions(text: str | None, manifest: Manifest) -> NDArray[np.float64
         manifest: of the flow.
 
     Raises:
-        click.BadParameter: they do not fit the flow.
+        click.UsageError: they do not fit the flow.
     """
     names = manifest.context_columns
     if text is None:
         if not names:
             return None
-        raise _wrong(
-            f"missing: the flow is conditional on {', '.join(names)}: "
+        raise click.UsageError(
+            f"--context is missing: the flow is conditional on {', '.join(names)}: "
             f"add --context {example_of_conditions(manifest)}, or --context-from TABLE"
         )
     if not names:
