@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.runtime.conftest import bundle, conditional_bundle
@@ -42,7 +43,7 @@ def done(dataset: Any) -> Any:
 
 ENGINE = contract.Engine(
     frame=lambda frame, partitions: ray.data.from_pandas(frame).repartition(partitions),
-    collected=lambda dataset: done(dataset).to_pandas(),
+    collected=lambda dataset: pa.concat_tables(ray.get(done(dataset).to_arrow_refs())).to_pandas(),
     columns=lambda dataset: list(done(dataset).columns()),
     score=flows.score,
     sample=flows.sample,
