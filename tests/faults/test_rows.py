@@ -58,4 +58,4 @@ def test_a_row_is_the_same_in_a_batch_of_any_size(flow: rnvp_runtime.Flow) -> No
 
 
 def _tuple(result: object) -> tuple[np.ndarray, ...]:
-    return result if isinstance(result, tuple) else (result,)  # type: ignore[return-value]
+    return result if isinstance(result, tuple) else (result,)

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from rnvp_exporters.bundle import card, report
+from rnvp_exporters import report
+from rnvp_exporters.bundle import card
 from rnvp_runtime import Manifest
 from rnvp_runtime.commands.inspect import inspect
 from rnvp_runtime.commands.score import score
@@ -81,9 +82,9 @@ def test_a_folders_name_is_not_run(make_bundle: Callable[..., Path], name: str) 
 def test_the_report_shows_every_name(make_bundle: Callable[..., Path]) -> None:
     """In the text and in the picture, which draws no formula."""
     flow = lively(CONFIGS["two coordinates"])
-    for pair in zip(NAMES[::2], NAMES[1::2], strict=True):
+    for i, pair in enumerate(zip(NAMES[::2], NAMES[1::2], strict=True)):
         flow.columns = pair
-        page = report.write(with_columns(make_bundle(f"{len(pair[0])}.rnvp"), *pair), flow, pair[0])
+        page = report.write(with_columns(make_bundle(f"{i}.rnvp"), *pair), flow, pair[0])
         svg = page[page.index("<svg") : page.index("</svg>") + len("</svg>")]
         ElementTree.fromstring(svg)
         assert "<script" not in page

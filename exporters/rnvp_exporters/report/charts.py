@@ -14,6 +14,7 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 
 from rnvp_exporters.report.contours import Grid, contours
+from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["Chart", "Range", "number", "round_ticks"]
 
@@ -92,16 +93,16 @@ class Chart:
         plot = Markup(
             '<svg class="plot" viewBox="0 0 {0} {0}" preserveAspectRatio="none" role="img" '
             'aria-label="{1}">{2}{3}</svg>'
-        ).format(_SIDE, self.label, lines, Markup("").join(marks))
+        ).format(_SIDE, printable(self.label), lines, Markup("").join(marks))
         parts = [plot]
         if up:
             parts.append(_labels("up", "bottom", up, self.y))
         if across:
             parts.append(_labels("across", "left", across, self.x))
-        if self.y_name:
-            parts.append(Markup('<span class="y-name"><span>{}</span></span>').format(self.y_name))
-        if self.x_name:
-            parts.append(Markup('<span class="x-name">{}</span>').format(self.x_name))
+        if name := printable(self.y_name):
+            parts.append(Markup('<span class="y-name"><span>{}</span></span>').format(name))
+        if name := printable(self.x_name):
+            parts.append(Markup('<span class="x-name">{}</span>').format(name))
         return Markup('<div class="chart {}">{}</div>').format(self.kind, Markup("").join(parts))
 
     def _x_ticks(self) -> list[float]:
