@@ -91,8 +91,8 @@ def _check_signature(source: Source, contents: Mapping[str, bytes], key: Path) -
         signature = source.read(SIGNATURE_FILE, None, MAX_SIGNATURE_BYTES)
     except FileFault as error:
         missing = "is missing: the bundle was exported without --sign"
-        fault = missing if error.fault == "is missing" else error.fault
-        return Check(SIGNATURE_FILE, False, fault)
+        found = missing if error.fault == "is missing" else error.fault
+        return Check(SIGNATURE_FILE, False, found)
     fault = signature_fault(contents, signature, key)
     return Check(SIGNATURE_FILE, not fault, fault or f"all files signed with the key of {key}")
 
