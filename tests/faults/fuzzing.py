@@ -134,7 +134,7 @@ def _checkpoints(folder: Path) -> tuple[bytes, Judge]:
     import torch
 
     import rnvp_deploy
-    from rnvp_deploy import CheckpointError
+    from rnvp_deploy.errors import CheckpointError
 
     path = folder / "model.pt"
     with zipfile.ZipFile(path) as archive:
