@@ -15,7 +15,7 @@ import rnvp_deploy
 import rnvp_exporters
 import rnvp_runtime
 from rnvp_exporters import graphs
-from rnvp_exporters.bundle import export as bundle
+from rnvp_exporters.bundle import traced_graph
 from rnvp_exporters.errors import ExportError, ParityError
 from rnvp_exporters.lowering import lower
 from rnvp_runtime import OutputError
@@ -133,7 +133,7 @@ def test_a_corrupted_weight_is_not_published(
             damaged.transforms[2].joint_net.layers[2].weight[0, 3] += 0.05
         return honest(graph, lower(damaged), *rest)
 
-    monkeypatch.setattr(bundle, "trace", corrupting)
+    monkeypatch.setattr(traced_graph, "trace", corrupting)
     with pytest.raises(ParityError, match=r"density \(onnx\): log_prob at batch \d+ is off by"):
         rnvp_exporters.export(flow, tmp_path / "model.rnvp")
     assert not list(tmp_path.iterdir())
@@ -201,7 +201,7 @@ def test_a_link_is_followed(exported: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     """As every command has it."""
-    with pytest.raises(ExportError, match=r"the folder .* does not exist"):
+    with pytest.raises(OutputError, match=r"the folder .* does not exist"):
         rnvp_exporters.export(lively(CONFIGS["two coordinates"]), tmp_path / "no" / "m.rnvp")
     assert not list(tmp_path.iterdir())
 

@@ -2,42 +2,32 @@
 
 import copy
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 
 import rnvp_deploy
 from rnvp_deploy import RNVP
 from rnvp_deploy.checkpoint import read_training
-from rnvp_deploy.plain import to_plain
 from rnvp_exporters import report
 from rnvp_exporters.bundle import card, signing
 from rnvp_exporters.bundle.describe import summarise
 from rnvp_exporters.bundle.reference import reference
+from rnvp_exporters.bundle.traced_graph import Progress, TracedGraph, identify, trace_graph
 from rnvp_exporters.errors import ExportError
-from rnvp_exporters.graphs import (
-    FORMATS,
-    INTEGERS,
-    IR_VERSION,
-    Format,
-    GraphDefinition,
-    graph_definitions,
-    trace,
-)
-from rnvp_exporters.lowering import Lowered, lower
+from rnvp_exporters.graphs import FORMATS, IR_VERSION, Format, graph_definitions
+from rnvp_exporters.lowering import lower
 from rnvp_exporters.native.flow_bin import FILE
 from rnvp_exporters.native.proving import prove_native
 from rnvp_exporters.proof import parity, probes, vectors
 from rnvp_exporters.proof.precision import check_precision, measure_precision, with_sensitivity
-from rnvp_exporters.proof.running import GraphFunction, open_graph
+from rnvp_exporters.proof.running import open_graph
 from rnvp_runtime.bundle import manifest as bundle
 from rnvp_runtime.bundle.graph_file import read_graph
 from rnvp_runtime.bundle.manifest import Manifest
@@ -51,8 +41,6 @@ __all__ = ["OPSETS", "export"]
 OPSETS = range(18, 24)
 NEEDS_NEWER = {23: "1.23"}
 """Opset -> the oldest onnxruntime that runs it, if newer than the package's own oldest."""
-
-Progress = Callable[[str], None]
 
 
 def export(
@@ -176,47 +164,30 @@ def _write(
     origin: _Origin,
     tell: Progress,
 ) -> Manifest:
+    """Trace, prove and describe the flow in ``folder``."""
     dtype, bundle_id = options.dtype, identify(flow, options.dtype, options.opset)
     lowered = lower(flow)
     traced = {
-        graph.name: _trace(graph, lowered, flow, options, bundle_id, tell)
+        graph.name: trace_graph(
+            graph,
+            lowered,
+            flow,
+            formats=options.formats,
+            dtype=dtype,
+            opset=options.opset,
+            bundle_id=bundle_id,
+            tell=tell,
+        )
         for graph in graph_definitions(flow.dim, flow.context_dim)
     }
+    runs = {name: graph.run for name, graph in traced.items()}
     tell(f"measuring the flow in {dtype}")
-    precision = measure_precision(flow, dtype, traced["density"].run, traced["inverse"].run)
+    precision = measure_precision(flow, dtype, runs["density"], runs["inverse"])
     precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
-    described, records, sensitivities, checked = {}, [], [], {}
-    for traced_graph in traced.values():
-        graph = traced_graph.graph
-        tell(f"{graph.name}: checking against eager PyTorch")
-        drawn = probes.probe(flow, graph, getattr(torch, dtype), exact=lowered.halves_apart)
-        chosen = vectors.choose_vectors(flow, drawn)
-        for format, content in traced_graph.contents.items():
-            run = traced_graph.run if format == "onnx" else open_graph(graph, content, format)
-            records += parity.check(chosen, run, format)
-            (folder / traced_graph.files[format]).write_bytes(content)
-        checked[graph.name] = chosen
-        sensitivities.append(vectors.sensitivity(flow, chosen))
-        vectors.write_vectors(folder, chosen)
-        described[graph.name] = bundle.Graph(
-            inputs=_specs(graph.inputs, dtype),
-            outputs=_specs(graph.outputs, dtype),
-            nodes=traced_graph.nodes,
-            files=traced_graph.files,
-        )
-    tell("native engine: checking against eager PyTorch")
-    native = prove_native(flow, dtype, checked)
-    if native.content is not None:
-        (folder / FILE).write_bytes(native.content)
-    if native.records:
-        described = {
-            name: replace(graph, files={**graph.files, "native": FILE})
-            for name, graph in described.items()
-        }
-    precision = with_sensitivity(precision, min(sensitivities))
+    proved = _prove(folder, flow, traced.values(), dtype, lowered.halves_apart, tell)
+    precision = with_sensitivity(precision, proved.sensitivity)
     precision = check_precision(precision, dtype, accept_loss=options.accept_loss)
     tell("measuring the time of a call")
-    runs = {name: traced[name].run for name in ("density", "sampler")}
     latency = report.measure_latency(flow, runs, dtype)
     tell("writing the report")
     draft = Manifest(
@@ -230,14 +201,14 @@ def _write(
         ir_version=IR_VERSION,
         min_onnxruntime=NEEDS_NEWER.get(options.opset, MIN_ONNXRUNTIME),
         flow=summarise(flow),
-        graphs=described,
-        parity=(*records, *native.records),
+        graphs=proved.graphs,
+        parity=proved.records,
         files=_records(folder),
         versions={tool: version(tool) for tool in ("rnvp-deploy", "torch", "onnx", "onnxruntime")},
         checkpoint=bundle.Checkpoint(sha256=origin.sha256),
         precision=precision,
         reference=origin.reference,
-        native_refusal=native.refusal,
+        native_refusal=proved.native_refusal,
     )
     (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
     (folder / "report.html").write_text(
@@ -247,76 +218,53 @@ def _write(
     (folder / "manifest.json").write_text(whole.to_json(), encoding="utf-8", newline="\n")
     # What the runtime would refuse to open is not published.
     published = Manifest.read(folder)
-    for name_of_graph in published.graphs:
-        read_graph(open_source(folder), published, name_of_graph, "onnx")
+    for graph in published.graphs:
+        read_graph(open_source(folder), published, graph, "onnx")
     return published
 
 
 @dataclass(frozen=True)
-class _Traced:
-    """One graph in every format."""
+class _Proved:
+    """What the proof found, for the manifest."""
 
-    graph: GraphDefinition
-    contents: dict[Format, bytes]
-    nodes: int  # of the ONNX graph
-    run: GraphFunction  # the ONNX graph in onnxruntime
-
-    @property
-    def files(self) -> dict[str, str]:
-        """Format → file name."""
-        return {format: self.graph.name + FORMATS[format] for format in self.contents}
+    graphs: dict[str, bundle.Graph]
+    records: tuple[bundle.Parity, ...]
+    sensitivity: float  # of the least sensitive graph
+    native_refusal: str | None
 
 
-def _trace(
-    graph: GraphDefinition,
-    lowered: Lowered,
+def _prove(
+    folder: Path,
     flow: RNVP,
-    options: _Options,
-    bundle_id: str,
+    traced: Iterable[TracedGraph],
+    dtype: str,
+    exact: bool,
     tell: Progress,
-) -> _Traced:
-    contents: dict[Format, bytes] = {}
-    nodes = 0
-    for format in options.formats:
-        tell(f"{graph.name}: tracing to {format}")
-        real = getattr(torch, options.dtype)
-        contents[format] = trace(graph, lowered, real, format, options.opset)
-        if format == "onnx":
-            contents[format], nodes = _labelled(contents[format], graph, flow, bundle_id)
-    return _Traced(graph, contents, nodes, open_graph(graph, contents["onnx"], "onnx"))
-
-
-def identify(flow: RNVP, dtype: str, opset: int) -> str:
-    """16 hexadecimal digits: a hash of the flow's description, its weights and the options."""
-    described = [to_plain(flow.spec), flow.columns, flow.context_columns, dtype, opset]
-    digest = hashlib.sha256(json.dumps(described).encode())
-    for name, tensor in sorted(flow.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _labelled(
-    content: bytes, graph: GraphDefinition, flow: RNVP, bundle_id: str
-) -> tuple[bytes, int]:
-    """The ONNX file with its identity in its metadata, for when it is copied out of its folder."""
-    model = onnx.load_from_string(content)
-    labels = {
-        "rnvp.bundle": bundle_id,
-        "rnvp.graph": graph.name,
-        "rnvp.dim": str(flow.dim),
-        "rnvp.context_dim": str(flow.context_dim),
-        "rnvp.columns": json.dumps(flow.columns, ensure_ascii=False),
-        "rnvp.context_columns": json.dumps(flow.context_columns, ensure_ascii=False),
-    }
-    onnx.helper.set_model_props(model, labels)
-    return model.SerializeToString(deterministic=True), len(model.graph.node)
-
-
-def _specs(shapes: dict[str, tuple[int | str, ...]], dtype: str) -> tuple[bundle.TensorSpec, ...]:
-    return tuple(
-        bundle.TensorSpec(name, "int64" if name in INTEGERS else dtype, shape)
-        for name, shape in shapes.items()
-    )
+) -> _Proved:
+    """Hold each graph in each format, and the native engine, to eager; write what has passed."""
+    described, records, sensitivities, checked = {}, [], [], {}
+    for one in traced:
+        graph = one.graph
+        tell(f"{graph.name}: checking against eager PyTorch")
+        drawn = probes.probe(flow, graph, getattr(torch, dtype), exact=exact)
+        chosen = vectors.choose_vectors(flow, drawn)
+        for format, content in one.contents.items():
+            run = one.run if format == "onnx" else open_graph(graph, content, format)
+            records += parity.check(chosen, run, format)
+            (folder / one.files[format]).write_bytes(content)
+        sensitivities.append(vectors.sensitivity(flow, chosen))
+        vectors.write_vectors(folder, chosen)
+        checked[graph.name], described[graph.name] = chosen, one.described(dtype)
+    tell("native engine: checking against eager PyTorch")
+    native = prove_native(flow, dtype, checked)
+    if native.content is not None:
+        (folder / FILE).write_bytes(native.content)
+    if native.records:
+        described = {
+            name: replace(graph, files={**graph.files, "native": FILE})
+            for name, graph in described.items()
+        }
+    return _Proved(described, (*records, *native.records), min(sensitivities), native.refusal)
 
 
 def _records(folder: Path) -> dict[str, bundle.FileRecord]:

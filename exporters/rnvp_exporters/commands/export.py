@@ -118,6 +118,8 @@ def export(
     from rnvp_runtime.terminal.progress import status_line
 
     is_file = ":" not in model or Path(model).exists()
+    if is_file and weights is not None:
+        raise click.UsageError("--weights goes with mymodule.py:make_flow, not a checkpoint")
     target = _target(model, is_file, output)
     inputs: list[str | Path] = [model if is_file else model.rpartition(":")[0]]
     inputs += [weights] if weights else []
@@ -166,8 +168,6 @@ def _target(model: str, is_file: bool, output: Path | None) -> Path:
 def _source(model: str, is_file: bool, weights: Path | None) -> "RNVP | Path":
     """What to export."""
     if is_file:
-        if weights is not None:
-            raise click.UsageError("--weights goes with mymodule.py:make_flow, not a checkpoint")
         return Path(model)
     click.echo(f"Running {model} (your code).", err=True)
     from rnvp_deploy.conversion.factory import convert_factory
