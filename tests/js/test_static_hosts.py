@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -45,8 +46,10 @@ def nginx(root, tmp_path_factory) -> Iterator[str]:
     needed("nginx", binary is not None and types.exists())
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "root").symlink_to(root)
-    for path in (folder, folder.parent, folder.parent.parent, root, root.parent):
-        path.chmod(0o755)  # the workers of nginx are another user
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for path in {folder, root, *folder.resolve().parents, *root.resolve().parents}:
+        if temporary in path.resolve().parents:
+            path.chmod(0o755)  # the workers of nginx are another user
     port = free_port()
     (folder / "nginx.conf").write_text(
         CONFIG.format(folder=folder, types=types, port=port, root=root)
