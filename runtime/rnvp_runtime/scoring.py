@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.anomalies import reference_of
 from rnvp_runtime.anomaly_columns import AnomalyColumns
 from rnvp_runtime.errors import InputError, TableError
+from rnvp_runtime.extras import import_extra
 from rnvp_runtime.flow import Flow
 from rnvp_runtime.padded_rows import padded_log_prob
 from rnvp_runtime.tables import (
@@ -155,8 +156,8 @@ def _chosen(column: Column, rows: NDArray[np.bool_]) -> Column:
     """The cells of a column in the rows that are True."""
     if isinstance(column, np.ndarray):
         return column[rows]
-    if hasattr(column, "filter"):  # pyarrow's
-        return column.filter(rows)
+    if hasattr(column, "filter"):  # pyarrow's, which before 17 takes no mask of numpy
+        return column.filter(import_extra("pyarrow").array(rows))
     return list(compress(column, rows))
 
 

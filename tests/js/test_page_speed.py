@@ -15,7 +15,7 @@ HOME = 100e6 / 8  # bytes a second: a fast line to a home
 WASM = """
 const page = await freshPage();
 await page.goto(args.url + "wasm.html");
-const handle = await page.waitForFunction(() => window.compiled, null, { timeout: 60000 });
+const handle = await page.waitForFunction(() => window.compiled, null, { timeout: 300000 });
 return handle.jsonValue();
 """
 PAGE = """
@@ -35,7 +35,7 @@ await page.addInitScript(() => {
 });
 await page.goto(args.url);
 const marked = (name) => page.waitForFunction(
-  (name) => performance.getEntriesByName(name)[0]?.startTime, name, { timeout: 60000 },
+  (name) => performance.getEntriesByName(name)[0]?.startTime, name, { timeout: 300000 },
 ).then((handle) => handle.jsonValue());
 const first = await marked("rnvp-first-samples");
 await marked("rnvp-drawn");

@@ -99,7 +99,7 @@ def test_the_page_runs_on_a_stock_nginx(driver, nginx, site) -> None:
         const page = await newPage();
         try {
           await page.goto(args.url);
-          await page.waitForFunction(() => window.rnvp?.done, null, { timeout: 60000 });
+          await page.waitForFunction(() => window.rnvp?.done, null, { timeout: 300000 });
           return [page.complaints, await page.evaluate(() => window.rnvp.samples.shape[0])];
         } finally { await page.context().close(); }
         """,

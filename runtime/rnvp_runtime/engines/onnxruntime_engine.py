@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rnvp_runtime.bundle.pruning import pruned
 from rnvp_runtime.engines.engine import DEFAULT_OPTIONS, OpenOptions, Provider, Run, Signature
+from rnvp_runtime.engines.interrupts import interrupts_later
 from rnvp_runtime.engines.providers import CPU, provider_name
 from rnvp_runtime.errors import BundleError, EngineError, InputError
 from rnvp_runtime.versions import MIN_ONNXRUNTIME, is_older, newest
@@ -95,11 +96,9 @@ def import_onnxruntime() -> ModuleType:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     printed = io.StringIO()  # numpy prints a traceback for an extension of another major version
     try:
-        with contextlib.redirect_stderr(printed):
+        with interrupts_later(), contextlib.redirect_stderr(printed):
             import onnxruntime
     except (ImportError, AttributeError) as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            raise
         said = str(error).strip() or printed.getvalue().strip() or type(error).__name__
         raise EngineError(
             f"onnxruntime cannot be imported ({said.splitlines()[0]}): "

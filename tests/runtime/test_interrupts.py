@@ -1,0 +1,39 @@
+"""Ctrl-C while a library is imported ends the program afterwards, and is not lost."""
+
+import signal
+import threading
+
+import pytest
+
+from rnvp_runtime.engines.interrupts import interrupts_later
+
+
+def test_an_interrupt_comes_when_the_block_ends() -> None:
+    """The block itself is not interrupted."""
+    reached = False
+    with pytest.raises(KeyboardInterrupt), interrupts_later():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_without_an_interrupt_nothing_is_raised() -> None:
+    """The handler is as before."""
+    with interrupts_later():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_another_thread_leaves_the_handler() -> None:
+    """Python allows only the main thread to set it."""
+    seen = []
+
+    def work() -> None:
+        with interrupts_later():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
