@@ -8,13 +8,18 @@ import pytest
 from rnvp_runtime.engines.interrupts import interrupts_later
 
 
+def interrupted(reached: list[str]) -> None:
+    with interrupts_later():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("the end of the block")
+
+
 def test_an_interrupt_comes_when_the_block_ends() -> None:
     """The block itself is not interrupted."""
-    reached = False
-    with pytest.raises(KeyboardInterrupt), interrupts_later():
-        signal.raise_signal(signal.SIGINT)
-        reached = True
-    assert reached
+    reached: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(reached)
+    assert reached == ["the end of the block"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
