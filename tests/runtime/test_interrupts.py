@@ -9,6 +9,7 @@ from rnvp_runtime.engines.interrupts import interrupts_later
 
 
 def interrupted(reached: list[str]) -> None:
+    """Be interrupted in the block, and go on to its end."""
     with interrupts_later():
         signal.raise_signal(signal.SIGINT)
         reached.append("the end of the block")
