@@ -7,8 +7,11 @@ proofs, without being published.
 """
 
 import argparse
+import multiprocessing
+import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,19 +95,28 @@ def verdict(cell: Cell, folder: Path) -> str:
     return "passes"
 
 
+def _verdict_alone(cell: Cell) -> str:
+    """`verdict` in a process and a folder of its own."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        return verdict(cell, Path(folder))
+
+
 def main() -> None:
     """Print or write the tables."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, help="the page whose table is replaced")
     parser.add_argument("--widths", type=int, nargs="*", default=WIDTHS)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    torch.set_num_threads(1)
     verdicts: dict[Cell, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for cell in cells(tuple(options.widths)):
-            verdicts[cell] = verdict(cell, Path(folder))
-            print(cell, verdicts[cell], flush=True)
+    tried = list(cells(tuple(options.widths)))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.processes, mp_context=spawn) as pool:
+        for cell, found in zip(tried, pool.map(_verdict_alone, tried), strict=True):
+            verdicts[cell] = found
+            print(cell, found, flush=True)
     if options.write is not None:
         text = _tables(verdicts, tuple(options.widths))
         write_measured(options.write, "tests.exporters.precision_matrix", text)
