@@ -393,7 +393,10 @@ def test_an_interrupt_is_one_word(bundle: Path, tmp_path: Path) -> None:
     while not list(tmp_path.iterdir()):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()  # else a failure would leave it writing
     assert (process.returncode, said) == (130, b"Interrupted.\n")
     assert not list(tmp_path.iterdir())
 
