@@ -216,7 +216,7 @@ class FlowDensity(_DensityMixin, _BaseEstimator):  # type: ignore[misc]
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 flow = deploy.RNVP(config, *([] if names is None else [tuple(names)]))
-            deploy.fit(flow, x, options=options)
+            deploy.fit(flow, np.array(x), options=options)
         except InputError:
             raise
         except RnvpError as error:  # scikit-learn expects a ValueError, which InputError is
