@@ -151,7 +151,7 @@ class FlowDensity(_DensityMixin, _BaseEstimator):  # type: ignore[misc]
         torch = import_extra("torch")
         with torch.no_grad():
             # One tile at a time: the activations of all rows together may not fit in memory.
-            tiles = [self.flow_.log_prob(rows) for rows in torch.from_numpy(x).split(4096)]
+            tiles = [self.flow_.log_prob(rows) for rows in torch.tensor(x).split(4096)]
         return np.asarray(torch.cat(tiles).numpy())
 
     def score(self, X: Any, y: Any = None) -> float:
