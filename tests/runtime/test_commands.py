@@ -229,6 +229,21 @@ def test_a_wrong_turn_names_the_command_that_was_meant(
     assert (result.exit_code, result.stderr.count("\n"), said in result.stderr) == (1, 1, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.pt", "is a checkpoint, not a bundle: export it first"),
+        ("sampler.ts", "is one graph"),
+        ("t.npz", "is a table"),
+    ],
+)
+def test_a_zip_archive_of_another_kind_is_named_too(run: Invoke, name: str, said: str) -> None:
+    """What PyTorch and numpy write are zip archives, as a bundle may be."""
+    np.savez(Path("archive.npz"), x=X)
+    Path("archive.npz").rename(name)
+    assert said in run("inspect", name).stderr
+
+
 def test_score_of_npy_is_npy(run: Invoke, bundle: Path) -> None:
     """(n, d) in, (n,) out."""
     np.save("x.npy", X)

@@ -89,13 +89,17 @@ def open_source(path: BundlePath) -> Source:
     if stat.S_ISREG(found.st_mode):
         from rnvp_runtime.bundle.zip_source import ZipSource, is_zip
 
+        if said := _other_kind(place):  # PyTorch's files and .npz are zip files too
+            raise BundleError(said)
         if is_zip(place):
             return ZipSource(place.absolute(), str(path))
-    raise BundleError(_not_a_bundle(place))
+    raise BundleError(
+        f"{place} is a file and not a zip file; a bundle is a folder such as model.rnvp"
+    )
 
 
-def _not_a_bundle(file: Path) -> str:
-    """What ``file`` is instead, and what was meant."""
+def _other_kind(file: Path) -> str | None:
+    """What ``file`` is by its suffix, and what was meant; None if it may be a bundle."""
     suffix, name = file.suffix.lower(), shlex.quote(str(file))
     if suffix in (".pt", ".pth", ".ckpt"):
         return f"{file} is a checkpoint, not a bundle: export it first, rnvp-export {name}"
@@ -105,7 +109,7 @@ def _not_a_bundle(file: Path) -> str:
         return f"{file} is one graph; a bundle is the whole folder of graphs{whole}"
     if suffix in (".csv", ".tsv", ".parquet", ".arrow", ".feather", ".npy", ".npz"):
         return f"{file} is a table; a bundle is a folder such as model.rnvp, and is given first"
-    return f"{file} is a file and not a zip file; a bundle is a folder such as model.rnvp"
+    return None
 
 
 _TRIES = 10  # to read a file that is replaced again and again
