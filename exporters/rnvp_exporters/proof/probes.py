@@ -54,6 +54,7 @@ class Probe:
                 deviation of the column (``column_scale``); for a gradient one nat for each
                 standard deviation.
     eager:      eager's own error in those units: the largest over runs that differ by roundings.
+    typical:    the 99th percentile of ``rows`` over rows like data, and at least ``floor``.
     floor:      the cost of one rounding of the output. Smaller errors are not told apart.
     non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
     exact:      whether the graph must give NaN for NaN and infinity for infinity in every element.
@@ -64,6 +65,7 @@ class Probe:
     measured: Measured
     scale: dict[str, NDArray[np.float64]]
     eager: dict[str, Spread]
+    typical: dict[str, float]
     floor: dict[str, float]
     non_finite: tuple[Arrays, Arrays] | None
     exact: bool
@@ -101,7 +103,7 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
     truth = eager(copy.deepcopy(flow).double(), graph, inputs)
     scale = {name: _unit_size(name, true, inputs) for name, true in truth.items()}
     measured = measure(flow, graph, inputs, dtype, scale)
-    spreads, floor = {}, {}
+    spreads, typical, floor = {}, {}, {}
     eps = torch.finfo(dtype).eps
     rounding = 0.25 * eps if dtype == torch.float32 else 0.5 * eps
     for name, true in truth.items():
@@ -121,12 +123,14 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
         )
         finite = _columns(true)[:DATA_ROWS][usable[:DATA_ROWS]] / scale[name]
         floor[name] = float(rounding * np.sqrt(np.mean(finite**2)))
+        like_data = measured.rows[name][:DATA_ROWS][usable[:DATA_ROWS]]
+        typical[name] = max(spread(like_data).p99, floor[name])
     non_finite = None
     if graph.name != "sampler":
         rows = _with_non_finite(graph, inputs)
         non_finite = rows, eager(copy.deepcopy(flow).to(dtype), graph, rows)
     exact = exact and graph.name != "gradient"  # inf − inf depends on the order of the sums
-    return Probe(graph, dtype, measured, scale, spreads, floor, non_finite, exact)
+    return Probe(graph, dtype, measured, scale, spreads, typical, floor, non_finite, exact)
 
 
 def measure(

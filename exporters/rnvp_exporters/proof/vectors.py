@@ -7,9 +7,9 @@ expected outputs are the truth, the eager flow in float64, so any engine on any 
 to the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the tails; set
 3, for graphs that must match it, has NaN and infinities.
 
-The tolerance is small enough to tell a wrong graph from a right one. It is 1.5 times the 99th
-percentile of eager's error, and the vectors hold well-conditioned rows, so that other roundings, of
-another engine or processor, stay below it. ``sensitivity`` measures what it can tell.
+The tolerance is small enough to tell a wrong graph from a right one. It is 1.5 times eager's error
+on rows like data, and the vectors hold well-conditioned rows, so that other roundings, of another
+engine or processor, stay below it. ``sensitivity`` measures what it can tell.
 """
 
 import copy
@@ -29,7 +29,7 @@ __all__ = ["MARGIN", "Vectors", "choose_vectors", "sensitivity", "write_vectors"
 
 ROWS, TAIL = 17, 8
 MARGIN = 1.5
-"""The tolerance is this many times the 99th percentile of eager's error."""
+"""The tolerance is this many times eager's error on rows like data (``Probe.typical``)."""
 STEP = 4.0
 """A step of the dtype in units of ``Probe.floor``: the next number is never an error."""
 
@@ -52,9 +52,8 @@ def choose_vectors(flow: RNVP, probe: Probe) -> Vectors:
     tolerance = {}
     for name in probe.truth:
         rows = np.concatenate([part.rows[name] for part in measured])
-        usable = rows[np.isfinite(rows)]
-        # The draws of the sampler are fixed, so eager's error on one may exceed the percentile.
-        largest = max(usable.max(initial=0.0), probe.eager[name].p99)
+        # The draws of the sampler are fixed, so eager's error on one may be larger than that.
+        largest = rows[np.isfinite(rows)].max(initial=probe.typical[name])
         tolerance[name] = float(max(MARGIN * largest, STEP * probe.floor[name]))
     sets = [(part.inputs, part.truth) for part in measured]
     if probe.non_finite is not None and probe.exact:
@@ -94,31 +93,25 @@ def sensitivity(flow: RNVP, vectors: Vectors) -> float:
         moved = eager(changed, probe.graph, inputs)
         for name, expected in truth.items():
             shift = errors(moved[name], expected, probe.scale[name])
-            finite = shift[
-                np.isfinite(shift) & np.isfinite(expected.reshape(len(shift), -1)).all(1)
-            ]
-            largest = max(largest, float(finite.max(initial=0.0)) / vectors.tolerance[name])
+            judged = shift[np.isfinite(expected.reshape(len(shift), -1)).all(1)]
+            moved_by = min(judged.max(initial=0.0), np.finfo(np.float64).max)  # inf: it overflows
+            largest = max(largest, float(moved_by) / vectors.tolerance[name])
     return largest or np.inf
 
 
 def _chosen(probe: Probe) -> list[Measured]:
-    """Well-conditioned rows: some like data, one row, and some of the tails."""
-    limits = {name: max(probe.eager[name].p99, probe.floor[name]) for name in probe.rows}
-    times = np.max([probe.rows[name] / limits[name] for name in probe.rows], axis=0)
-    data = _calmer_half(times[:DATA_ROWS])
-    tail = DATA_ROWS + _calmer_half(times[DATA_ROWS:])
-    chosen = [data[:ROWS], data[ROWS : ROWS + 1], tail[:TAIL]]
-    return [_rows(probe.measured, rows) for rows in chosen if len(rows)]
+    """Well-conditioned rows: some like data, one row, and some of the tails.
 
-
-def _calmer_half(times: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Of the rows where eager's error is at most 1, the half where it is smaller, in order.
-
-    ``times`` is the largest of several runs that differ by roundings, so a row where it is small is
-    one where roundings matter little.
+    Eager's error on a row is the largest of runs that differ by roundings, so a row where it is
+    small is one where roundings matter little: at most half of ``Probe.typical``, or the median
+    over rows like data where that is larger, for every output.
     """
-    usable = np.flatnonzero(times <= 1)
-    return usable[times[usable] <= np.median(times[usable])] if len(usable) else usable
+    calm = np.ones(len(next(iter(probe.rows.values()))), bool)
+    for name, rows in probe.rows.items():
+        calm &= rows <= max(np.median(rows[:DATA_ROWS]), probe.typical[name] / 2)
+    data, tails = np.flatnonzero(calm[:DATA_ROWS]), DATA_ROWS + np.flatnonzero(calm[DATA_ROWS:])
+    chosen = [data[:ROWS], data[ROWS : ROWS + 1], tails[:TAIL]]
+    return [_rows(probe.measured, rows) for rows in chosen if len(rows)]
 
 
 def _rows(measured: Measured, rows: NDArray[np.intp]) -> Measured:
