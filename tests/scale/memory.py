@@ -36,10 +36,12 @@ def write_table(path: Path, columns: Sequence[str], rows: int, block: int = 1_00
 def peak(verb: str, *arguments: object) -> float:
     """The most memory of a run of ``rnvp-VERB``, in MiB."""
     command = [sys.executable, "-c", COMMAND.format(verb), *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        assert process.returncode == 0, errors.read().decode()
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
 
 
@@ -47,7 +49,7 @@ def scoring(bundle: Path, folder: Path, rows: int) -> float:
     """The peak of scoring a Parquet file of so many rows, in MiB."""
     table = folder / f"{rows}.parquet"
     write_table(table, rnvp_runtime.load(bundle).columns, rows)
-    found = peak("score", bundle, table, "-o", folder / "scored.parquet")
+    found = peak("score", bundle, table, "-o", folder / f"{rows} scored.parquet")
     table.unlink()
     return found
 
