@@ -69,7 +69,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.export: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install $(PIP_FLAGS) --editable ".[export,tables]"
+	$(BIN)/pip install $(PIP_FLAGS) --editable ".[export,tables]" "matplotlib>=3.8"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
@@ -90,7 +90,7 @@ $(VENV)/.js: $(VENV)/bin/python runtime/js/package.json tests/js/setup.sh
 	else echo "The JavaScript tests will be skipped: see tests/js/setup.sh for what they need."; fi
 
 # What an app installs: numpy, onnxruntime and click.
-$(PLAIN)/.plain: pyproject.toml constraints.txt $(shell find runtime exporters rnvp_deploy -name '*.py')
+$(PLAIN)/.plain: pyproject.toml constraints.txt $(shell find runtime exporters rnvp_deploy -name '*.py' -o -name '*.[ch]')
 	$(PYTHON) -m venv $(PLAIN)
 	$(PLAIN)/bin/pip install $(PIP_FLAGS) --force-reinstall --no-deps .
 	$(PLAIN)/bin/pip install $(PIP_FLAGS) .

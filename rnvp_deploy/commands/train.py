@@ -20,6 +20,7 @@ from rnvp_deploy.commands.option_types import (
 from rnvp_deploy.commands.training_output import print_result, result_as_json
 from rnvp_deploy.commands.training_table import matching_columns, read_training_table
 from rnvp_runtime.outputs import check_output
+from rnvp_runtime.terminal.missing_option import missing_option
 from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
@@ -61,12 +62,7 @@ _TRAINING = {
     metavar="A,B",
     help="Columns to leave out.",
 )
-@click.option(
-    "--missing",
-    metavar="TEXT",
-    multiple=True,
-    help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
-)
+@missing_option
 @click.option(
     "--log",
     type=column_names,

@@ -16,7 +16,6 @@ EXTRAS = {
     "torch": "export",
     "onnx": "export",
     "onnxscript": "export",
-    "matplotlib": "export",
     "openvino": "openvino",
     "model_signing": "sign",
     "cryptography": "sign",

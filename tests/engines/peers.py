@@ -4,7 +4,8 @@ Each opens an ONNX file of a bundle. What is not needed for that is imported whe
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,19 +109,13 @@ def _tinygrad(content: bytes, signature: Signature) -> Compute:
     return compute
 
 
-class _as_file:
-    """A file with ``content``, for engines that open paths alone."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._folder = content, tempfile.TemporaryDirectory()
-
-    def __enter__(self) -> str:
-        path = Path(self._folder.name) / "graph.onnx"
-        path.write_bytes(self._content)
-        return str(path)
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """The path of a file with ``content``, for engines that open paths alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        path.write_bytes(content)
+        yield str(path)
 
 
 def _onnxruntime() -> Engine:

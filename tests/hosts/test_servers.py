@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import rnvp_runtime
+from tests.ports import free_port
 from tests.runtime.conftest import bundle
 
 __all__ = ["bundle"]
@@ -84,13 +84,6 @@ def running(folder: Path, bundle: Path, code: str, *command: object) -> Iterator
         finally:
             server.kill()
             server.wait()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, patience: float = 60) -> list[str]:

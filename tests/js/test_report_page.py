@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from guises import SURVEY
 
 import rnvp_deploy
 from rnvp_deploy import RNVP, RNVPConfig
@@ -10,19 +11,15 @@ from rnvp_exporters import report
 from rnvp_exporters.report import Latency
 from rnvp_runtime.bundle.manifest import Manifest
 
-LOOK = """
+LOOK = (
+    """
 const page = await newPage(args.options);
 try {
   await page.goto(args.url);
-  await page.screenshot({ path: args.path, fullPage: true });
-  await page.addScriptTag({ path: packages.resolve("axe-core/axe.min.js") });
-  const { violations } = await page.evaluate(() => axe.run());
-  return {
-    faults: violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)]),
-    overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
-    complaints: page.complaints,
-    cut: await page.evaluate(collisions),
-  };
+"""
+    + SURVEY
+    + """
+  return { ...survey, cut: await page.evaluate(collisions) };
 } finally { await page.context().close(); }
 
 function collisions() {
@@ -37,6 +34,7 @@ function collisions() {
   });
 }
 """
+)
 
 
 @pytest.fixture(scope="session")

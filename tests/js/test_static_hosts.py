@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ import pytest
 from conftest import needed
 from driving import JavaScriptError, Place
 from hosting import serving
+
+from tests.ports import free_port
 
 OCTETS = "application/octet-stream"
 SAMPLE = "const flow = await load(args.source); return (await flow.sample(5)).x.shape;"
@@ -64,12 +65,6 @@ def nginx(root, tmp_path_factory) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 import rnvp_runtime
 from rnvp_runtime.errors import OutputError
+from tests.ports import free_port
 from tests.runtime.conftest import conditional_bundle
 
 __all__ = ["conditional_bundle"]
@@ -53,9 +53,7 @@ def test_the_model_gives_log_prob(
 def test_mlflow_models_serve(conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
     """Over HTTP, as columns and rows."""
     save_model(conditional_bundle, tmp_path / "model")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(tmp_path / "model")]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it runs `uvicorn`

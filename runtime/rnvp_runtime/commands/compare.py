@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnvp_runtime.terminal.columns import align_columns
+from rnvp_runtime.terminal.missing_option import missing_option
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
@@ -21,12 +22,7 @@ _WIDEST = 60  # characters of a value
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.argument("table", required=False)
-@click.option(
-    "--missing",
-    metavar="TEXT",
-    multiple=True,
-    help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
-)
+@missing_option
 @click.option(
     "--rows",
     type=click.IntRange(min=0),

@@ -109,7 +109,6 @@ def sample(
     if shards is None and file_format is not None:
         raise click.UsageError("--format is for --shards: one file is named by its suffix")
 
-    from rnvp_runtime.engines.default import DEFAULT_ENGINE
     from rnvp_runtime.flow import load
     from rnvp_runtime.outputs import check_output
     from rnvp_runtime.sampling import sample_table
@@ -137,8 +136,7 @@ def sample(
             threads=threads,
         )
         return
-    # One engine for all rows: a row's bits do not depend on how the rows are divided.
-    flow = load(bundle, threads=threads, engine=DEFAULT_ENGINE)
+    flow = load(bundle, threads=threads)
     if shards is not None and rows is not None and output is not None:
         from rnvp_runtime.shards.commands import sample_to_folder
 

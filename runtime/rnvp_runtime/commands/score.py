@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rnvp_runtime.terminal.missing_option import missing_option
 from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 if TYPE_CHECKING:
@@ -52,12 +53,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no para
     show_default=True,
     help="Rows with NaN, infinity or empty cells: refuse the table, score them, or leave them out.",
 )
-@click.option(
-    "--missing",
-    metavar="TEXT",
-    multiple=True,
-    help="Text or number that stands for a missing value, beside NA and NULL. Repeatable.",
-)
+@missing_option
 @click.option(
     "--quantile", is_flag=True, help="Add quantile, the share of reference rows less likely."
 )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from rnvp_runtime.distributed.partitions import Gaps
+from rnvp_runtime.distributed.partitions import OnGaps
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.publishing import publish_folder
 from rnvp_runtime.tables.sources import LocalFile, find_sources
@@ -15,7 +15,7 @@ __all__ = ["sample_on_cluster", "score_on_cluster"]
 
 
 def score_on_cluster(
-    cluster: str, address: str | None, bundle: str, location: str, output: str, *, nan: Gaps
+    cluster: str, address: str | None, bundle: str, location: str, output: str, *, nan: OnGaps
 ) -> None:
     """Score the Parquet files at ``location`` into the folder ``output``.
 

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import Any
 
-from rnvp_runtime.distributed.partitions import Gaps, Samples, check_columns, log_prob_of
+from rnvp_runtime.distributed.partitions import OnGaps, Samples, check_columns, log_prob_of
 from rnvp_runtime.distributed.worker_flows import BundleForWorkers, flow_of, for_workers
 from rnvp_runtime.extras import import_extra
 
@@ -15,7 +15,7 @@ def score(
     frame: Any,
     bundle: str | PathLike[str],
     *,
-    nan: Gaps = "error",
+    nan: OnGaps = "error",
     threads: int = 1,
     send: bool = True,
 ) -> Any:
@@ -101,7 +101,7 @@ def sample(
     )
 
 
-def _scored(part: Any, workers: BundleForWorkers, nan: Gaps, threads: int) -> Any:
+def _scored(part: Any, workers: BundleForWorkers, nan: OnGaps, threads: int) -> Any:
     return part.assign(log_prob=log_prob_of(part, workers, nan, threads))
 
 
@@ -115,7 +115,7 @@ def _series(dtype: Any) -> Any:
 
 
 def score_parquet(
-    files: list[str], folder: str, bundle: str, address: str | None, *, nan: Gaps
+    files: list[str], folder: str, bundle: str, address: str | None, *, nan: OnGaps
 ) -> None:
     """Score Parquet files into ``folder``; see `rnvp_runtime.distributed.commands`."""
     with _running(address):

@@ -18,15 +18,15 @@ from rnvp_runtime.sampling import BATCH_ROWS
 from rnvp_runtime.stream import fresh_seed, signed_seed
 from rnvp_runtime.stream_parts import part_bounds, sample_part
 
-__all__ = ["Gaps", "Samples", "arrow_scored", "check_columns", "log_prob_of"]
+__all__ = ["OnGaps", "Samples", "arrow_scored", "check_columns", "log_prob_of"]
 
-Gaps = Literal["error", "keep"]
+OnGaps = Literal["error", "keep"]
 """Rows with a null, NaN or infinity: an error, or rows with a log_prob of NaN."""
 
 _PART_ROWS = 16 * BATCH_ROWS
 
 
-def check_columns(flow: Flow, names: Sequence[Any], gaps: Gaps) -> None:
+def check_columns(flow: Flow, names: Sequence[Any], gaps: OnGaps) -> None:
     """Refuse a table that lacks a column of ``flow``, or has one called log_prob.
 
     Raises:
@@ -41,7 +41,9 @@ def check_columns(flow: Flow, names: Sequence[Any], gaps: Gaps) -> None:
         raise InputError(f"the table has {missing}")
 
 
-def log_prob_of(frame: Any, bundle: BundleForWorkers, gaps: Gaps, threads: int = 1) -> NDArray[Any]:
+def log_prob_of(
+    frame: Any, bundle: BundleForWorkers, gaps: OnGaps, threads: int = 1
+) -> NDArray[Any]:
     """The log-densities of the rows of a partition.
 
     Args:
@@ -71,7 +73,7 @@ def log_prob_of(frame: Any, bundle: BundleForWorkers, gaps: Gaps, threads: int =
     return out
 
 
-def arrow_scored(table: Any, bundle: BundleForWorkers, gaps: Gaps, threads: int = 1) -> Any:
+def arrow_scored(table: Any, bundle: BundleForWorkers, gaps: OnGaps, threads: int = 1) -> Any:
     """A table of pyarrow with a last column ``log_prob``, null where the flow reads a null.
 
     Args:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
-from rnvp_runtime.distributed.partitions import Gaps, Samples, arrow_scored, check_columns
+from rnvp_runtime.distributed.partitions import OnGaps, Samples, arrow_scored, check_columns
 from rnvp_runtime.distributed.worker_flows import BundleForWorkers, flow_of, for_workers
 from rnvp_runtime.extras import import_extra
 
@@ -20,7 +20,7 @@ def score(
     dataset: Any,
     bundle: str | PathLike[str],
     *,
-    nan: Gaps = "error",
+    nan: OnGaps = "error",
     threads: int = 1,
     send: bool = True,
     workers: int | None = None,
@@ -103,7 +103,7 @@ def sample(
 class _Scorer:
     """A worker process that scores blocks."""
 
-    def __init__(self, bundle: BundleForWorkers, nan: Gaps, threads: int) -> None:
+    def __init__(self, bundle: BundleForWorkers, nan: OnGaps, threads: int) -> None:
         flow_of(bundle, threads)
         self._options = (bundle, nan, threads)
 
@@ -138,7 +138,7 @@ def _in_workers(workers: int | None) -> dict[str, Any]:
 
 
 def score_parquet(
-    files: list[str], folder: str, bundle: str, address: str | None, *, nan: Gaps
+    files: list[str], folder: str, bundle: str, address: str | None, *, nan: OnGaps
 ) -> None:
     """Score Parquet files into ``folder``; see `rnvp_runtime.distributed.commands`."""
     with _running(address):

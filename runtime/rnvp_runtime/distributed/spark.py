@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from rnvp_runtime.distributed.partitions import (
-    Gaps,
+    OnGaps,
     Samples,
     arrow_scored,
     check_columns,
@@ -29,7 +29,7 @@ def score(
     frame: Any,
     bundle: str | PathLike[str],
     *,
-    nan: Gaps = "error",
+    nan: OnGaps = "error",
     threads: int = 1,
     send: bool = True,
 ) -> Any:
@@ -145,7 +145,7 @@ def register(
 
 
 def _scored(
-    bundle: BundleForWorkers, nan: Gaps, threads: int, batches: Iterator[Any]
+    bundle: BundleForWorkers, nan: OnGaps, threads: int, batches: Iterator[Any]
 ) -> Iterator[Any]:
     arrow = import_extra("pyarrow")
     for batch in batches:
@@ -167,7 +167,7 @@ def _type(dtype: Any) -> Any:
 
 
 def score_parquet(
-    files: list[str], folder: str, bundle: str, address: str | None, *, nan: Gaps
+    files: list[str], folder: str, bundle: str, address: str | None, *, nan: OnGaps
 ) -> None:
     """Score Parquet files into ``folder``; see `rnvp_runtime.distributed.commands`."""
     with _running(address) as session:

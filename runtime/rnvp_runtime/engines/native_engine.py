@@ -12,7 +12,8 @@ from rnvp_runtime.engines.engine import (
     Run,
     Signature,
 )
-from rnvp_runtime.errors import BundleError, InputError
+from rnvp_runtime.engines.providers import refuse_providers
+from rnvp_runtime.errors import BundleError
 
 if TYPE_CHECKING:
     from rnvp_runtime.bundle.manifest import Manifest
@@ -38,7 +39,7 @@ class Native:
         from rnvp_runtime.native.library import load_library
 
         load_library()
-        _refuse(providers)
+        refuse_providers("native", providers)
 
     def open(
         self,
@@ -51,7 +52,7 @@ class Native:
         """See `rnvp_runtime.engines.Engine.open`. A signature is needed: it names the graph."""
         from rnvp_runtime.native.library import NativeFlow
 
-        _refuse(options.providers)
+        refuse_providers("native", options.providers)
         if signature is None:
             raise BundleError("flow.bin holds every graph: a signature must say which to open")
         graph, names = signature.graph, tuple(outputs)
@@ -77,8 +78,3 @@ class Native:
         method, rows = _MAPS[graph]
         function: Any = getattr(flow, method)
         return lambda inputs: function(inputs[rows], inputs.get("context"), names)
-
-
-def _refuse(providers: Sequence[Provider]) -> None:
-    if providers:
-        raise InputError("the engine native takes no providers: leave them out")

@@ -14,7 +14,8 @@ from rnvp_runtime.engines.engine import (
     Run,
     Signature,
 )
-from rnvp_runtime.errors import BundleError, InputError
+from rnvp_runtime.engines.providers import refuse_providers
+from rnvp_runtime.errors import BundleError
 from rnvp_runtime.extras import import_extra
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class OpenVino:
     def check(self, manifest: "Manifest", providers: Sequence[Provider] = ()) -> None:
         """See `rnvp_runtime.engines.Engine.check`."""
         import_extra("openvino")
-        if providers:
-            raise InputError("the engine openvino takes no providers: leave them out")
+        refuse_providers("openvino", providers)
 
     def open(
         self,
@@ -57,8 +57,7 @@ class OpenVino:
         options: OpenOptions = DEFAULT_OPTIONS,
     ) -> Run:
         """See `rnvp_runtime.engines.Engine.open`."""
-        if options.providers:
-            raise InputError("the engine openvino takes no providers: leave them out")
+        refuse_providers("openvino", options.providers)
         core = import_extra("openvino").Core()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # the default is bfloat16 where the CPU has it

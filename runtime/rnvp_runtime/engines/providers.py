@@ -9,13 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rnvp_runtime.engines.engine import Engine, Provider
-from rnvp_runtime.errors import EngineError
+from rnvp_runtime.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from rnvp_runtime.bundle.manifest import Manifest
     from rnvp_runtime.bundle.sources import Source
 
-__all__ = ["CPU", "WRONG_ON_PROVIDERS", "check_vectors_once", "provider_name", "wrong_graphs"]
+__all__ = [
+    "CPU",
+    "WRONG_ON_PROVIDERS",
+    "check_vectors_once",
+    "provider_name",
+    "refuse_providers",
+    "wrong_graphs",
+]
 
 CPU = "CPUExecutionProvider"
 
@@ -35,6 +42,16 @@ _checked: set[tuple[str, ...]] = set()
 def provider_name(provider: Provider) -> str:
     """The name of a provider that is given with or without options."""
     return provider if isinstance(provider, str) else provider[0]
+
+
+def refuse_providers(engine: str, providers: Sequence[Provider]) -> None:
+    """Refuse ``providers`` for an engine that has none.
+
+    Raises:
+        InputError: there are some.
+    """
+    if providers:
+        raise InputError(f"the engine {engine} takes no providers: leave them out")
 
 
 def wrong_graphs(engine: Engine, providers: Sequence[Provider]) -> Mapping[str, str]:

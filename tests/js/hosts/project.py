@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from driving import Driver, JavaScriptError
 from hosting import serving
 
 import rnvp_runtime
+from tests.ports import free_port
 
 from .table import Host
 
@@ -176,9 +176,7 @@ def _served(host: Host, project: Path, environment: dict[str, str]) -> Iterator[
             yield url
         return
     assert host.server
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (project / "server.log").open("w+") as log:
         process = subprocess.Popen(
             host.server.format(port=port),
