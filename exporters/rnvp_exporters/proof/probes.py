@@ -55,6 +55,7 @@ class Probe:
                 standard deviation.
     eager:      eager's own error in those units: the largest over runs that differ by roundings.
     typical:    the 99th percentile of ``rows`` over rows like data, and at least ``floor``.
+    calm:       (n,): the well-conditioned rows, on which roundings matter little.
     floor:      the cost of one rounding of the output. Smaller errors are not told apart.
     non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
     exact:      whether the graph must give NaN for NaN and infinity for infinity in every element.
@@ -66,6 +67,7 @@ class Probe:
     scale: dict[str, NDArray[np.float64]]
     eager: dict[str, Spread]
     typical: dict[str, float]
+    calm: NDArray[np.bool_]
     floor: dict[str, float]
     non_finite: tuple[Arrays, Arrays] | None
     exact: bool
@@ -125,12 +127,26 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
         floor[name] = float(rounding * np.sqrt(np.mean(finite**2)))
         like_data = measured.rows[name][:DATA_ROWS][usable[:DATA_ROWS]]
         typical[name] = max(spread(like_data).p99, floor[name])
-    non_finite = None
+    calm, non_finite = _calm(measured.rows, typical), None
     if graph.name != "sampler":
-        rows = _with_non_finite(graph, inputs)
+        rows = _with_non_finite(graph, {name: value[calm] for name, value in inputs.items()})
         non_finite = rows, eager(copy.deepcopy(flow).to(dtype), graph, rows)
     exact = exact and graph.name != "gradient"  # inf − inf depends on the order of the sums
-    return Probe(graph, dtype, measured, scale, spreads, typical, floor, non_finite, exact)
+    return Probe(graph, dtype, measured, scale, spreads, typical, calm, floor, non_finite, exact)
+
+
+def _calm(rows: dict[str, NDArray[np.float64]], typical: dict[str, float]) -> NDArray[np.bool_]:
+    """(n,): see ``Probe.calm``.
+
+    Eager's error on a row is the largest of runs that differ by roundings. Where that is at most
+    half of ``typical``, or the median over rows like data if that is larger, for every output,
+    another engine's error is small too.
+    """
+    limits = {
+        name: max(float(np.median(found[:DATA_ROWS])), typical[name] / 2)
+        for name, found in rows.items()
+    }
+    return np.asarray(np.all([found <= limits[name] for name, found in rows.items()], axis=0))
 
 
 def measure(

@@ -30,8 +30,8 @@ __all__ = ["MARGIN", "Vectors", "choose_vectors", "sensitivity", "write_vectors"
 ROWS, TAIL = 17, 8
 MARGIN = 1.5
 """The tolerance is this many times eager's error on rows like data (``Probe.typical``)."""
-STEP = 4.0
-"""A step of the dtype in units of ``Probe.floor``: the next number is never an error."""
+STEPS = 2.0
+"""It is at least this many steps of the dtype: a rounded truth meets a result rounded twice."""
 
 ATTEMPTS = 8  # to find a draw without a value that may be rounded either way
 CHANGE = 1.001  # of every weight, which verification must notice
@@ -49,16 +49,24 @@ class Vectors:
 def choose_vectors(flow: RNVP, probe: Probe) -> Vectors:
     """Choose the rows of the vectors, and the tolerance that follows from them."""
     measured = _draws(flow, probe) if probe.graph.name == "sampler" else _chosen(probe)
+    sets = [(part.inputs, part.truth) for part in measured]
+    if probe.non_finite is not None and probe.exact:
+        sets.append(probe.non_finite)
     tolerance = {}
     for name in probe.truth:
         rows = np.concatenate([part.rows[name] for part in measured])
         # The draws of the sampler are fixed, so eager's error on one may be larger than that.
         largest = rows[np.isfinite(rows)].max(initial=probe.typical[name])
-        tolerance[name] = float(max(MARGIN * largest, STEP * probe.floor[name]))
-    sets = [(part.inputs, part.truth) for part in measured]
-    if probe.non_finite is not None and probe.exact:
-        sets.append(probe.non_finite)
+        step = max(_step(probe, name, truth[name]) for _, truth in sets)
+        tolerance[name] = float(max(MARGIN * largest, STEPS * step))
     return Vectors(probe, tuple(sets), tolerance)
+
+
+def _step(probe: Probe, name: str, values: NDArray[np.float64]) -> float:
+    """The largest step of the dtype at ``values``, in the output's unit."""
+    own = probe.cast(name, values)
+    steps = np.abs(np.spacing(np.where(np.isfinite(own), own, own.dtype.type(0))))
+    return float((steps.reshape(len(own), -1) / probe.scale[name]).max(initial=0.0))
 
 
 def write_vectors(folder: Path, vectors: Vectors) -> None:
@@ -100,16 +108,9 @@ def sensitivity(flow: RNVP, vectors: Vectors) -> float:
 
 
 def _chosen(probe: Probe) -> list[Measured]:
-    """Well-conditioned rows: some like data, one row, and some of the tails.
-
-    Eager's error on a row is the largest of runs that differ by roundings, so a row where it is
-    small is one where roundings matter little: at most half of ``Probe.typical``, or the median
-    over rows like data where that is larger, for every output.
-    """
-    calm = np.ones(len(next(iter(probe.rows.values()))), bool)
-    for name, rows in probe.rows.items():
-        calm &= rows <= max(np.median(rows[:DATA_ROWS]), probe.typical[name] / 2)
-    data, tails = np.flatnonzero(calm[:DATA_ROWS]), DATA_ROWS + np.flatnonzero(calm[DATA_ROWS:])
+    """Well-conditioned rows: some like data, one row, and some of the tails."""
+    data = np.flatnonzero(probe.calm[:DATA_ROWS])
+    tails = DATA_ROWS + np.flatnonzero(probe.calm[DATA_ROWS:])
     chosen = [data[:ROWS], data[ROWS : ROWS + 1], tails[:TAIL]]
     return [_rows(probe.measured, rows) for rows in chosen if len(rows)]
 
