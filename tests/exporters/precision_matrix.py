@@ -1,17 +1,19 @@
 """Which flows can be exported in which dtype, and why others are refused.
 
-    python -m tests.exporters.precision_matrix --write docs/parity.md
+    python -m tests.exporters.precision_matrix --write docs/parity.md --keep verdicts.json
 
 The cells are flows of different widths, scale functions and data. Each is exported with all its
-proofs, without being published.
+proofs, without being published. That takes minutes for a wide flow: a run that was stopped goes on
+from the verdicts that it kept.
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,14 +111,19 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="the page whose table is replaced")
     parser.add_argument("--widths", type=int, nargs="*", default=WIDTHS)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--keep", type=Path, help="a JSON file of verdicts, read and written")
     options = parser.parse_args()
-    verdicts: dict[Cell, str] = {}
+    kept = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
     tried = list(cells(tuple(options.widths)))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=spawn) as pool:
-        for cell, found in zip(tried, pool.map(_verdict_alone, tried), strict=True):
-            verdicts[cell] = found
-            print(cell, found, flush=True)
+        running = {pool.submit(_verdict_alone, c): c for c in tried if str(c) not in kept}
+        for done in as_completed(running):
+            kept[str(running[done])] = done.result()
+            print(running[done], done.result(), flush=True)
+            if options.keep:
+                options.keep.write_text(json.dumps(kept, indent=1))
+    verdicts = {cell: kept[str(cell)] for cell in tried}
     if options.write is not None:
         text = _tables(verdicts, tuple(options.widths))
         write_measured(options.write, "tests.exporters.precision_matrix", text)
