@@ -164,7 +164,9 @@ def test_replaced_after_first_use_open_graphs_go_on(driver, root, own, exports) 
     np.testing.assert_allclose(x, sampled(exports["old"]), atol=1e-4)
 
 
-def test_replaced_after_first_use_other_graphs_of_the_file_go_on(driver, root, own, exports) -> None:
+def test_replaced_after_first_use_other_graphs_of_the_file_go_on(
+    driver, root, own, exports
+) -> None:
     """flow.bin holds all graphs, and is read once."""
     code = REPLACED.format(before="await flow.sample(1);", after="return flow.logProb([[0, 0]]);")
     log_prob = replacing(driver, root, own, exports["new"], code, "path")

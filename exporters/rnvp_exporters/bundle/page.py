@@ -28,7 +28,14 @@ from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import is_older
 
-__all__ = ["ENGINES", "ONNXRUNTIME_WEB", "PageFile", "check_target", "find_onnxruntime_web", "write_page"]
+__all__ = [
+    "ENGINES",
+    "ONNXRUNTIME_WEB",
+    "PageFile",
+    "check_target",
+    "find_onnxruntime_web",
+    "write_page",
+]
 
 ONNXRUNTIME_WEB = "1.30.0"
 """The onnxruntime-web that the page is tested with."""
@@ -98,7 +105,9 @@ def write_page(
         if package:
             (work / "onnxruntime-web" / "dist").mkdir(parents=True)
             for source, served in SERVED_AS.items():
-                shutil.copyfile(package / "dist" / source, work / "onnxruntime-web" / "dist" / served)
+                shutil.copyfile(
+                    package / "dist" / source, work / "onnxruntime-web" / "dist" / served
+                )
         signature = [SIGNATURE_FILE] if (bundle / SIGNATURE_FILE).is_file() else []
         for name in ("manifest.json", *signature, *manifest.files):
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
