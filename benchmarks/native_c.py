@@ -4,8 +4,8 @@
     python -m benchmarks.native_c --write docs/native.md
 
 ``one_row.c`` times one row beside reading as many bytes as the flow has, once, from wherever they
-lie: the floor of any engine that keeps no state between rows. ``first_number.c`` is a whole program.
-Both are compiled with -O3 by the compiler that builds the library.
+lie: the floor of any engine that keeps no state between rows. ``first_number.c`` is a whole
+program. Both are compiled with -O3 by the compiler that builds the library.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python -m benchmarks.pages BUNDLE --write docs/native.md
 
 Two pages of the bundle are served at the speed of a home's line (100 Mbit/s) and opened in Chromium
-in turn, each in a browser with an empty cache. Bytes are counted by the host. Then both engines score
-rows in Node, on the calling thread, in seconds of the processor, in rounds that take turns.
+in turn, each in a browser with an empty cache. Bytes are counted by the host. Then both engines
+score rows in Node, on the calling thread, in seconds of the processor, in rounds that take turns.
 ``tests/js/setup.sh`` installs what is needed.
 """
 
@@ -38,8 +38,8 @@ ENGINES = ("native", "onnxruntime")
 VISIT = """
 const page = await freshPage({ viewport: { width: 1280, height: 900 } });
 await page.goto(args.url);
-const handle = await page.waitForFunction(
-  () => performance.getEntriesByName("rnvp-first-samples")[0]?.startTime, null, { timeout: 300000 });
+const marked = () => performance.getEntriesByName("rnvp-first-samples")[0]?.startTime;
+const handle = await page.waitForFunction(marked, null, { timeout: 300000 });
 const first = await handle.jsonValue();
 await page.waitForFunction(() => window.rnvp.done && window.rnvp.grid?.side === 128, null,
   { timeout: 300000 });

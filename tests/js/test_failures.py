@@ -204,7 +204,8 @@ def test_an_engine_that_cannot_start_rejects_every_call(place, page) -> None:
     found = place.run(
         f"""
         {TOLD}
-        const flow = await load(args.source, {{ engine: "onnxruntime", ort: "http://127.0.0.1:9/nowhere" }});
+        const ort = "http://127.0.0.1:9/nowhere";
+        const flow = await load(args.source, {{ engine: "onnxruntime", ort }});
         return Promise.all([...{CALLS}, ...{CALLS}].map(told));
         """,
         page,

@@ -12,7 +12,8 @@ EVAL_FREE = "default-src 'none'; script-src 'self'{wasm}; connect-src 'self'{mor
 HTML = '<!doctype html><script type="module" src="strict.js"></script>'
 SCRIPT = """
 import { load } from "./rnvp-runtime/src/index.js";
-const ort = (engine) => (engine === "native" ? {} : { ort: "onnxruntime-web/dist/ort.wasm.min.js" });
+const ORT = { ort: "onnxruntime-web/dist/ort.wasm.min.js" };
+const ort = (engine) => (engine === "native" ? {} : ORT);
 const told = (promise) => Promise.race([
   promise.then(({ x }) => x.shape.join(), ({ name, message }) => `${name}: ${message}`),
   new Promise((resolve) => setTimeout(resolve, 20000, "waits")),

@@ -112,7 +112,8 @@ def test_the_words_of_the_stream_are_pythons_bit_for_bit() -> None:
     code = """
         const [, source, text] = process.argv;
         const { NATIVE_WASM } = await import(source);
-        const bytes = (await import("node:zlib")).inflateRawSync(Buffer.from(NATIVE_WASM, "base64"));
+        const { inflateRawSync } = await import("node:zlib");
+        const bytes = inflateRawSync(Buffer.from(NATIVE_WASM, "base64"));
         const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
         const at = exports.__heap_base.value;
         const told = JSON.parse(text).map(([seed, row, block]) => {
