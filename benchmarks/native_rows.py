@@ -2,9 +2,10 @@
 
     python -m benchmarks.native_rows --rounds 41
 
-All are called in one process, through their public functions, numpy in and numpy out, on one
-thread, and timed in seconds of the processor, so that other processes disturb little. Ratios are
-formed within a round, see `benchmarks.racing`.
+All are called in one process, through their public functions, numpy in and numpy out, and timed in
+seconds of the processor, so that other processes disturb little; with several threads these are the
+seconds of all threads together. Ratios are formed within a round, see `benchmarks.racing`. Eager
+PyTorch runs on one thread.
 """
 
 import argparse
@@ -40,12 +41,14 @@ def main() -> None:
     parser.add_argument("--flows", nargs="+", choices=FLOWS, default=list(FLOWS))
     parser.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS))
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS), help=f"default: {ROWS}")
+    parser.add_argument("--threads", type=int, default=1, help="of each flow (%(default)s)")
+    parser.add_argument("--keep", type=Path, help="a folder for the bundles, made once")
     given = parser.parse_args()
     torch.set_num_threads(1)
     body = []
     for name in given.flows:
         with tempfile.TemporaryDirectory() as folder:
-            calls = functions(FLOWS[name], Path(folder))
+            calls = functions(FLOWS[name], (given.keep or Path(folder)) / name, given.threads)
             for function in given.functions:
                 for rows in given.rows:
                     print(f"{name}: {function} of {rows:,}", file=sys.stderr)
@@ -54,13 +57,17 @@ def main() -> None:
     print(markdown(head, body))
 
 
-def functions(size: FlowSize, folder: Path) -> dict[str, dict[str, Any]]:
+def functions(size: FlowSize, folder: Path, threads: int) -> dict[str, dict[str, Any]]:
     """Contestant -> function -> what computes it."""
     flow = make(size)
-    rnvp_exporters.export(flow, folder / "model.rnvp", formats=("onnx",))
+    if not (folder / "model.rnvp").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        rnvp_exporters.export(flow, folder / "model.rnvp", formats=("onnx",))
     calls: dict[str, dict[str, Any]] = {}
     for engine in ("native", "onnxruntime"):
-        loaded = rnvp_runtime.load(folder / "model.rnvp", engine=engine, preload=True)
+        loaded = rnvp_runtime.load(
+            folder / "model.rnvp", engine=engine, threads=threads, preload=True
+        )
         calls[engine] = {
             "density": loaded.log_prob,
             "inverse": loaded.inverse,

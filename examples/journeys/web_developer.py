@@ -2,7 +2,7 @@
 
     python examples/journeys/web_developer.py BUNDLE FOLDER
 
-Needs the plain install, and onnxruntime-web from npm.
+Needs the plain install.
 """
 
 import json

@@ -20,8 +20,10 @@ import { label, Plot } from "./plot.js";
 import { listen } from "./pointing.js";
 import { column, median, range } from "./statistics.js";
 
+// What the page was written with; of use only to bundles that the native engine does not serve.
 // Not .mjs: some hosts serve that as application/octet-stream, which browsers refuse to run.
 const ONNXRUNTIME = "onnxruntime-web/dist/ort.wasm.min.js";
+const ENGINE = document.querySelector('meta[name="rnvp-engine"]').content;
 const FIRST = 2048; // rows that are drawn at once, for a first impression
 const CHUNK = 4096; // rows of each later part
 const SIDES = [40, 128]; // of the grids of log-density, a first impression and the picture
@@ -239,7 +241,9 @@ function restore(wanted) {
 async function open(bundle, wanted = { given: new Map() }) {
   let flow;
   try {
-    flow = await load(bundle, { ort: ONNXRUNTIME });
+    // Without a name the runtime takes the native engine wherever the bundle has it.
+    const named = ENGINE === "onnxruntime" ? { engine: ENGINE } : {};
+    flow = await load(bundle, { ...named, ort: ONNXRUNTIME });
     const { reference } = flow.manifest;
     const given = new ContextFields(flow.contextColumns, reference?.context_columns ?? []);
     const first = contextOption(given.first());

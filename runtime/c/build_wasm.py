@@ -1,17 +1,23 @@
-"""``python runtime/c/build_wasm.py [OUTPUT]``: compile the engine to ``native.wasm``.
+"""``python runtime/c/build_wasm.py``: compile the engine to WebAssembly, as a JavaScript module.
 
-The file is committed, so that nobody who installs the npm package needs a compiler. It is the same
-byte for byte wherever this version of ziglang builds it, and a test holds it to that.
+The module holds the compressed bytes as text. So no bundler has to know of a second file, no host
+has to serve one, and a program in Node reads none.
+
+The file is committed, so that nobody who installs the npm package needs a compiler. The bytes are
+the same wherever this version of ziglang builds them, and a test holds them to that.
 """
 
+import base64
 import subprocess
 import sys
+import tempfile
+import zlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ZIGLANG = "0.17.1"
 SOURCES = Path(__file__).resolve().parent
-OUTPUT = SOURCES.parent / "js" / "src" / "native.wasm"
+OUTPUT = SOURCES.parent / "js" / "src" / "native-wasm.js"
 EXPORTS = [
     "rnvp_measure",
     "rnvp_build",
@@ -30,13 +36,37 @@ FLAGS = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128", "-Os", "
 FLAGS += ["-DRNVP_FREESTANDING", "-Wl,--no-entry", "-Wl,--strip-all"]
 
 
-def build(output: Path = OUTPUT) -> Path:
-    """Compile; the memory grows from ``__heap_base`` on as the JavaScript asks for it."""
+MODULE = """\
+/**
+ * The native engine as WebAssembly: raw deflate in base64, {size:,} bytes unpacked.
+ * Written by runtime/c/build_wasm.py.
+ */
+export const NATIVE_WASM =
+  "{text}";
+"""
+
+
+def build() -> bytes:
+    """The WebAssembly; its memory grows from ``__heap_base`` on as the JavaScript asks for it."""
     exported = [f"-Wl,--export={name}" for name in EXPORTS]
     zig = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *exported]
-    # A relative path: the compiler may write into the file how the source was named.
-    subprocess.run([*zig, "-o", str(output.resolve()), "rnvp.c"], cwd=SOURCES, check=True)
-    return output
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "native.wasm"
+        # A relative source: the compiler may write into the file how it was named.
+        subprocess.run([*zig, "-o", str(output), "rnvp.c"], cwd=SOURCES, check=True)
+        return output.read_bytes()
+
+
+def packed(wasm: bytes) -> str:
+    """The JavaScript module that holds ``wasm``."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    text = base64.b64encode(compressor.compress(wasm) + compressor.flush()).decode()
+    return MODULE.format(size=len(wasm), text=text)
+
+
+def unpacked(module: str) -> bytes:
+    """The WebAssembly in the JavaScript ``module``."""
+    return zlib.decompress(base64.b64decode(module.split('"')[1]), -zlib.MAX_WBITS)
 
 
 if __name__ == "__main__":
@@ -46,4 +76,5 @@ if __name__ == "__main__":
         sys.exit(f"build_wasm.py: pip install ziglang=={ZIGLANG}")
     if found != ZIGLANG:
         sys.exit(f"build_wasm.py: this is ziglang {found}: pip install ziglang=={ZIGLANG}")
-    print(build(*map(Path, sys.argv[1:2])))
+    OUTPUT.write_text(packed(build()), encoding="utf-8", newline="\n")
+    print(OUTPUT)

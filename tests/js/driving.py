@@ -79,7 +79,8 @@ class Place:
               const answer = await page.evaluate(async ({ root, inner, args }) => {
                 const { load } = await import(root + "rnvp-runtime/src/index.js");
                 const ort = new URL(args.source + "/../onnxruntime-web/dist/ort.wasm.min.js");
-                const near = (bundle, options) => load(bundle, { ort, ...options });
+                const near = (bundle, options) =>
+                  load(bundle, options?.engine === "native" ? options : { ort, ...options });
                 const body = new (async () => {}).constructor("args", "load", inner);
                 try { return { result: packed(await body(args, near)) }; }
                 catch (error) { return { error: { name: error.name, message: error.message } }; }

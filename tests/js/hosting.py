@@ -23,6 +23,7 @@ class Habits:
         headers: Sent with every file.
         types: MIME types by suffix, which replace the usual ones.
         seen: Gathers what was asked for: a path with its query, and the request's headers.
+        sent: Gathers the bytes of each file that was sent whole, where there is a rate.
         permitted: Whether a request is answered; others get 403.
     """
 
@@ -30,6 +31,7 @@ class Habits:
     headers: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     seen: list[tuple[str, Message]] | None = None
+    sent: list[int] | None = None
     permitted: Callable[[str, Message], bool] = lambda path, headers: True
 
 
@@ -83,6 +85,8 @@ class Handler(SimpleHTTPRequestHandler):
             outputfile.write(part)
             sent += len(part)
             time.sleep(max(0, began + sent / self.rate - time.monotonic()))
+        if self.habits.sent is not None:
+            self.habits.sent.append(sent)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

@@ -46,7 +46,7 @@ def test_the_query_of_the_address_is_kept_for_every_file(visit, page, root, expe
         found = visit(url, page, SAMPLE.format(kind), query=query)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     asked = [path.rpartition("/")[2] for path, _ in seen if "model.rnvp/" in path]
-    assert asked == [f"manifest.json{query}", f"sampler.onnx{query}"]
+    assert asked == [f"manifest.json{query}", f"flow.bin{query}"]
 
 
 def test_fetch_may_add_headers(visit, page, root, expected) -> None:
@@ -96,10 +96,8 @@ def test_a_name_with_special_characters_is_fetched(visit, page, root, expected) 
     shutil.copytree(page, odd)
     bundle = odd / "model.rnvp"
     text = (bundle / "manifest.json").read_text()
-    (bundle / "manifest.json").write_text(
-        text.replace('"sampler.onnx"', json.dumps("a b#c%20&+d.onnx"))
-    )
-    (bundle / "sampler.onnx").rename(bundle / "a b#c%20&+d.onnx")
+    (bundle / "manifest.json").write_text(text.replace('"flow.bin"', json.dumps("a b#c%20&+d.bin")))
+    (bundle / "flow.bin").rename(bundle / "a b#c%20&+d.bin")
     try:
         with serving(root) as url:
             found = visit(url, odd, SAMPLE.format("args.source"))

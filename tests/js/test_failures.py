@@ -204,7 +204,8 @@ def test_an_engine_that_cannot_start_rejects_every_call(place, page) -> None:
     found = place.run(
         f"""
         {TOLD}
-        const flow = await load(args.source, {{ ort: "http://127.0.0.1:9/nowhere" }});
+        const ort = "http://127.0.0.1:9/nowhere";
+        const flow = await load(args.source, {{ engine: "onnxruntime", ort }});
         return Promise.all([...{CALLS}, ...{CALLS}].map(told));
         """,
         page,
@@ -217,9 +218,9 @@ def test_an_engine_that_cannot_start_rejects_every_call(place, page) -> None:
 
 def test_a_graph_that_could_not_be_fetched_is_tried_again(place, own) -> None:
     """A network may fail for a moment: that is not remembered."""
-    sampler = own / "model.rnvp" / "sampler.onnx"
-    content = sampler.read_bytes()
-    sampler.unlink()
+    flow = own / "model.rnvp" / "flow.bin"
+    content = flow.read_bytes()
+    flow.unlink()
     code = f"""
         {TOLD}
         const flow = await load(args.source);
@@ -239,11 +240,11 @@ def test_a_graph_that_could_not_be_fetched_is_tried_again(place, own) -> None:
             args.restore = async () => { missing = false; };
             const original = fetch;
             globalThis.fetch = (url, init) =>
-              !missing && /sampler/.test(url) ? original(url.replace("sampler.onnx", "kept"), init)
+              !missing && /flow/.test(url) ? original(url.replace("flow.bin", "kept"), init)
                 : original(url, init);
         """
     found = place.run(
-        restore + code, own, path=str(sampler), content=base64.b64encode(content).decode()
+        restore + code, own, path=str(flow), content=base64.b64encode(content).decode()
     )
     assert found[0].startswith("BundleError")
     assert found[1] == "fulfilled"

@@ -220,7 +220,7 @@ def test_the_manifest_and_the_columns_are_as_in_python(node, page, flow) -> None
 def test_a_bundle_is_a_path_a_url_or_files(driver, page, server, bundle: str) -> None:
     code = f"""
         const {{ readFile }} = await import("node:fs/promises");
-        const files = async () => new Map(await Promise.all(["manifest.json", "sampler.onnx"].map(
+        const files = async () => new Map(await Promise.all(["manifest.json", "flow.bin"].map(
           async (name) => [name, new Uint8Array(await readFile(`${{args.source}}/${{name}}`))])));
         const flow = await load({bundle});
         return (await flow.sample(2, {{ seed: 1 }})).x.shape;"""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import needed
 from hosts.project import Failed, Kit, answer_of, check
-from hosts.table import HOSTS, Host
+from hosts.table import HOSTS, ORT, Host
 
 CACHE = Path(__file__).parents[2] / ".cache" / "js-hosts"
 BY_NAME = {host.name: host for host in HOSTS}
@@ -66,7 +66,7 @@ def test_a_bundle_without_its_worker_says_where_the_recipes_are(npm, kit) -> Non
 @pytest.mark.parametrize("name", ["webpack 5.109, page", "esbuild, IIFE for a page"])
 def test_a_bundle_without_onnxruntimes_address_says_what_to_pass(npm, kit, name: str) -> None:
     host = BY_NAME[name]
-    app = host.files["app.js"].replace('{ ort: "/onnxruntime/" }', "{}")
+    app = host.files["app.js"].replace(ORT, "")
     told = answer_of(replace(host, files={**host.files, "app.js": app}), kit)
     assert (
         "EngineError: onnxruntime-web's files cannot be found from inside a bundle"

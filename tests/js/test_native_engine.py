@@ -1,5 +1,6 @@
-"""`load(bundle, {engine: "native"})` computes from flow.bin, and needs no onnxruntime."""
+"""`load` computes from flow.bin where the bundle has it, and needs no onnxruntime there."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -22,7 +23,7 @@ def test_it_gives_pythons_numbers(place, site, kind: str) -> None:
     page = site(kind)
     found = place.run(
         """
-        const flow = await load(args.source, { engine: "native", ort: undefined });
+        const flow = await load(args.source, { engine: "native" });
         const { x, logProb } = await flow.sample(9000, { seed: -3, start: 5, temperature: 0.5 });
         const { z } = await flow.forward(x);
         const { gradX } = await flow.logProbAndGrad(x);
@@ -49,7 +50,7 @@ def test_it_needs_no_other_package(driver, site, tmp_path: Path) -> None:
     found = driver.run(
         """
         const own = await import(args.module);
-        const flow = await own.load(args.source, { engine: "native" });
+        const flow = await own.load(args.source);
         return (await flow.sample(3, { seed: 7 })).x.shape;
         """,
         module=str(tmp_path / "src" / "index.js"),
@@ -61,7 +62,7 @@ def test_it_needs_no_other_package(driver, site, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ('{ engine: "tensorflow" }', 'no engine "tensorflow": choose from onnxruntime, native'),
+        ('{ engine: "tensorflow" }', 'no engine "tensorflow": choose from native, onnxruntime'),
         ('{ engine: "native", threads: 2 }', "takes neither ort nor threads: leave them out"),
     ],
 )
@@ -78,15 +79,75 @@ def test_a_choice_that_cannot_be_is_refused(driver, options: str, told: str) -> 
     assert caught.value.name == "InputError"
 
 
-def test_a_bundle_without_flow_bin_says_why(driver, site, tmp_path: Path) -> None:
-    """In one line, with what the manifest says of it."""
-    bundle = tmp_path / "old.rnvp"
-    shutil.copytree(site("unconditional") / "model.rnvp", bundle)
+SERVED = "const flow = await load(args.source, OPTIONS); return (await flow.sample(3)).x.shape;"
+
+
+@pytest.fixture
+def own(site, tmp_path: Path) -> Path:
+    """A copy of a bundle, to be spoilt."""
+    return Path(shutil.copytree(site("unconditional") / "model.rnvp", tmp_path / "own.rnvp"))
+
+
+@pytest.mark.parametrize(
+    ("options", "engine"),
+    [
+        ("{}", "flow.bin"),
+        ("{ threads: 1 }", "flow.bin"),
+        ('{ ort: "/nowhere/" }', "flow.bin"),
+        ('{ engine: "native" }', "flow.bin"),
+        ('{ engine: "onnxruntime" }', "sampler.onnx"),
+        ("{ threads: 2 }", "sampler.onnx"),
+        ("{ ort }", "sampler.onnx"),
+    ],
+)
+def test_the_options_choose_the_engine(driver, own: Path, options: str, engine: str) -> None:
+    """Told by the file that it needs: native by default, onnxruntime where only it can be meant."""
+    for other in {"flow.bin", "sampler.onnx"} - {engine}:
+        (own / other).unlink()
+    assert driver.run(SERVED.replace("OPTIONS", options), source=str(own)) == [3, 2]
+    (own / engine).unlink()
+    with pytest.raises(JavaScriptError, match=f"has no {engine}: copy the whole folder again"):
+        driver.run(SERVED.replace("OPTIONS", options), source=str(own))
+
+
+def test_onnxruntime_serves_a_flow_bin_of_a_later_version(driver, own: Path) -> None:
+    """As in Python; the native engine by name says what it found."""
+    content = bytearray((own / "flow.bin").read_bytes())
+    content[8] = 2
+    (own / "flow.bin").write_bytes(content)
+    manifest = json.loads((own / "manifest.json").read_text())
+    manifest["files"]["flow.bin"]["sha256"] = hashlib.sha256(content).hexdigest()
+    (own / "manifest.json").write_text(json.dumps(manifest))
+    assert driver.run(SERVED.replace("OPTIONS", "{}"), source=str(own)) == [3, 2]
+    with pytest.raises(JavaScriptError, match=r"BundleError: flow\.bin: format version 2"):
+        driver.run(SERVED.replace("OPTIONS", '{ engine: "native" }'), source=str(own))
+
+
+def test_a_flow_bin_is_read_once_for_all_graphs(driver, own: Path) -> None:
+    """Also by calls that run together."""
+    found = driver.run(
+        """
+        const { rm } = await import("node:fs/promises");
+        const flow = await load(args.source);
+        const { x } = await flow.sample(3);
+        await rm(args.source, { recursive: true });
+        const [{ z }, { gradX }] = await Promise.all([flow.forward(x), flow.logProbAndGrad(x)]);
+        return [z.shape, gradX.shape];
+        """,
+        source=str(own),
+    )
+    assert found == [[3, 2], [3, 2]]
+
+
+def test_onnxruntime_serves_a_bundle_without_flow_bin(driver, own: Path) -> None:
+    """The native engine by name says why there is none, with what the manifest says of it."""
+    bundle = own
     manifest = json.loads((bundle / "manifest.json").read_text())
     for graph in manifest["graphs"].values():
         del graph["files"]["native"]
     manifest["native_refusal"] = "it has a layer of mine"
     (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert driver.run(SERVED.replace("OPTIONS", "{}"), source=str(own)) == [3, 2]
     with pytest.raises(JavaScriptError, match=r"'native', only .* \(it has a layer of mine\)"):
         driver.run(
             """

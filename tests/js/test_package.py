@@ -18,6 +18,7 @@ import type { Context, Float, LoadOptions, Manifest, Rows } from "rnvp-runtime";
 const options: LoadOptions = {
   ort: new URL("https://example.org/"),
   threads: 1,
+  engine: "onnxruntime",
   worker: () => new Worker("worker.js"),
   fetch: (url, init) => fetch(url, { ...init, credentials: "include" }),
 };
@@ -179,7 +180,7 @@ def test_the_package_holds_its_sources_and_nothing_else(here, packages) -> None:
 
 
 def test_packed_and_installed_it_runs(here, packages, site, tmp_path) -> None:
-    """As a user's project has it: the package, and onnxruntime-node beside it."""
+    """As a user's project has it, which needs no other package."""
     subprocess.run(
         ["npm", "pack", "--pack-destination", tmp_path], cwd=here, capture_output=True, check=True
     )
@@ -187,8 +188,6 @@ def test_packed_and_installed_it_runs(here, packages, site, tmp_path) -> None:
     installed.mkdir(parents=True)
     (archive,) = tmp_path.glob("*.tgz")
     subprocess.run(["tar", "-xzf", archive, "-C", installed, "--strip-components=1"], check=True)
-    for name in ("onnxruntime-node", "onnxruntime-common"):
-        (tmp_path / "node_modules" / name).symlink_to(packages / name)
     (tmp_path / "program.mjs").write_text(
         """
         import { load } from "rnvp-runtime";
@@ -211,7 +210,7 @@ def test_without_onnxruntime_node_says_what_to_install(here, site, tmp_path) -> 
     (tmp_path / "package.json").write_text('{"type": "module"}')
     code = """
         import { load } from "./src/index.js";
-        const flow = await load(process.argv[1]);
+        const flow = await load(process.argv[1], { engine: "onnxruntime" });
         await flow.sample(1).catch((error) => console.log(`${error}`));
     """
     told = subprocess.run(
@@ -225,16 +224,14 @@ def test_without_onnxruntime_node_says_what_to_install(here, site, tmp_path) -> 
 
 
 @pytest.fixture(params=["unconditional", "conditional"])
-def project(request, here, packages, site, root):
-    """A user's folder: the packages where npm puts them, a bundle, and its card's programs."""
+def project(request, here, site, root):
+    """A user's folder: the package where npm puts it, a bundle, and its card's programs."""
     bundle = site(request.param) / "model.rnvp"
     folder = root / "project"
     (folder / "node_modules").mkdir(parents=True)
     (folder / "node_modules" / "rnvp-runtime").mkdir()
     shutil.copytree(here / "src", folder / "node_modules" / "rnvp-runtime" / "src")
     shutil.copy(here / "package.json", folder / "node_modules" / "rnvp-runtime")
-    for name in ("onnxruntime-node", "onnxruntime-common", "onnxruntime-web"):
-        (folder / "node_modules" / name).symlink_to(packages / name)
     shutil.copytree(bundle, folder / f"{request.param}.rnvp")  # the name that the card gives it
     yield folder
     shutil.rmtree(folder)

@@ -200,7 +200,7 @@ def test_ones_own_bundle_is_opened(visit, site, way: str) -> None:
     found = visit(
         site("unconditional"),
         """
-        const names = ["manifest.json", "sampler.onnx", "density.onnx"];
+        const names = ["manifest.json", "flow.bin"];
         const files = names.map((name) => `${args.folder}/${name}`);
         if (args.way === "folder") await page.setInputFiles("#folder", args.folder);
         if (args.way === "files") await page.setInputFiles("#files", files);
@@ -231,7 +231,7 @@ def test_ones_own_bundle_is_opened(visit, site, way: str) -> None:
 
 def test_an_altered_bundle_is_refused_and_the_last_one_stays(visit, site, tmp_path) -> None:
     shutil.copytree(site("wide") / "model.rnvp", tmp_path / "model.rnvp")
-    path = tmp_path / "model.rnvp" / "sampler.onnx"
+    path = tmp_path / "model.rnvp" / "flow.bin"
     path.write_bytes(path.read_bytes() + b"\0")
     found = visit(
         site("unconditional"),
@@ -243,7 +243,7 @@ def test_an_altered_bundle_is_refused_and_the_last_one_stays(visit, site, tmp_pa
         """,
         folder=str(tmp_path / "model.rnvp"),
     )
-    assert "sampler.onnx is not the file that was exported (more than " in found["alert"]
+    assert "flow.bin is not the file that was exported (more than " in found["alert"]
     assert found["dim"] == 2
 
 

@@ -12,13 +12,14 @@ EVAL_FREE = "default-src 'none'; script-src 'self'{wasm}; connect-src 'self'{mor
 HTML = '<!doctype html><script type="module" src="strict.js"></script>'
 SCRIPT = """
 import { load } from "./rnvp-runtime/src/index.js";
-const ort = "onnxruntime-web/dist/ort.wasm.min.js";
+const ORT = { ort: "onnxruntime-web/dist/ort.wasm.min.js" };
+const ort = (engine) => (engine === "native" ? {} : ORT);
 const told = (promise) => Promise.race([
   promise.then(({ x }) => x.shape.join(), ({ name, message }) => `${name}: ${message}`),
   new Promise((resolve) => setTimeout(resolve, 20000, "waits")),
 ]);
 async function main() {
-  const flow = await load("model.rnvp", { ort, ...window.options });
+  const flow = await load("model.rnvp", { ...ort(window.options.engine), ...window.options });
   const first = await told(flow.sample(5));
   return [first, await told(flow.sample(5))];
 }
@@ -50,11 +51,12 @@ def visit(driver, root, site):
     (page / "strict.js").unlink()
 
 
-def test_the_documented_policy_is_enough(visit) -> None:
+@pytest.mark.parametrize("engine", ["native", "onnxruntime"])
+def test_the_documented_policy_is_enough(visit, engine: str) -> None:
     """It is the one that docs/javascript.md recommends."""
     policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'self'")
-    assert visit(policy) == ["5,2", "5,2"]
-    assert visit(policy, worker=False) == ["5,2", "5,2"]
+    assert visit(policy, engine=engine) == ["5,2", "5,2"]
+    assert visit(policy, engine=engine, worker=False) == ["5,2", "5,2"]
 
 
 def test_without_workers_every_call_is_rejected(visit) -> None:
@@ -72,9 +74,11 @@ def test_without_workers_it_runs_on_the_pages_thread(visit) -> None:
     assert visit(policy, worker=False) == ["5,2", "5,2"]
 
 
+@pytest.mark.parametrize("engine", ["native", "onnxruntime"])
 @pytest.mark.parametrize("worker", [True, False])
-def test_without_wasm_the_error_names_the_policy(visit, worker: bool) -> None:
-    one, other = visit(EVAL_FREE.format(wasm="", more="; worker-src 'self'"), worker=worker)
+def test_without_wasm_the_error_names_the_policy(visit, engine: str, worker: bool) -> None:
+    policy = EVAL_FREE.format(wasm="", more="; worker-src 'self'")
+    one, other = visit(policy, engine=engine, worker=worker)
     assert one == other
     assert one.startswith("EngineError: WebAssembly is forbidden here (")
     assert "add 'wasm-unsafe-eval' to script-src of the Content-Security-Policy" in one

@@ -10,6 +10,7 @@ from driving import JavaScriptError
 import rnvp_runtime
 
 SAMPLE = "const flow = await load(args.source); return (await flow.sample(5, { seed: 1 })).x.shape;"
+ONNX = ("load(args.source)", 'load(args.source, { engine: "onnxruntime" })')
 SCORE = "const flow = await load(args.source); return flow.logProb([[0, 0]]);"
 
 
@@ -30,20 +31,25 @@ def refusal(place, code: str, page, error: str = "BundleError") -> str:
 
 
 @pytest.mark.parametrize(("graph", "code"), [("sampler", SAMPLE), ("density", SCORE)])
-def test_an_altered_graph_is_refused_as_in_python(place, own, graph: str, code: str) -> None:
-    path = own / "model.rnvp" / f"{graph}.onnx"
+@pytest.mark.parametrize("engine", ["native", "onnxruntime"])
+def test_an_altered_graph_is_refused_as_in_python(
+    place, own, graph: str, code: str, engine: str
+) -> None:
+    """An altered flow.bin is an error too, and onnxruntime does not take its place."""
+    path = own / "model.rnvp" / ("flow.bin" if engine == "native" else f"{graph}.onnx")
+    code = code if engine == "native" else code.replace(*ONNX)
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
     assert "is not the file that was exported (its sha256 differs)" in refusal(place, code, own)
-    flow = rnvp_runtime.load(own / "model.rnvp", engine="onnxruntime")
+    flow = rnvp_runtime.load(own / "model.rnvp", engine=engine)
     with pytest.raises(rnvp_runtime.BundleError, match="its sha256 differs"):
         flow.sample(1) if graph == "sampler" else flow.log_prob([[0, 0]])
 
 
 def test_a_missing_graph_is_refused_as_in_python(place, own) -> None:
-    (own / "model.rnvp" / "sampler.onnx").unlink()
-    assert "has no sampler.onnx: copy the whole folder again" in refusal(place, SAMPLE, own)
+    (own / "model.rnvp" / "flow.bin").unlink()
+    assert "has no flow.bin: copy the whole folder again" in refusal(place, SAMPLE, own)
 
 
 def test_a_folder_without_manifest_is_no_bundle(place, own) -> None:
@@ -53,7 +59,7 @@ def test_a_folder_without_manifest_is_no_bundle(place, own) -> None:
 
 def test_an_onnxruntime_that_is_too_old_is_refused(place, own) -> None:
     change(own, {"min_onnxruntime": "99.1"})
-    message = refusal(place, SAMPLE, own)
+    message = refusal(place, SAMPLE.replace(*ONNX), own)
     assert "is too old, this bundle needs 99.1: npm install onnxruntime-" in message
 
 
@@ -61,7 +67,8 @@ def test_a_page_without_onnxruntime_says_what_to_install(driver, server, own) ->
     from driving import Place
 
     shutil.rmtree(own / "onnxruntime-web")
-    message = refusal(Place(driver, server, "chromium"), SAMPLE, own, "EngineError")
+    code = SAMPLE.replace(*ONNX)
+    message = refusal(Place(driver, server, "chromium"), code, own, "EngineError")
     assert "npm install onnxruntime-web" in message
 
 
@@ -170,7 +177,7 @@ def test_files_without_a_manifest_are_no_bundle(driver) -> None:
         driver.run("return load(new Map([['a.txt', new Uint8Array(1)]]));")
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "sampler.onnx"])
+@pytest.mark.parametrize("file", ["manifest.json", "flow.bin"])
 def test_a_named_pipe_is_refused_and_not_waited_for(driver, own, file: str) -> None:
     path = own / "model.rnvp" / file
     path.unlink()
@@ -180,7 +187,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(driver, own, file: str) -> N
     path.unlink()
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "sampler.onnx"])
+@pytest.mark.parametrize("file", ["manifest.json", "flow.bin"])
 def test_a_file_without_end_is_refused(driver, own, file: str) -> None:
     path = own / "model.rnvp" / file
     path.unlink()

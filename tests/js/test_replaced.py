@@ -76,8 +76,8 @@ try {
 
 
 def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, exports) -> None:
-    """The host lets browsers keep every file for an hour. After the redeploy the sampler is in the
-    browser's cache and the density is not."""
+    """The host lets browsers keep every file for an hour. After the redeploy the old flow is in
+    the browser's cache."""
     shutil.copytree(exports["new"], own / "next.rnvp")
     draw = f"const flow = await load(source, {{ ort }}); {SAMPLE}"
     with serving(root, headers={"Cache-Control": "max-age=3600"}) as url:
@@ -113,10 +113,10 @@ def test_a_stale_manifest_and_a_new_graph(driver, root, own, exports) -> None:
 
 def test_a_new_manifest_and_a_stale_graph(driver, root, own, exports) -> None:
     put(own, exports["new"])
-    shutil.copyfile(exports["old"] / "sampler.onnx", own / "stale.onnx")
+    shutil.copyfile(exports["old"] / "flow.bin", own / "stale.bin")
     code = """
-        const stale = (url, init) => /sampler/.test(url) && init.cache !== "reload"
-          ? fetch(new URL("../stale.onnx", url)) : fetch(url, init);
+        const stale = (url, init) => /flow/.test(url) && init.cache !== "reload"
+          ? fetch(new URL("../stale.bin", url)) : fetch(url, init);
         const flow = await load(args.source, { fetch: stale });
         return (await flow.sample(5, { seed: 1 })).x.data;
     """
@@ -151,8 +151,9 @@ def test_replaced_before_first_use_two_graphs_opened_together_are_of_one_export(
 
 @pytest.mark.parametrize("how", ["path", "url"])
 def test_replaced_after_first_use_it_says_so(driver, root, own, exports, how) -> None:
-    """Graphs of two exports are never mixed."""
+    """Graphs of two exports are never mixed. In ONNX each graph is a file of its own."""
     code = REPLACED.format(before="await flow.sample(5);", after="return flow.logProb([[0, 0]]);")
+    code = code.replace("load(args.source)", 'load(args.source, { engine: "onnxruntime" })')
     with pytest.raises(JavaScriptError, match="was replaced since it was loaded: load it again"):
         replacing(driver, root, own, exports["new"], code, how)
 
@@ -161,6 +162,16 @@ def test_replaced_after_first_use_open_graphs_go_on(driver, root, own, exports) 
     code = REPLACED.format(before="await flow.sample(1);", after=SAMPLE)
     x = replacing(driver, root, own, exports["new"], code, "path")
     np.testing.assert_allclose(x, sampled(exports["old"]), atol=1e-4)
+
+
+def test_replaced_after_first_use_other_graphs_of_the_file_go_on(
+    driver, root, own, exports
+) -> None:
+    """flow.bin holds all graphs, and is read once."""
+    code = REPLACED.format(before="await flow.sample(1);", after="return flow.logProb([[0, 0]]);")
+    log_prob = replacing(driver, root, own, exports["new"], code, "path")
+    expected = rnvp_runtime.load(exports["old"]).log_prob([[0, 0]])
+    np.testing.assert_allclose(log_prob, expected, atol=1e-4)
 
 
 def test_replaced_by_a_bundle_with_other_columns_it_says_so(driver, root, own, exports) -> None:
@@ -176,7 +187,7 @@ def test_a_bundle_that_is_gone_says_what_is_missing(driver, root, own) -> None:
         await rm(args.source, { recursive: true });
         return flow.sample(5);
     """
-    with pytest.raises(JavaScriptError, match=r"has no sampler\.onnx: copy the whole folder again"):
+    with pytest.raises(JavaScriptError, match=r"has no flow\.bin: copy the whole folder again"):
         driver.run(code, source=str(own / "model.rnvp"))
 
 

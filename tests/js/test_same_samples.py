@@ -35,7 +35,7 @@ return { even: results.philox_even.data, odd: results.philox_odd.data };
 """
 
 SAMPLES = """
-const flow = await load(args.source);
+const flow = await load(args.source, { engine: args.engine });
 const { x, logProb } = await flow.sample(args.n, {
   seed: BigInt(args.seed), temperature: args.temperature, context: args.context ?? undefined,
 });
@@ -69,7 +69,8 @@ def test_the_random_words_are_the_same_bit_for_bit(place, page, server) -> None:
     np.testing.assert_array_equal(drawn, words(SEED, start, N, flow.dim))
 
 
-def test_samples_and_their_log_prob_agree_with_python(place, page) -> None:
+@pytest.mark.parametrize("engine", ["native", "onnxruntime"])
+def test_samples_and_their_log_prob_agree_with_python(place, page, engine: str) -> None:
     flow = rnvp_runtime.load(page / "model.rnvp")
     context = np.random.default_rng(1).standard_normal((N, flow.context_dim)).astype(np.float32)
     given = {"context": context} if flow.context_dim else {}
@@ -77,6 +78,7 @@ def test_samples_and_their_log_prob_agree_with_python(place, page) -> None:
     found = place.run(
         SAMPLES,
         page,
+        engine=engine,
         seed=str(SEED),
         n=N,
         temperature=0.9,
@@ -88,11 +90,12 @@ def test_samples_and_their_log_prob_agree_with_python(place, page) -> None:
     agree(flow, "density", "log_prob", found["scored"], flow.log_prob(x, **given))
 
 
-def test_a_float64_bundle_agrees_in_float64(place, site) -> None:
+@pytest.mark.parametrize("engine", ["native", "onnxruntime"])
+def test_a_float64_bundle_agrees_in_float64(place, site, engine: str) -> None:
     page = site("double")
     flow = rnvp_runtime.load(page / "model.rnvp")
     x, log_prob = flow.sample(500, seed=7, return_log_prob=True)
-    found = place.run(SAMPLES, page, seed="7", n=500, temperature=1)
+    found = place.run(SAMPLES, page, engine=engine, seed="7", n=500, temperature=1)
     assert found["x"].dtype == np.float64
     agree(flow, "sampler", "x", found["x"].reshape(500, 3), x)
     agree(flow, "sampler", "log_prob", found["logProb"], log_prob)

@@ -18,7 +18,10 @@ from hosting import serving
 from tests.ports import free_port
 
 OCTETS = "application/octet-stream"
-SAMPLE = "const flow = await load(args.source); return (await flow.sample(5)).x.shape;"
+SAMPLE = """
+const flow = await load(args.source, { engine: "onnxruntime" });
+return (await flow.sample(5)).x.shape;
+"""
 
 CONFIG = """
 daemon off;
@@ -116,7 +119,8 @@ def test_a_module_with_another_mime_type_is_named_with_it(driver, root, site, pa
         with serving(root, types={".mjs": OCTETS}) as url, pytest.raises(JavaScriptError) as caught:
             Place(driver, url, "chromium").run(
                 "const ort = new URL('/npm-dist/', location.href);"
-                "const flow = await load(args.source, { ort }); return flow.sample(5);",
+                "const flow = await load(args.source, { engine: 'onnxruntime', ort });"
+                "return flow.sample(5);",
                 page,
             )
     finally:
@@ -155,7 +159,8 @@ def test_the_umd_build_is_refused_by_name(driver, root, site, packages) -> None:
         with serving(root) as url, pytest.raises(JavaScriptError) as caught:
             Place(driver, url, "chromium").run(
                 "const ort = new URL('/npm-dist/ort.wasm.min.js', location.href);"
-                "const flow = await load(args.source, { ort }); return flow.sample(5);",
+                "const flow = await load(args.source, { engine: 'onnxruntime', ort });"
+                "return flow.sample(5);",
                 site("unconditional"),
             )
     finally:

@@ -25,7 +25,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 """
 PROGRAM = """
 import { load } from "rnvp-runtime";
-const flow = await load(process.argv[2]);
+const flow = await load(process.argv[2], { engine: "onnxruntime" });
 await flow.sample(3);
 await new Promise((resolve) => setTimeout(resolve, 1000 * process.argv[3]));
 await flow.close();

@@ -58,16 +58,15 @@ def engine(folder: Path, version: str = ONNXRUNTIME_WEB) -> Path:
     return folder
 
 
-def test_a_page_is_its_files_the_runtime_the_wasm_build_and_the_bundle(
-    bundle, ort, tmp_path
-) -> None:
+def test_a_page_is_its_files_the_runtime_and_the_bundle(bundle, tmp_path, monkeypatch) -> None:
+    """No onnxruntime-web is needed or looked for."""
+    monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
     written = write_page(bundle, tmp_path / "site")
     names = [file.name for file in written]
     assert "index.html" in names
     assert "rnvp-runtime/src/worker.js" in names
-    assert {n for n in names if n.startswith("onnx")} == {
-        f"onnxruntime-web/dist/{n}" for n in SERVED_AS.values()
-    }
+    assert not [name for name in names if name.startswith("onnx")]
+    assert sum(file.bytes for file in written) < 2**20
     inside = {
         f"model.rnvp/{path.relative_to(bundle)}" for path in bundle.rglob("*") if path.is_file()
     }
@@ -77,6 +76,39 @@ def test_a_page_is_its_files_the_runtime_the_wasm_build_and_the_bundle(
         path.stat().st_size for path in (tmp_path / "site").rglob("*") if path.is_file()
     )
     assert (tmp_path / "site").stat().st_mode & 0o777 == 0o755
+
+
+def without_native(bundle: Path) -> None:
+    """The bundle as an older rnvp-deploy wrote it, or one that the native engine refuses."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for graph in manifest["graphs"].values():
+        del graph["files"]["native"]
+    manifest["native_refusal"] = "it has a layer of mine"
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("why", ["needed", "asked for", "of the user"])
+def test_onnxruntime_web_is_part_of_the_page_where_it_is(bundle, ort, tmp_path, why) -> None:
+    """Needed by the bundle, chosen as the engine, or given for other bundles."""
+    if why == "needed":
+        without_native(bundle)
+    options = {"asked for": {"engine": "onnxruntime"}, "of the user": {"onnxruntime_web": ort}}
+    written = write_page(bundle, tmp_path / "site", **options.get(why, {}))
+    assert {file.name for file in written if file.name.startswith("onnx")} == {
+        f"onnxruntime-web/dist/{name}" for name in SERVED_AS.values()
+    }
+    assert not [file.name for file in written if file.name.endswith(".mjs")]
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    chosen = "onnxruntime" if why == "asked for" else ""
+    assert f'<meta name="rnvp-engine" content="{chosen}" />' in page
+
+
+def test_an_engine_that_cannot_be_is_refused(bundle, tmp_path) -> None:
+    with pytest.raises(ExportError, match="no engine 'tensorflow': choose from native, onnx"):
+        write_page(bundle, tmp_path / "site", engine="tensorflow")
+    without_native(bundle)
+    with pytest.raises(ExportError, match=r"no native engine \(it has a layer of mine\): leave"):
+        write_page(bundle, tmp_path / "site", engine="native")
 
 
 def test_the_page_is_called_as_its_bundle(bundle, ort, tmp_path) -> None:
@@ -155,17 +187,17 @@ def test_rnvp_export_writes_the_page_and_prints_its_files(exported, ort, tmp_pat
     arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--format", "onnx"]
     told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
     assert told.exit_code == 0, told.output
-    for name in ("index.html", "onnxruntime-web/dist/ort.wasm.min.js", "model.rnvp/sampler.onnx"):
+    for name in ("index.html", "rnvp-runtime/src/native-wasm.js", "model.rnvp/sampler.onnx"):
         assert f"{tmp_path / 'site' / name}  " in told.output
     assert f"python -m http.server --directory {tmp_path / 'site'}" in told.output
 
 
-def test_rnvp_export_sees_at_once_that_a_page_cannot_be_written(
-    exported, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
-    arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp")]
+def test_rnvp_export_sees_at_once_that_a_page_cannot_be_written(exported, tmp_path) -> None:
+    """Before the export, which takes a while."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "thesis.tex").write_text("")
+    arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--force"]
     told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
     assert told.exit_code == 1
-    assert "npm install onnxruntime-web@" in told.output
+    assert "is not a page; it is left alone" in told.output
     assert not (tmp_path / "out.rnvp").exists()

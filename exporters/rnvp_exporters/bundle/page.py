@@ -3,18 +3,19 @@
     site/
       index.html, style.css, *.js        the page (``examples/web``)
       rnvp-runtime/src/                  the JavaScript runtime (``runtime/js``)
-      onnxruntime-web/dist/              the WebAssembly build of onnxruntime: three files
+      onnxruntime-web/dist/              the WebAssembly build of onnxruntime, where it is needed
       model.rnvp/                        the bundle, whole
 
-The page reads nothing from anywhere else, so it works offline and on an intranet. onnxruntime-web
-is not a Python package: it is copied from where npm installed it.
+The page reads nothing from anywhere else, so it works offline and on an intranet. The runtime's own
+engine serves a bundle that holds ``flow.bin``. The others, and a page that is asked to, run
+onnxruntime-web. That is not a Python package: it is copied from where npm installed it.
 """
 
 import html
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,7 +28,14 @@ from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.versions import is_older
 
-__all__ = ["ONNXRUNTIME_WEB", "PageFile", "check_target", "find_onnxruntime_web", "write_page"]
+__all__ = [
+    "ENGINES",
+    "ONNXRUNTIME_WEB",
+    "PageFile",
+    "check_target",
+    "find_onnxruntime_web",
+    "write_page",
+]
 
 ONNXRUNTIME_WEB = "1.30.0"
 """The onnxruntime-web that the page is tested with."""
@@ -36,8 +44,9 @@ WASM_BUILD = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-t
 # Some hosts serve .mjs as application/octet-stream, which browsers refuse to run.
 SERVED_AS = {name: name.replace(".mjs", ".js") for name in WASM_BUILD}
 BUNDLE = "model.rnvp"
-NAMELESS = '<meta name="rnvp-flow" content="" />'
+SETTING = '<meta name="rnvp-{}" content="{}" />'
 VARIABLE = "RNVP_ONNXRUNTIME_WEB"
+ENGINES = ("native", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -53,13 +62,18 @@ def write_page(
     target: str | PathLike[str],
     *,
     force: bool = False,
+    engine: str | None = None,
     onnxruntime_web: str | PathLike[str] | None = None,
 ) -> tuple[PageFile, ...]:
     """Write the folder ``target``: a page that draws from the bundle at ``bundle``.
 
     Args:
         force: replace a page that is there already.
+        engine: what the page computes with, ``native`` or ``onnxruntime``; by default ``native``
+            where the bundle has it.
         onnxruntime_web: the npm package's folder; by default as `find_onnxruntime_web` finds it.
+            If given, it is part of the page also where this bundle does not need it, for other
+            bundles that the page opens.
 
     Returns:
         What was written, the page's own files first, the bundle's last.
@@ -68,25 +82,32 @@ def write_page(
         BundleError: there is no bundle, or its manifest cannot be read.
         OutputError: the target exists and ``force`` is false, is also an input, or has the suffix
             of a file.
-        ExportError: a file of the bundle is not as exported, the target exists and is not a page,
-            or onnxruntime-web is not installed or is older than the bundle needs.
+        ExportError: a file of the bundle is not as exported, the bundle has no such engine, the
+            target exists and is not a page, or onnxruntime-web is needed and is not installed or
+            is older than the bundle needs.
     """
     bundle, target = Path(bundle), Path(target)
     manifest = Manifest.read(bundle)
     if faults := [check for check in check_files(bundle, manifest) if not check.passed]:
         raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
     check_target(target, force=force, inputs=[bundle])
-    engine = find_onnxruntime_web(onnxruntime_web, minimum=manifest.min_onnxruntime)
+    needed = _needs_onnxruntime(manifest, engine) or onnxruntime_web is not None
+    minimum = manifest.min_onnxruntime
+    package = find_onnxruntime_web(onnxruntime_web, minimum=minimum) if needed else None
     page, runtime = _sources()
     with publish_folder(
         target, force=force, is_ours=_is_page, kind="page", error=ExportError
     ) as work:
         _copy(page, work)
-        _name(work / "index.html", bundle.resolve().name.removesuffix(".rnvp"))
+        name = bundle.resolve().name.removesuffix(".rnvp")
+        _set(work / "index.html", {"flow": name, "engine": engine or ""})
         _copy(runtime, work / "rnvp-runtime" / "src")
-        (work / "onnxruntime-web" / "dist").mkdir(parents=True)
-        for name, served in SERVED_AS.items():
-            shutil.copyfile(engine / "dist" / name, work / "onnxruntime-web" / "dist" / served)
+        if package:
+            (work / "onnxruntime-web" / "dist").mkdir(parents=True)
+            for source, served in SERVED_AS.items():
+                shutil.copyfile(
+                    package / "dist" / source, work / "onnxruntime-web" / "dist" / served
+                )
         signature = [SIGNATURE_FILE] if (bundle / SIGNATURE_FILE).is_file() else []
         for name in ("manifest.json", *signature, *manifest.files):
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +131,21 @@ def check_target(
     check_output(target, "web page", inputs=inputs, force=force, how=how)
     if target.exists():
         check_folder_target(target, force=force, is_ours=_is_page, kind="page", error=ExportError)
+
+
+def _needs_onnxruntime(manifest: Manifest, engine: str | None) -> bool:
+    """Whether a page of the bundle computes with onnxruntime-web.
+
+    Raises:
+        ExportError: there is no such engine, or the bundle is not for it.
+    """
+    if engine not in (None, *ENGINES):
+        raise ExportError(f"there is no engine {engine!r}: choose from {', '.join(ENGINES)}")
+    native = all("native" in graph.files for graph in manifest.graphs.values())
+    if engine == "native" and not native:
+        why = manifest.native_refusal or "it was exported before there was one"
+        raise ExportError(f"the bundle has no native engine ({why}): leave the engine out")
+    return engine == "onnxruntime" or not native
 
 
 def _is_page(folder: Path) -> bool:
@@ -187,11 +223,12 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def _name(page: Path, name: str) -> None:
-    """Write the flow's name into the page: its bundle is always called ``model.rnvp`` there."""
+def _set(page: Path, settings: Mapping[str, str]) -> None:
+    """Write settings into the page, such as the flow's name: the bundle is called ``model.rnvp``."""
     text = page.read_text(encoding="utf-8")
-    named = text.replace(NAMELESS, NAMELESS.replace('""', f'"{html.escape(name)}"'), 1)
-    page.write_text(named, encoding="utf-8", newline="\n")
+    for name, value in settings.items():
+        text = text.replace(SETTING.format(name, ""), SETTING.format(name, html.escape(value)), 1)
+    page.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _listed(page: Path) -> tuple[PageFile, ...]:

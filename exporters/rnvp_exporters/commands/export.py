@@ -115,6 +115,7 @@ def export(
     from rnvp_exporters.bundle.export import export as write_bundle
     from rnvp_exporters.commands.web import print_page
     from rnvp_exporters.native import c_folder as c
+    from rnvp_runtime.native import is_available
     from rnvp_runtime.terminal.progress import status_line
 
     is_file = ":" not in model or Path(model).exists()
@@ -126,7 +127,8 @@ def export(
     check_output(target, "bundle", inputs=inputs, force=force)
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force, inputs=[*inputs, target], how="--force")
-        web.find_onnxruntime_web()
+        if not is_available():
+            web.find_onnxruntime_web()
     if triton:
         repository.check_target(triton, force=force)
     source = _source(model, is_file, weights)

@@ -19,32 +19,44 @@ __all__ = ["print_page", "web"]
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
+    "--engine",
+    type=click.Choice(("native", "onnxruntime")),
+    help="What the page computes with.  [default: native, if the bundle has it]",
+)
+@click.option(
     "--onnxruntime-web",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="The npm package's folder. Default: RNVP_ONNXRUNTIME_WEB, node_modules here or above, "
-    "or the global ones of npm.",
+    help="The npm package's folder, to be part of the page. Default, where the page needs it: "
+    "RNVP_ONNXRUNTIME_WEB, node_modules here or above, or the global ones of npm.",
 )
 @click.option("--force", is_flag=True, help="Replace FOLDER if it is such a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the files as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
 def web(
-    bundle: Path, folder: Path, onnxruntime_web: Path | None, force: bool, as_json: bool
+    bundle: Path,
+    folder: Path,
+    engine: str | None,
+    onnxruntime_web: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Write FOLDER, a page that draws samples and densities of BUNDLE in the browser.
 
-    FOLDER holds all that the page needs, for any static host. PyTorch is not needed. The page runs
-    onnxruntime-web, which is copied from where npm installed it.
+    FOLDER holds all that the page needs, for any static host. PyTorch is not needed. Where the
+    bundle has no native engine, the page runs onnxruntime-web, which is copied from where npm
+    installed it.
 
     \b
     Example:
-      npm install onnxruntime-web
       rnvp-web model.rnvp site
     """
     from rnvp_exporters.bundle import page
 
     page.check_target(folder, force=force, inputs=[bundle], how="--force")
-    written = page.write_page(bundle, folder, force=force, onnxruntime_web=onnxruntime_web)
+    written = page.write_page(
+        bundle, folder, force=force, engine=engine, onnxruntime_web=onnxruntime_web
+    )
     if as_json:
         files = {file.name: file.bytes for file in written}
         click.echo(json.dumps({"output": str(folder), "files": files}))

@@ -17,6 +17,7 @@ export class Bundle {
   #source;
   #manifest;
   #used = new Set(); // graphs that were given out
+  #shared = new Map(); // file of several graphs -> its bytes, so that it is read once
 
   /** Made by `Bundle.read`. */
   constructor(source, manifest) {
@@ -45,35 +46,41 @@ export class Bundle {
    * The graph's file and its entry in the manifest.
    *
    * @param {"density" | "inverse" | "sampler" | "gradient"} name
-   * @param {string} format of the file
-   * @returns {Promise<{file: string, bytes: Uint8Array, manifest: object}>}
-   * @throws {BundleError} The bundle has no such graph or not in that format, the file is missing or altered, or the
-   *   bundle was replaced.
+   * @param {string[]} formats of the file: the first one that the bundle holds is taken
+   * @returns {Promise<{file: string, format: string, bytes: Uint8Array, manifest: object}>} The
+   *   caller owns `bytes`.
+   * @throws {BundleError} The bundle has no such graph or in none of the formats, the file is
+   *   missing or altered, or the bundle was replaced.
    */
-  async graph(name, format) {
+  async graph(name, formats) {
     for (const cache of ["default", "reload"]) {
       const manifest = this.#manifest;
       if (!manifest.graphs[name]) throw this.#lacks(name);
-      const file = manifest.graphs[name].files[format];
-      if (file === undefined) throw this.#lacksFormat(name, format);
+      const { files } = manifest.graphs[name];
+      const format = formats.find((known) => Object.hasOwn(files, known));
+      if (format === undefined) throw this.#lacksFormat(name, formats);
+      const file = files[format];
+      const kept = this.#shared.get(file);
+      if (kept) return { file, format, bytes: kept.slice(), manifest };
       const { bytes, fault } = await this.#checked(file, manifest.files[file], cache);
       // Another call may have taken a newer manifest meanwhile: then these bytes are old.
       if (bytes && manifest === this.#manifest) {
         this.#used.add(name);
-        return { file, bytes, manifest };
+        if (isShared(manifest, file)) this.#shared.set(file, bytes.slice());
+        return { file, format, bytes, manifest };
       }
       const again = cache === "default" && !this.#source.files;
       if (fault && !again) throw new BundleError(`${this.#source.name}${fault}`);
       if (fault) await this.#refresh(fault);
     }
-    return this.graph(name, format);
+    return this.graph(name, formats);
   }
 
-  #lacksFormat(name, format) {
+  #lacksFormat(name, formats) {
     const { graphs, native_refusal: refusal } = this.#manifest;
-    const why = format === "native" && refusal ? ` (${refusal})` : "";
+    const why = formats.includes("native") && refusal ? ` (${refusal})` : "";
     return new BundleError(
-      `${this.#source.name} has no ${name} graph in the format '${format}', only ` +
+      `${this.#source.name} has no ${name} graph in the format '${formats.join("' or '")}', only ` +
         `${Object.keys(graphs[name].files).join(", ")}${why}: export it again with that format, or ` +
         "choose another engine",
     );
@@ -118,6 +125,9 @@ export class Bundle {
     this.#manifest = now;
   }
 }
+
+const isShared = ({ graphs }, file) =>
+  Object.values(graphs).filter(({ files }) => Object.values(files).includes(file)).length > 1;
 
 function sameColumns(one, other) {
   const said = ({ columns, context_columns, dtype }) =>

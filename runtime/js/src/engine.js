@@ -2,14 +2,15 @@
  * The interface between this package and what computes. An engine opens a graph once and runs it
  * many times:
  *
- *     const engine = new OnnxruntimeEngine({ threads: 1 });
- *     const run = await engine.open(bytes, ["log_prob", "z"], { name, graph: "density" });
+ *     const engine = new Engines({ formats: ["native", "onnx"], threads: 1 });
+ *     const about = { name: "flow.bin", format: "native", graph: "density" };
+ *     const run = await engine.open(bytes, ["log_prob", "z"], about);
  *     const { log_prob, z } = await run({ x: { dtype: "float32", data, shape: [n, 2] } });
  *     await engine.close();
  *
- * There are three implementations: `onnxruntime.js` runs graphs with onnxruntime and `native.js`
- * runs `flow.bin` with the small library of this package, both on the calling thread; `remote.js`
- * sends the same calls to one of them in a worker.
+ * `native.js` runs `flow.bin` with the small library of this package, and `onnxruntime.js` runs
+ * graphs with onnxruntime. `engines.js` chooses between them by the format of the file, on the
+ * calling thread; `remote.js` sends the same calls to `engines.js` in a worker.
  *
  * An engine trusts its input. `bundle.js` checks the bytes of a graph before they are opened, and
  * `graphs.js` checks every output of every run.
@@ -23,11 +24,13 @@
  *
  * @typedef {object} About what an engine may say of a graph, or must check before it opens it
  * @property {string} name the graph's file, for errors
+ * @property {"native" | "onnx"} format of that file
  * @property {"density" | "inverse" | "sampler" | "gradient"} graph which graph of the file to open
  * @property {string} [minOnnxruntime] the oldest onnxruntime that can run it
  *
  * @typedef {object} Engine
- * @property {string} format of the files that it opens: a key of the manifest's `graphs.*.files`
+ * @property {string[]} formats of the files that it opens, the preferred one first: keys of the
+ *   manifest's `graphs.*.files`
  * @property {number} ahead how many runs to start before the first has ended. More than 1 where a
  *   run's way to the engine takes time in which the engine could work
  * @property {(bytes: Uint8Array, outputs: string[], about: About) => Promise<Run>} open The engine
@@ -37,29 +40,23 @@
  */
 import { InputError } from "./errors.js";
 import { IN_NODE, IN_PAGE, builtin } from "./environment.js";
-import { ENGINES } from "./engines.js";
+import { Engines, formatsOf, isModule } from "./engines.js";
 import { RemoteEngine } from "./remote.js";
 import { packagedWorker, workerAt } from "./worker-script.js";
 
 /**
  * Start the engine that `options` of `load` ask for. A failure to start is reported by `open`.
  *
- * @param {{engine: "onnxruntime" | "native", ort?: string | URL | object, threads: number,
+ * @param {{engine?: "onnxruntime" | "native", ort?: string | URL | object, threads: number,
  *   worker?: boolean | string | URL | (() => Worker)}} options
  * @returns {Engine}
  * @throws {InputError} The options contradict each other.
  */
 export function startEngine({ engine, ort, threads, worker }) {
-  if (!Object.hasOwn(ENGINES, engine)) {
-    const names = Object.keys(ENGINES).join(", ");
-    throw new InputError(`there is no engine ${JSON.stringify(engine)}: choose from ${names}`);
-  }
-  if (engine === "native" && (ort !== undefined || threads !== 1)) {
-    throw new InputError("the engine native takes neither ort nor threads: leave them out");
-  }
-  const settings = { engine, ort: isModule(ort) ? ort : absolute(ort), threads };
+  const formats = formatsOf({ engine, ort, threads });
+  const settings = { formats, ort: isModule(ort) ? ort : absolute(ort), threads };
   const start = starterOf(worker, ort);
-  return start ? new RemoteEngine(start, settings) : new ENGINES[engine](settings);
+  return start ? new RemoteEngine(start, settings) : new Engines(settings);
 }
 
 /** What starts the worker; null to work on the calling thread. */
@@ -85,9 +82,6 @@ function starterOf(worker, ort) {
       "or worker: false to run on this thread",
   );
 }
-
-const isModule = (ort) =>
-  ort !== null && ["object", "function"].includes(typeof ort) && !(ort instanceof URL);
 
 /** A URL that does not depend on the script that uses it. */
 function absolute(url) {

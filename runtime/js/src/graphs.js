@@ -108,12 +108,23 @@ export class Graphs {
   }
 
   async #open(name, outputs) {
-    const { file, bytes, manifest } = await this.#bundle.graph(name, this.#engine.format);
-    const { flow, dtype, min_onnxruntime } = manifest;
-    const about = { name: file, graph: name, minOnnxruntime: min_onnxruntime };
-    const run = await this.#engine.open(bytes, ["log_prob", ...outputs], about);
+    const { run, file, manifest } = await this.#openAs(this.#engine.formats, name, outputs);
+    const { flow, dtype } = manifest;
     const tile = rowsInATile(flow.widths, dtype === "float64" ? 8 : 4);
     return { run, file, tile: name === "gradient" ? Math.min(tile, GRADIENT_ROWS) : tile };
+  }
+
+  /** Open the first of `formats` that the bundle holds; a file of a later version is passed over. */
+  async #openAs(formats, name, outputs) {
+    const { file, format, bytes, manifest } = await this.#bundle.graph(name, formats);
+    const others = formats.slice(formats.indexOf(format) + 1);
+    const about = { name: file, format, graph: name, minOnnxruntime: manifest.min_onnxruntime };
+    try {
+      return { run: await this.#engine.open(bytes, ["log_prob", ...outputs], about), file, manifest };
+    } catch (error) {
+      if (error instanceof BundleError && others.length) return this.#openAs(others, name, outputs);
+      throw error;
+    }
   }
 }
 

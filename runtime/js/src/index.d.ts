@@ -37,12 +37,15 @@ export type Bundle =
 
 export interface LoadOptions {
   /**
-   * What computes: "onnxruntime", the default, or "native", this package's own `native.wasm`, for
-   * bundles that hold `flow.bin`. The latter needs no onnxruntime, and takes no `ort` or `threads`.
+   * What computes. "native" is this package's own WebAssembly, for bundles that hold `flow.bin`: it
+   * needs no onnxruntime, and takes no `ort` or `threads`. "onnxruntime" serves every bundle.
+   *
+   * Default: "native" where the bundle has it, else "onnxruntime". More than one thread and an
+   * onnxruntime module that you imported are of use to onnxruntime alone, so they choose it.
    */
   engine?: "onnxruntime" | "native";
   /**
-   * Where onnxruntime is. The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
+   * Where onnxruntime is, if it is needed. The URL of the folder that holds onnxruntime-web's `ort.wasm.min.mjs`,
    * `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`; or the URL of
    * `ort.wasm.min.mjs` itself, which may be called `.js` (then the second file must be too); or an
    * onnxruntime module that you imported, which runs on the calling thread.

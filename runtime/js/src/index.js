@@ -17,7 +17,7 @@ export { BundleError, ClosedError, EngineError, InputError, RnvpError } from "./
 export { Flow } from "./flow.js";
 export { Matrix } from "./matrix.js";
 
-export async function load(bundle, { threads = 1, worker, ort, fetch, engine = "onnxruntime" } = {}) {
+export async function load(bundle, { threads = 1, worker, ort, fetch, engine } = {}) {
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new InputError(`threads is ${threads}, expected at least 1`);
   }

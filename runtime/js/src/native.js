@@ -1,5 +1,5 @@
 /**
- * The engine over the small C library, compiled to WebAssembly (`native.wasm`, built by
+ * The engine over the small C library, compiled to WebAssembly (`native-wasm.js`, written by
  * `runtime/c/build_wasm.py`), on the calling thread. It opens `flow.bin`, which holds every graph:
  *
  *     const engine = new NativeEngine();
@@ -12,8 +12,9 @@
  * The last part is as long as the largest call needed. The memory is freed with the function that
  * `open` returned.
  */
-import { IN_NODE, builtin } from "./environment.js";
 import { BundleError, ClosedError, EngineError, reasonOf } from "./errors.js";
+import { NATIVE_WASM } from "./native-wasm.js";
+import { checkWebAssembly } from "./webassembly.js";
 
 const PAGE = 65536;
 const ERROR_BYTES = 256; // of rnvp_error
@@ -33,22 +34,19 @@ let compiled;
 
 /** The module, compiled once for all engines. */
 function compile() {
-  compiled ??= readWasm().then((bytes) => WebAssembly.compile(bytes));
+  compiled ??= wasm().then((bytes) => WebAssembly.compile(bytes));
   return compiled;
 }
 
-async function readWasm() {
-  // Here, and not once for the module: where a bundler left no address this throws.
-  const wasm = new URL("./native.wasm", import.meta.url);
-  if (IN_NODE && wasm.protocol === "file:") return builtin("node:fs").promises.readFile(wasm);
-  const response = await fetch(wasm);
-  if (!response.ok) throw new Error(`${wasm} answered ${response.status}`);
-  return response.arrayBuffer(); // not streamed: some hosts serve .wasm under another type
+/** The module's bytes. */
+async function wasm() {
+  checkWebAssembly();
+  const packed = Uint8Array.from(atob(NATIVE_WASM), (character) => character.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Response(stream).arrayBuffer();
 }
 
 export class NativeEngine {
-  format = "native";
-  ahead = 1;
   #closed = false;
 
   /** Compilation begins at once, so that it is done when the flow is there. */
@@ -69,6 +67,7 @@ export class NativeEngine {
       module = await compile();
     } catch (error) {
       compiled = undefined; // the next engine tries again
+      if (error instanceof EngineError) throw error;
       throw new EngineError(`the native engine cannot start: ${reasonOf(error)}`);
     }
     const absent = outputs.filter((output) => !OUTPUTS[graph]?.includes(output));

@@ -5,6 +5,7 @@
 import { IN_NODE } from "./environment.js";
 import { EngineError, reasonOf } from "./errors.js";
 import { faultOf } from "./script-fault.js";
+import { checkWebAssembly } from "./webassembly.js";
 
 /**
  * @param {{ort?: string | object, threads: number}} settings `ort`: a module; or the URL of the
@@ -99,21 +100,6 @@ function besideThisPackage() {
 /** An import that bundlers leave as it is. */
 const imported = (name) =>
   import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ name);
-
-/** Refuse where the page's policy forbids WebAssembly: onnxruntime's own error blames the graph. */
-function checkWebAssembly() {
-  if (typeof WebAssembly !== "object") {
-    throw new EngineError("this browser has no WebAssembly, which the flow needs");
-  }
-  try {
-    new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
-  } catch (error) {
-    throw new EngineError(
-      `WebAssembly is forbidden here (${reasonOf(error)}): add 'wasm-unsafe-eval' to script-src ` +
-        "of the Content-Security-Policy, of the page and of the worker's script",
-    );
-  }
-}
 
 async function whyNotImported(url, error) {
   const fault = /^https?:/.test(url) ? await faultOf(url) : "";

@@ -3,8 +3,6 @@ import { BundleError, ClosedError, EngineError, reasonOf } from "./errors.js";
 import { onnxruntimeModule } from "./onnxruntime-module.js";
 
 export class OnnxruntimeEngine {
-  format = "onnx";
-  ahead = 1;
   #module;
   #threads;
   #sessions = [];

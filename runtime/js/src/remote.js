@@ -1,12 +1,11 @@
-/** An engine in a worker: the methods of `Engine`, run off the calling thread. */
-import { FORMATS } from "./engines.js";
+/** The engines in a worker: the methods of `Engine`, run off the calling thread. */
 import { ClosedError, EngineError, reasonOf, revived } from "./errors.js";
 import { handedOver } from "./messages.js";
 import { whyNoWorker } from "./worker-script.js";
 
 export class RemoteEngine {
   ahead = 8; // on a busy machine, messages wait longer than a tile takes
-  format;
+  formats;
   #worker;
   #script; // the URL of its script, if known
   #end = null; // the error that every later call rejects with
@@ -16,11 +15,11 @@ export class RemoteEngine {
 
   /**
    * @param {import("./worker-script.js").Starter} starter
-   * @param {{engine: string, ort?: string, threads: number}} settings plain data, for the engine in
-   *   the worker
+   * @param {{formats: string[], ort?: string, threads: number}} settings plain data, for the engines
+   *   in the worker
    */
   constructor({ start, url }, settings) {
-    this.format = FORMATS[settings.engine];
+    this.formats = settings.formats;
     this.#script = url;
     globalThis.document?.addEventListener("securitypolicyviolation", this.#onViolation);
     try {

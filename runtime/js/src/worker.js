@@ -7,7 +7,7 @@
  *
  * A failure is answered by {id, error: {name, message}}.
  */
-import { ENGINES } from "./engines.js";
+import { Engines } from "./engines.js";
 import { flattened } from "./errors.js";
 import { handedOver } from "./messages.js";
 
@@ -16,7 +16,7 @@ let engine;
 
 addEventListener("message", async ({ data: { id, start, open, run } }) => {
   try {
-    if (start) engine = new ENGINES[start.engine](start);
+    if (start) engine = new Engines(start);
     if (open) postMessage({ id, result: graphs.push(await engine.open(...open)) - 1 });
     if (run) {
       const [graph, feeds] = run;

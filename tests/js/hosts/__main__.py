@@ -33,9 +33,10 @@ CACHE = Path(__file__).parents[3] / ".cache" / "js-hosts"
 HEAD = """# JavaScript hosts
 
 `python -m tests.js.hosts --write docs/hosts-javascript.md` builds a small project with each
-bundler, runs it, and compares its samples and log-densities with Python's. In a page the flow must
-run in a worker, unless the table says otherwise. In a page every project sets
-`{{ort: "/onnxruntime/"}}`; the column "also needs" lists what else it sets. The recipes are in
+bundler, runs it, and compares its samples and log-densities with Python's. It draws with the
+default engine, native, without options, and scores with onnxruntime, in a page with
+`{{engine: "onnxruntime", ort: "/onnxruntime/"}}`. In a page the flow must run in a worker, unless
+the table says otherwise. The column "also needs" lists what else a project sets. The recipes are in
 [javascript.md](javascript.md#bundlers).
 
 Last run: {date}, Node {node}, {chromium}, {system}.

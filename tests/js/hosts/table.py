@@ -1,30 +1,42 @@
 """The hosts: each bundler, framework and module system that the JavaScript package must run under.
 
 A host is data: the npm packages, the files of a small project, the commands that build it, and how
-it is run. Every project holds ``model.rnvp`` and onnxruntime-web's three files in its public
-folder, as the documentation recommends.
+it is run. Every project draws samples with the default engine and scores them with onnxruntime. It
+holds ``model.rnvp`` in its public folder, and onnxruntime-web's three files, as the documentation
+recommends.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["HOSTS", "Host"]
+__all__ = ["HOSTS", "ORT", "Host"]
 
-LOAD = """
-  const { x, logProb } = await flow.sample(4, { seed: 7 });
-  const scored = await flow.logProb(x);
+
+def _main(bundle: str, options: str, ort: str) -> str:
+    """The function ``main``: samples of ``bundle``, and their log_prob."""
+    return f"""
+async function main() {{
+  const options = {options};
+  const flow = await load({bundle}, options);
+  const {{ x, logProb }} = await flow.sample(4, {{ seed: 7 }});
   await flow.close();
-  return { x: [...x.data], logProb: [...logProb], scored: [...scored] };
+  const other = await load({bundle}, {{ ...options, engine: "onnxruntime", {ort} }});
+  const scored = await other.logProb(x);
+  await other.close();
+  return {{ x: [...x.data], logProb: [...logProb], scored: [...scored] }};
+}}
 """
 
 
-def page(options: str = '{ ort: "/onnxruntime/" }') -> str:
+ORT = 'ort: "/onnxruntime/"'
+
+
+def page(options: str = "{}", ort: str = ORT) -> str:
     """A script of a page: its answer is ``window.answer``."""
     return f"""
 import {{ load }} from "rnvp-runtime";
-async function main() {{
-  const flow = await load("/model.rnvp", {options});{LOAD}}}
+{_main('"/model.rnvp"', options, ort)}
 window.answer = main().catch((error) => ({{ error: `${{error}}` }}));
 """
 
@@ -33,8 +45,7 @@ def program(importing: str) -> str:
     """A Node program: it prints its answer."""
     return f"""
 {importing}
-async function main() {{
-  const flow = await load(process.argv[2]);{LOAD}}}
+{_main("process.argv[2]", "{}", "")}
 main().then((answer) => console.log(JSON.stringify(answer)));
 """
 
@@ -140,20 +151,18 @@ NEXT_PAGE = """
 "use client";
 import { useEffect } from "react";
 import { load } from "rnvp-runtime";
-async function main() {
-  const flow = await load("/model.rnvp", { ort: "/onnxruntime/" });LOAD}
+MAIN
 export default function Page() {
   useEffect(() => { window.answer = main().catch((error) => ({ error: `${error}` })); }, []);
   return null;
 }
-""".replace("LOAD", LOAD)
+""".replace("MAIN", _main('"/model.rnvp"', "{}", ORT))
 NEXT_ROUTE = """
 import { load } from "rnvp-runtime";
 export const dynamic = "force-dynamic";
-async function main() {
-  const flow = await load(process.env.RNVP_BUNDLE);LOAD}
+MAIN
 export const GET = async () => Response.json(await main());
-""".replace("LOAD", LOAD)
+""".replace("MAIN", _main("process.env.RNVP_BUNDLE", "{}", ""))
 NEXT_LAYOUT = """
 export default function Layout({ children }) {
   return <html lang="en"><body>{children}</body></html>;
@@ -227,7 +236,7 @@ HOSTS: tuple[Host, ...] = (
         "esbuild, IIFE for a page, with a worker",
         ESBUILD,
         {
-            "app.js": page('{ ort: "/onnxruntime/", worker: "/worker.js" }'),
+            "app.js": page('{ worker: "/worker.js" }'),
             "dist/index.html": CLASSIC.format("app.js"),
         },
         (
@@ -284,13 +293,13 @@ HOSTS: tuple[Host, ...] = (
         ("onnxruntime-web@1.30.0",),
         {
             "index.html": HTML.format("app.js"),
-            "app.js": page("{}").replace(
+            "app.js": page(ort="").replace(
                 '"rnvp-runtime"', '"./node_modules/rnvp-runtime/src/index.js"'
             ),
         },
         served=".",
         public=".",
-        needs="nothing; onnxruntime-web beside the package",
+        needs="nothing",
     ),
     Host(
         "Node, ES module",
