@@ -1,0 +1,237 @@
+"""Dask, Ray and Spark beside the plain commands: the same rows, and what a job costs.
+
+    python -m tests.scale.clusters BUNDLE --rows 5e6 --write      into docs/scaling.md
+    python -m tests.scale.clusters BUNDLE --rows 5e6 dask         this engine alone
+
+Each job is a process of its own, which starts the engine with two worker processes; its seconds
+are those of the whole process. The plain command scores on two threads. Jobs of ``rows`` and of a
+fifth of them are run in turns; the line through the medians of both tells the fixed cost of a job
+from the cost of a row. All results are compared with the plain command's, bit for bit:
+
+- scores, and scores of a job of which a worker is killed when half of the files are written,
+- samples in 3 and in 16 partitions, with the single stream.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rnvp_runtime
+from tests.pages import write_measured
+from tests.scale.killing import run as run_command
+
+PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
+FILES = 16
+PLAIN = "plain"
+PARTITIONS = (3, 16)
+PACKAGES = {"dask": "dask", "ray": "ray", "spark": "pyspark"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Tables to score, and what the plain commands make of them and of the samples' seed."""
+
+    bundle: Path
+    folder: Path
+    rows: int
+
+    @property
+    def tables(self) -> Path:
+        """A folder of Parquet files."""
+        return self.folder / f"{self.rows} rows"
+
+    def write(self) -> None:
+        """Write the tables: an id, and the columns of the flow."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.tables.mkdir()
+        generator, columns = np.random.default_rng(0), rnvp_runtime.load(self.bundle).columns
+        bounds = [self.rows * i // FILES for i in range(FILES + 1)]
+        for i, (low, high) in enumerate(pairwise(bounds)):
+            table = {"id": np.arange(low, high)}
+            for name in columns:
+                table[name] = generator.standard_normal(high - low, np.float32)
+            pq.write_table(pa.table(table), self.tables / f"{i:02}.parquet")
+
+    def score(self, engine: str, output: Path, *options: object) -> float:
+        """Score the tables into ``output``; the seconds of the process."""
+        return self._run(engine, "score", self.tables, output, *options)
+
+    def sample(self, engine: str, output: Path, *options: object) -> float:
+        """Draw as many rows into ``output``; the seconds of the process."""
+        return self._run(engine, "sample", self.rows, output, *options)
+
+    def _run(self, engine: str, verb: str, given: object, output: Path, *options: object) -> float:
+        began = time.monotonic()
+        if engine != PLAIN:
+            command = [sys.executable, "-m", "tests.scale.cluster_job", engine, verb]
+            command += map(str, (self.bundle, given, output, *options))
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        elif verb == "score":
+            run_command(verb, [str(self.bundle), f"{given}/", "-o", f"{output}/", "--threads", "2"])
+        else:
+            drawn = [str(self.bundle), "-n", str(given), "--seed", "7", "--threads", "2"]
+            run_command(verb, [*drawn, "-o", f"{output}/", "--shards", "2", "--format", "parquet"])
+        return time.monotonic() - began
+
+
+def log_probs(folder: Path, rows: int) -> NDArray[Any]:
+    """The log_prob of rows 0 ... ``rows - 1`` by id; each must be there once."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder, columns=["id", "log_prob"])
+    ids, found = table["id"].to_numpy(), table["log_prob"].to_numpy()
+    order = np.argsort(ids)
+    np.testing.assert_array_equal(ids[order], np.arange(rows))
+    return found[order]
+
+
+def ordered_samples(folder: Path, columns: Sequence[str]) -> NDArray[Any]:
+    """The samples in ``folder``, (n, d) float32, in an order that depends on their bits only."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder, columns=list(columns))
+    rows = np.stack([table[name].to_numpy() for name in columns])
+    return rows[:, np.lexsort(rows.view(np.uint32))].T
+
+
+def parquet_files(folder: Path) -> int:
+    """How many Parquet files a job has written."""
+    return len(list(folder.rglob("*.parquet")))
+
+
+@dataclass
+class Costs:
+    """The seconds of an engine's jobs, by their number of rows."""
+
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+
+    def line(self) -> tuple[float, float]:
+        """Seconds of a job of no rows, and seconds of a row."""
+        medians = {rows: statistics.median(found) for rows, found in self.seconds.items()}
+        few, many = sorted(medians)
+        slope = (medians[many] - medians[few]) / (many - few)
+        return medians[few] - slope * few, slope
+
+
+def measured(inputs: Sequence[Inputs], engines: Sequence[str], rounds: int) -> dict[str, Costs]:
+    """The costs of scoring; every result is compared with the first of the plain command."""
+    costs = {engine: Costs() for engine in engines}
+    known: dict[int, NDArray[Any]] = {}
+    for _ in range(rounds):
+        for given in inputs:
+            for engine in engines:
+                output = given.folder / "job" / "scored"
+                output.parent.mkdir()
+                seconds = given.score(engine, output)
+                found = log_probs(output, given.rows)
+                shutil.rmtree(output.parent)
+                np.testing.assert_array_equal(found, known.setdefault(given.rows, found))
+                costs[engine].seconds.setdefault(given.rows, []).append(seconds)
+                print(f"{engine}, {given.rows:,} rows: {seconds:.1f} s", file=sys.stderr)
+    return costs
+
+
+def check_killed(given: Inputs, engines: Sequence[str]) -> None:
+    """A worker is killed half-way: every row is there once, with the plain command's number."""
+    given.score(PLAIN, given.folder / "plain")
+    known = log_probs(given.folder / "plain", given.rows)
+    for engine in engines:
+        output = given.folder / "job" / "scored"
+        output.parent.mkdir()
+        given.score(engine, output)
+        half = parquet_files(output) // 2
+        shutil.rmtree(output)
+        given.score(engine, output, "--kill", half)
+        np.testing.assert_array_equal(log_probs(output, given.rows), known)
+        shutil.rmtree(output.parent)
+        print(f"{engine}: a worker killed after {half} files, all rows equal", file=sys.stderr)
+    shutil.rmtree(given.folder / "plain")
+
+
+def check_samples(given: Inputs, engines: Sequence[str]) -> None:
+    """Samples in any partitions are the single stream."""
+    columns = rnvp_runtime.load(given.bundle).columns
+    given.sample(PLAIN, given.folder / "plain")
+    known = ordered_samples(given.folder / "plain", columns)
+    assert len(known) == given.rows
+    for engine in engines:
+        for partitions in PARTITIONS:
+            given.sample(engine, given.folder / "drawn", "--partitions", partitions)
+            found = ordered_samples(given.folder / "drawn", columns)
+            np.testing.assert_array_equal(found, known)
+            shutil.rmtree(given.folder / "drawn")
+            print(f"{engine}: samples in {partitions} partitions are equal", file=sys.stderr)
+    shutil.rmtree(given.folder / "plain")
+
+
+def table(costs: dict[str, Costs], rows: int, columns: int, rounds: int, load: float) -> str:
+    """The costs as a table of the page, and how they were measured."""
+    lines = [f"| | start of a job, s | a row, µs | {rows:,} rows, s | rows/s |", "|---" * 5 + "|"]
+    for engine, found in costs.items():
+        fixed, slope = found.line()
+        whole = statistics.median(found.seconds[rows])
+        name = f"{engine} {version(PACKAGES[engine])}" if engine in PACKAGES else "`rnvp-score`"
+        cells = f"{max(fixed, 0):.1f} | {1e6 * slope:.2f} | {whole:.1f} | {rows / whole:,.0f}"
+        lines.append(f"| {name} | {cells} |")
+    few = min(next(iter(costs.values())).seconds)
+    lines += [
+        "",
+        f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} CPUs, Python {platform.python_version()}: {columns} columns of float32 "
+        f"in {FILES} Parquet files, scored into Parquet by two worker processes; the medians of "
+        f"{rounds} jobs of {few:,} and of {rows:,} rows in turns, and the line through both. The "
+        f"machine had other work: its load average was {load:.0f}.",
+        "",
+        "All results were bit for bit those of the plain commands: the scores, those of a job of "
+        f"which a worker was killed when half of the files were written, and {rows:,} samples in "
+        f"{' and in '.join(map(str, PARTITIONS))} partitions.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("engines", nargs="*", metavar="ENGINE", help=", ".join(PACKAGES))
+    parser.add_argument("--rows", type=float, default=5e6)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/scaling.md")
+    options = parser.parse_args()
+    engines, rows = options.engines or list(PACKAGES), int(options.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = [Inputs(options.bundle, Path(folder), n) for n in (rows // 5, rows)]
+        for given in inputs:
+            given.write()
+        check_killed(inputs[1], engines)
+        check_samples(inputs[1], engines)
+        costs = measured(inputs, [PLAIN, *engines], options.rounds)
+        load = os.getloadavg()[2]
+    columns = len(rnvp_runtime.load(options.bundle).columns)
+    text = table(costs, rows, columns, options.rounds, load)
+    print(text)
+    if options.write:
+        write_measured(PAGE, "tests.scale.clusters", text)
+
+
+if __name__ == "__main__":
+    main()
