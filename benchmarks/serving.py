@@ -1,17 +1,15 @@
 """rnvp-serve under load, beside a bare echo of the same framework; every answer is checked.
 
-    python -m benchmarks.serving BUNDLE --requests 10000 --clients 32 --write      into docs/scaling.md
+    python -m benchmarks.serving BUNDLE --requests 10000 --clients 32 --write
 
-Clients keep their connection and send binary tensors of 1 to 1000 rows. The servers are asked in
+``--write`` puts the table into docs/scaling.md. Clients keep their connection and send binary tensors of 1 to 1000 rows. The servers are asked in
 turns of 500 requests, so that the load of the machine is the same for both.
 """
 
 import argparse
-import datetime
 import http.client
 import json
 import os
-import platform
 import re
 import signal
 import subprocess
@@ -27,7 +25,7 @@ import numpy as np
 
 import rnvp_runtime
 from rnvp_runtime.padded_rows import padded_log_prob
-from tests.pages import write_measured
+from tests.pages import measured_here, write_measured
 
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 TURN = 500
@@ -126,9 +124,8 @@ def table(servers: dict[str, Asked], requests: int, clients: int) -> str:
         [
             *lines,
             "",
-            f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}, "
-            f"{os.cpu_count()} CPUs, Python {platform.python_version()}: {requests:,} requests of 1 "
-            f"to 1000 rows from {clients} clients at a time, in turns with a server of the same "
+            f"{measured_here()}: {requests:,} requests of 1 to 1000 rows from {clients} clients at "
+            "a time, in turns with a server of the same "
             "framework that returns the body. The clients run on the same CPUs, and the machine "
             f"had other work: its load average was {os.getloadavg()[2]:.0f}. All answers were bit "
             "for bit the library's.",

@@ -13,9 +13,7 @@ from the cost of a row. All results are compared with the plain command's, bit f
 """
 
 import argparse
-import datetime
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -33,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnvp_runtime
-from tests.pages import write_measured
+from tests.pages import measured_here, write_measured
 from tests.scale.killing import run as run_command
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -195,8 +193,7 @@ def table(costs: dict[str, Costs], rows: int, columns: int, rounds: int, load: f
     few = min(next(iter(costs.values())).seconds)
     lines += [
         "",
-        f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} CPUs, Python {platform.python_version()}: {columns} columns of float32 "
+        f"{measured_here()}: {columns} columns of float32 "
         f"in {FILES} Parquet files, scored into Parquet by two worker processes; the medians of "
         f"{rounds} jobs of {few:,} and of {rows:,} rows in turns, and the line through both. The "
         f"machine had other work: its load average was {load:.0f}.",

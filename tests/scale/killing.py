@@ -8,8 +8,6 @@ then resumed, until it is done, and begun again as often as moments are left.
 """
 
 import argparse
-import datetime
-import platform
 import random
 import shutil
 import subprocess
@@ -19,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.pages import write_measured
+from tests.pages import measured_here, write_measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 COMMAND = "import sys; from rnvp_runtime.commands.{0} import {0}; {0}()"
@@ -110,8 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         halves = both(options.bundle, Path(folder), options.moments, options.rows, options.seed)
     lines = [
-        f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}, "
-        f"{options.rows:,} rows in 20 files:",
+        f"{measured_here()}: {options.rows:,} rows in 20 files.",
         "",
     ]
     for verb, within in halves.items():

@@ -6,9 +6,7 @@ They must stay under 300 MiB, and within 10 % of each other.
 """
 
 import argparse
-import datetime
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -18,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import rnvp_runtime
-from tests.pages import write_measured
+from tests.pages import measured_here, write_measured
 from tests.scale.killing import COMMAND
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -77,10 +75,8 @@ def table(peaks: dict[int, tuple[float, float]]) -> str:
     lines += [
         f"| {n:,} | {scored:.0f} MiB | {drawn:.0f} MiB |" for n, (scored, drawn) in peaks.items()
     ]
-    when = f"{datetime.date.today()}, {platform.system()} {platform.machine()}"
-    python = f"Python {platform.python_version()}"
     note = "the most memory of the process, for a Parquet file and for 10 Parquet shards"
-    return "\n".join([*lines, "", f"Measured on {when}, {python}: {note}."])
+    return "\n".join([*lines, "", f"{measured_here()}: {note}."])
 
 
 def main() -> None:
