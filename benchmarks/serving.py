@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving BUNDLE --requests 10000 --clients 32 --write
 
-``--write`` puts the table into docs/scaling.md. Clients keep their connection and send binary tensors of 1 to 1000 rows. The servers are asked in
-turns of 500 requests, so that the load of the machine is the same for both.
+``--write`` puts the table into docs/scaling.md. Clients keep their connection and send binary
+tensors of 1 to 1000 rows. The servers are asked in turns of 500 requests, so that the load of the
+machine is the same for both.
 """
 
 import argparse

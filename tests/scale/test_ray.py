@@ -39,9 +39,15 @@ def done(dataset: Any) -> Any:
     return dataset.materialize()
 
 
+def collected(dataset: Any) -> Any:
+    """All rows; Ray's blocks without rows have no columns."""
+    tables = ray.get(done(dataset).to_arrow_refs())
+    return pa.concat_tables(tables, promote_options="default").to_pandas()
+
+
 ENGINE = contract.Engine(
     frame=lambda frame, partitions: ray.data.from_pandas(frame).repartition(partitions),
-    collected=lambda dataset: pa.concat_tables(ray.get(done(dataset).to_arrow_refs())).to_pandas(),
+    collected=collected,
     columns=lambda dataset: list(done(dataset).columns()),
     score=flows.score,
     sample=flows.sample,
