@@ -3,10 +3,11 @@
     python -m tests.scale.clusters BUNDLE --rows 5e6 --write      into docs/scaling.md
     python -m tests.scale.clusters BUNDLE --rows 5e6 dask         this engine alone
 
-Each job is a process of its own, which starts the engine with two worker processes; its seconds
-are those of the whole process. The plain command scores on two threads. Jobs of ``rows`` and of a
-fifth of them are run in turns; the line through the medians of both tells the fixed cost of a job
-from the cost of a row. All results are compared with the plain command's, bit for bit:
+Each job is a process of its own, which starts the engine with two worker processes. Its seconds are
+those of the whole process, and of CPU those of all processes below it too. The plain command scores
+on two threads. Jobs of ``rows`` and of a fifth of them are run in turns; the line through the
+medians of both tells the fixed cost of a job from the cost of a row. All results are compared with
+the plain command's, bit for bit:
 
 - scores, and scores of a job of which a worker is killed when half of the files are written,
 - samples in 3 and in 16 partitions, with the single stream.
@@ -15,13 +16,10 @@ from the cost of a row. All results are compared with the plain command's, bit f
 import argparse
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +30,8 @@ from numpy.typing import NDArray
 
 import rnvp_runtime
 from tests.pages import measured_here, write_measured
-from tests.scale.killing import run as run_command
+from tests.scale.job_costs import Costs, Seconds, timed
+from tests.scale.killing import COMMAND
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 FILES = 16
@@ -68,27 +67,27 @@ class Inputs:
                 table[name] = generator.standard_normal(high - low, np.float32)
             pq.write_table(pa.table(table), self.tables / f"{i:02}.parquet")
 
-    def score(self, engine: str, output: Path, *options: object) -> float:
-        """Score the tables into ``output``; the seconds of the process."""
+    def score(self, engine: str, output: Path, *options: object) -> Seconds:
+        """Score the tables into ``output``."""
         return self._run(engine, "score", self.tables, output, *options)
 
-    def sample(self, engine: str, output: Path, *options: object) -> float:
-        """Draw as many rows into ``output``; the seconds of the process."""
+    def sample(self, engine: str, output: Path, *options: object) -> Seconds:
+        """Draw as many rows into ``output``."""
         return self._run(engine, "sample", self.rows, output, *options)
 
-    def _run(self, engine: str, verb: str, given: object, output: Path, *options: object) -> float:
-        began = time.monotonic()
+    def _run(
+        self, engine: str, verb: str, given: object, output: Path, *options: object
+    ) -> Seconds:
+        command: list[object] = [sys.executable]
         if engine != PLAIN:
-            command = [sys.executable, "-m", "tests.scale.cluster_job", engine, verb]
-            command += map(str, (self.bundle, given, output, *options))
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-        elif verb == "score":
-            run_command(verb, [str(self.bundle), f"{given}/", "-o", f"{output}/", "--threads", "2"])
+            command += ["-m", "tests.scale.cluster_job", engine, verb, self.bundle, given, output]
         else:
-            drawn = [str(self.bundle), "-n", str(given), "--seed", "7", "--threads", "2"]
-            run_command(verb, [*drawn, "-o", f"{output}/", "--shards", "2", "--format", "parquet"])
-        return time.monotonic() - began
+            command += ["-c", COMMAND.format(verb), self.bundle, "-o", f"{output}/", "--threads", 2]
+            if verb == "score":
+                command += [f"{given}/"]
+            else:
+                command += ["-n", given, "--seed", 7, "--shards", 2, "--format", "parquet"]
+        return timed([str(part) for part in (*command, *options)])
 
 
 def log_probs(folder: Path, rows: int) -> NDArray[Any]:
@@ -116,20 +115,6 @@ def parquet_files(folder: Path) -> int:
     return len(list(folder.rglob("*.parquet")))
 
 
-@dataclass
-class Costs:
-    """The seconds of an engine's jobs, by their number of rows."""
-
-    seconds: dict[int, list[float]] = field(default_factory=dict)
-
-    def line(self) -> tuple[float, float]:
-        """Seconds of a job of no rows, and seconds of a row."""
-        medians = {rows: statistics.median(found) for rows, found in self.seconds.items()}
-        few, many = sorted(medians)
-        slope = (medians[many] - medians[few]) / (many - few)
-        return medians[few] - slope * few, slope
-
-
 def measured(inputs: Sequence[Inputs], engines: Sequence[str], rounds: int) -> dict[str, Costs]:
     """The costs of scoring; every result is compared with the first of the plain command."""
     costs = {engine: Costs() for engine in engines}
@@ -143,8 +128,8 @@ def measured(inputs: Sequence[Inputs], engines: Sequence[str], rounds: int) -> d
                 found = log_probs(output, given.rows)
                 shutil.rmtree(output.parent)
                 np.testing.assert_array_equal(found, known.setdefault(given.rows, found))
-                costs[engine].seconds.setdefault(given.rows, []).append(seconds)
-                print(f"{engine}, {given.rows:,} rows: {seconds:.1f} s", file=sys.stderr)
+                costs[engine].add(given.rows, seconds)
+                print(f"{engine}, {given.rows:,} rows: {seconds}", file=sys.stderr)
     return costs
 
 
@@ -183,14 +168,19 @@ def check_samples(given: Inputs, engines: Sequence[str]) -> None:
 
 def table(costs: dict[str, Costs], rows: int, columns: int, rounds: int, load: float) -> str:
     """The costs as a table of the page, and how they were measured."""
-    lines = [f"| | start of a job, s | a row, µs | {rows:,} rows, s | rows/s |", "|---" * 5 + "|"]
+    lines = [
+        f"| | start, s | start, CPU s | a row, µs | a row, CPU µs | {rows:,} rows, s | rows/s |",
+        "|---" * 7 + "|",
+    ]
     for engine, found in costs.items():
-        fixed, slope = found.line()
-        whole = statistics.median(found.seconds[rows])
         name = f"{engine} {version(PACKAGES[engine])}" if engine in PACKAGES else "`rnvp-score`"
-        cells = f"{max(fixed, 0):.1f} | {1e6 * slope:.2f} | {whole:.1f} | {rows / whole:,.0f}"
-        lines.append(f"| {name} | {cells} |")
-    few = min(next(iter(costs.values())).seconds)
+        (start, slope), (cpu_start, cpu_slope) = found.line("clock"), found.line("cpu")
+        whole = found.median(rows, "clock")
+        lines.append(
+            f"| {name} | {start:.1f} | {cpu_start:.1f} | {1e6 * slope:.2f} | {1e6 * cpu_slope:.2f} "
+            f"| {whole:.1f} | {rows / whole:,.0f} |"
+        )
+    few = min(next(iter(costs.values())).jobs)
     lines += [
         "",
         f"{measured_here()}: {columns} columns of float32 "
