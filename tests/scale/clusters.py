@@ -195,6 +195,19 @@ def table(costs: dict[str, Costs], rows: int, columns: int, rounds: int, load: f
     return "\n".join(lines)
 
 
+def estimate(costs: dict[str, Costs], columns: int) -> str:
+    """What 10¹² rows would take, by the CPU seconds of a row."""
+    lines = ["| scoring with | 10⁹ rows, CPU hours | 10¹² rows, CPU days | on 1,000 cores, hours |"]
+    lines.append("|---" * 4 + "|")
+    for engine, found in costs.items():
+        _, cpu = found.line("cpu")
+        hours, days = 1e9 * cpu / 3600, 1e12 * cpu / 86400
+        lines.append(f"| {engine} | {hours:.1f} | {days:,.0f} | {days * 24 / 1000:.1f} |")
+    size = f"{4e12 * (columns + 1) / 1e12:.0f} TB"
+    note = f"{columns} columns and log_prob as float32: {size} of Parquet for 10¹² rows."
+    return "\n".join([*lines, "", note])
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -215,9 +228,10 @@ def main() -> None:
         load = os.getloadavg()[2]
     columns = len(rnvp_runtime.load(options.bundle).columns)
     text = table(costs, rows, columns, options.rounds, load)
-    print(text)
+    print(text, estimate(costs, columns), sep="\n\n")
     if options.write:
         write_measured(PAGE, "tests.scale.clusters", text)
+        write_measured(PAGE, "tests.scale.clusters, 10¹² rows", estimate(costs, columns))
 
 
 if __name__ == "__main__":
