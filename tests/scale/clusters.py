@@ -62,7 +62,7 @@ class Inputs:
         generator, columns = np.random.default_rng(0), rnvp_runtime.load(self.bundle).columns
         bounds = [self.rows * i // FILES for i in range(FILES + 1)]
         for i, (low, high) in enumerate(pairwise(bounds)):
-            table = {"id": np.arange(low, high)}
+            table: dict[str, NDArray[Any]] = {"id": np.arange(low, high)}
             for name in columns:
                 table[name] = generator.standard_normal(high - low, np.float32)
             pq.write_table(pa.table(table), self.tables / f"{i:02}.parquet")
