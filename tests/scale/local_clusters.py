@@ -18,7 +18,7 @@ __all__ = ["CLUSTERS", "LocalCluster", "dask", "kill_a_worker", "ray", "spark"]
 # Ray reads them when it is imported.
 os.environ |= {
     "RAY_worker_niceness": str(os.nice(0) if hasattr(os, "nice") else 0),
-    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_raylet_start_wait_time_s": "900",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
