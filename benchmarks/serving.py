@@ -20,7 +20,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from tests.pages import measured_here, write_measured
 
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 TURN = 500
+IDLE = 1.0  # seconds; uvicorn closes a connection after 5
 PATH = "/v2/models/density/infer"
 SERVE = "from rnvp_runtime.commands.serve import serve; serve()"
 ECHO = """
@@ -98,10 +98,7 @@ class Clients:
             }
         ).encode()
         headers = {"Inference-Header-Content-Length": str(len(head))}
-        connections: dict[str, Any] = self._local.__dict__
-        if server.address not in connections:
-            connections[server.address] = http.client.HTTPConnection(server.address, timeout=120)
-        connection = connections[server.address]
+        connection = self._connection(server.address)
         began = time.perf_counter()
         connection.request("POST", PATH, head + x.tobytes(), headers)
         answer = connection.getresponse()
@@ -112,7 +109,19 @@ class Clients:
             at = int(answer.headers["Inference-Header-Content-Length"])
             found = np.frombuffer(body[at:], np.float32)
             assert (found == padded_log_prob(self.flow, x, None)).all(), i
+        self._local.__dict__[server.address] = connection, time.monotonic()
         return took
+
+    def _connection(self, address: str) -> http.client.HTTPConnection:
+        """This thread's connection; a new one after a pause, in which the server closes it."""
+        found: http.client.HTTPConnection
+        found, used = self._local.__dict__.get(address, (None, 0.0))
+        if found is None or time.monotonic() - used > IDLE:
+            if found is not None:
+                found.close()
+            found = http.client.HTTPConnection(address, timeout=600)
+            found.connect()
+        return found
 
 
 def table(servers: dict[str, Asked], requests: int, clients: int) -> str:
