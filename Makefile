@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 PLAIN := .venv-plain
 OLDEST := .venv-oldest
+CLUSTERS := .venv-clusters
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := demo
@@ -12,7 +13,7 @@ EXPLORE_MINUTES ?= 10
 # A file's tests stay in one process, since they share what is exported for them.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: demo test test-oldest test-slow test-matrix explore lint bench clean help
+.PHONY: demo test test-oldest test-slow test-matrix test-clusters explore lint bench clean help
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,8 +47,11 @@ test-oldest: $(VENV)/.dev $(OLDEST)/.oldest ## The runtime with the oldest versi
 test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
 	$(PYTEST) -m "slow and not matrix" $(PYTEST_FLAGS)
 
-test-matrix: $(VENV)/.dev $(VENV)/.js ## Every combination that the slow tests try one of each kind of
+test-matrix: $(VENV)/.dev $(VENV)/.js test-clusters ## Every combination that the slow tests try one of each kind of
 	$(PYTEST) -m matrix $(PYTEST_FLAGS)
+
+test-clusters: $(CLUSTERS)/.clusters ## Ray, Spark and MLflow, each for real; Spark needs a Java runtime
+	$(CLUSTERS)/bin/python -m pytest tests/scale/test_ray.py tests/scale/test_spark.py tests/scale/test_mlflow.py
 
 # For example: make explore EXPLORE_MINUTES=60 PYTEST_FLAGS="-m hypothesis"
 explore: $(VENV)/.dev ## The tests with fresh seeds and in random order, for EXPLORE_MINUTES
@@ -63,7 +67,7 @@ bench: $(VENV)/.dev ## Speed beside every peer; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the environments and the demo
-	rm -rf $(VENV) $(PLAIN) $(OLDEST) $(OUT)
+	rm -rf $(VENV) $(PLAIN) $(OLDEST) $(CLUSTERS) $(OUT)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -82,6 +86,13 @@ $(OLDEST)/.oldest: pyproject.toml constraints-oldest.txt
 	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check \
 		--constraint constraints-oldest.txt --editable ".[tables]" \
 		hypothesis onnx pandas polars pytest scipy
+	@touch $@
+
+# 2 GB that the other tests do not need.
+$(CLUSTERS)/.clusters: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(CLUSTERS)
+	$(CLUSTERS)/bin/pip install $(PIP_FLAGS) --editable ".[dask,mlflow,ray,serve,spark]" \
+		hypothesis onnx pytest scipy
 	@touch $@
 
 # Node.js and a browser are not Python's to install: where they cannot be had, their tests are skipped.

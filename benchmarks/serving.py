@@ -1,9 +1,10 @@
 """rnvp-serve under load, beside a bare echo of the same framework; every answer is checked.
 
-    python -m benchmarks.serving BUNDLE --requests 10000 --clients 32
+    python -m benchmarks.serving BUNDLE --requests 10000 --clients 32 --write
 
-Clients keep their connection and send binary tensors of 1 to 1000 rows. The servers are asked in
-turns of 500 requests, so that the load of the machine is the same for both.
+``--write`` puts the table into docs/scaling.md. Clients keep their connection and send binary
+tensors of 1 to 1000 rows. The servers are asked in turns of 500 requests, so that the load of the
+machine is the same for both.
 """
 
 import argparse
@@ -19,14 +20,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import rnvp_runtime
 from rnvp_runtime.padded_rows import padded_log_prob
+from tests.pages import measured_here, write_measured
 
+PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 TURN = 500
+IDLE = 1.0  # seconds; uvicorn closes a connection after 5
 PATH = "/v2/models/density/infer"
 SERVE = "from rnvp_runtime.commands.serve import serve; serve()"
 ECHO = """
@@ -95,10 +98,7 @@ class Clients:
             }
         ).encode()
         headers = {"Inference-Header-Content-Length": str(len(head))}
-        connections: dict[str, Any] = self._local.__dict__
-        if server.address not in connections:
-            connections[server.address] = http.client.HTTPConnection(server.address, timeout=120)
-        connection = connections[server.address]
+        connection = self._connection(server.address)
         began = time.perf_counter()
         connection.request("POST", PATH, head + x.tobytes(), headers)
         answer = connection.getresponse()
@@ -109,7 +109,38 @@ class Clients:
             at = int(answer.headers["Inference-Header-Content-Length"])
             found = np.frombuffer(body[at:], np.float32)
             assert (found == padded_log_prob(self.flow, x, None)).all(), i
+        self._local.__dict__[server.address] = connection, time.monotonic()
         return took
+
+    def _connection(self, address: str) -> http.client.HTTPConnection:
+        """This thread's connection; a new one after a pause, in which the server closes it."""
+        found: http.client.HTTPConnection
+        found, used = self._local.__dict__.get(address, (None, 0.0))
+        if found is None or time.monotonic() - used > IDLE:
+            if found is not None:
+                found.close()
+            found = http.client.HTTPConnection(address, timeout=600)
+            found.connect()
+        return found
+
+
+def table(servers: dict[str, Asked], requests: int, clients: int) -> str:
+    """The times as a table of the page, and how they were measured."""
+    lines = ["| | p50, ms | p99, ms |", "|---" * 3 + "|"]
+    for name, server in servers.items():
+        p50, p99 = np.percentile(server.milliseconds, [50, 99])
+        lines.append(f"| {name} | {p50:.1f} | {p99:.1f} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{measured_here()}: {requests:,} requests of 1 to 1000 rows from {clients} clients at "
+            "a time, in turns with a server of the same "
+            "framework that returns the body. The clients run on the same CPUs, and the machine "
+            f"had other work: its load average was {os.getloadavg()[2]:.0f}. All answers were bit "
+            "for bit the library's.",
+        ]
+    )
 
 
 def main() -> None:
@@ -118,6 +149,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/scaling.md")
     options = parser.parse_args()
     clients = Clients(rnvp_runtime.load(options.bundle), options.clients)
     flow, echo = started(SERVE, str(options.bundle), "--port", "0"), started(ECHO)
@@ -130,10 +162,10 @@ def main() -> None:
         for server in (flow, echo):
             server.process.send_signal(signal.SIGTERM)
             server.process.wait()
-    print(f"{options.requests:,} requests, {options.clients} clients, all answers equal")
-    for name, server in (("rnvp-serve", flow), ("echo", echo)):
-        p50, p99 = np.percentile(server.milliseconds, [50, 99])
-        print(f"{name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    text = table({"rnvp-serve": flow, "bare echo": echo}, options.requests, options.clients)
+    print(text)
+    if options.write:
+        write_measured(PAGE, "benchmarks.serving", text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,19 @@
 """Tables in the documentation that a command measures and writes."""
 
+import datetime
+import os
+import platform
 from pathlib import Path
 
-__all__ = ["write_measured"]
+__all__ = ["measured_here", "write_measured"]
+
+
+def measured_here() -> str:
+    """``Measured on`` today's date, the machine and the Python."""
+    return (
+        f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
+    )
 
 
 def write_measured(page: Path, module: str, text: str) -> None:

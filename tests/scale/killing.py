@@ -1,6 +1,6 @@
 """Runs of rnvp-sample and rnvp-score that are killed at random moments and resumed.
 
-    python -m tests.scale.killing BUNDLE --moments 50
+    python -m tests.scale.killing BUNDLE --moments 50 --write      into docs/scaling.md
 
 Each moment is a ``kill -9`` between the start of the process and its last file. After every kill
 the files that are there under final names are compared with those of an unbroken run. The job is
@@ -17,6 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.pages import measured_here, write_measured
+
+PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 COMMAND = "import sys; from rnvp_runtime.commands.{0} import {0}; {0}()"
 
 
@@ -100,11 +103,24 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="put the result into docs/scaling.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         halves = both(options.bundle, Path(folder), options.moments, options.rows, options.seed)
+    lines = [
+        f"{measured_here()}: {options.rows:,} rows in 20 files.",
+        "",
+    ]
     for verb, within in halves.items():
-        print(f"{verb}: {options.moments} kills, {within} of them within a file; all rows equal")
+        lines.append(
+            f"- `rnvp-{verb}`: {options.moments} kills, {within} of them while a file was being "
+            "written; no row was lost and none was there twice, and no file under a final name "
+            "was incomplete."
+        )
+    text = "\n".join(lines)
+    print(text)
+    if options.write:
+        write_measured(PAGE, "tests.scale.killing", text)
 
 
 if __name__ == "__main__":

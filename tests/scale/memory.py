@@ -1,6 +1,8 @@
 """The peak memory of scoring a Parquet file and of sampling into shards, for numbers of rows.
 
-python -m tests.scale.memory BUNDLE --rows 1e7 --rows 1e8
+    python -m tests.scale.memory BUNDLE --rows 1e7 --rows 1e8 --write      into docs/scaling.md
+
+They must stay under 300 MiB, and within 10 % of each other.
 """
 
 import argparse
@@ -14,9 +16,13 @@ from pathlib import Path
 import numpy as np
 
 import rnvp_runtime
+from tests.pages import measured_here, write_measured
 from tests.scale.killing import COMMAND
 
+PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 MIB = 1 << 20
+LIMIT = 300  # MiB
+SPREAD = 1.1  # of the peaks for different numbers of rows
 
 
 def write_table(path: Path, columns: Sequence[str], rows: int, block: int = 1_000_000) -> None:
@@ -63,17 +69,36 @@ def sampling(bundle: Path, folder: Path, rows: int) -> float:
     )
 
 
+def table(peaks: dict[int, tuple[float, float]]) -> str:
+    """The peaks as a table of the page."""
+    lines = ["| rows | scoring | sampling |", "|---|---|---|"]
+    lines += [
+        f"| {n:,} | {scored:.0f} MiB | {drawn:.0f} MiB |" for n, (scored, drawn) in peaks.items()
+    ]
+    note = "the most memory of the process, for a Parquet file and for 10 Parquet shards"
+    return "\n".join([*lines, "", f"{measured_here()}: {note}."])
+
+
 def main() -> None:
-    """Print the peaks."""
+    """Measure and print the peaks, and hold them to the limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rows", type=float, action="append", required=True)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/scaling.md")
     options = parser.parse_args()
+    peaks = {}
     for rows in map(int, options.rows):
         with tempfile.TemporaryDirectory() as folder:
             scored = scoring(options.bundle, Path(folder), rows)
+            print(f"{rows:,} rows: scoring {scored:.0f} MiB", file=sys.stderr, flush=True)
             drawn = sampling(options.bundle, Path(folder), rows)
-        print(f"{rows:,} rows: scoring {scored:.0f} MiB, sampling {drawn:.0f} MiB", flush=True)
+        peaks[rows] = scored, drawn
+    print(table(peaks))
+    for found in zip(*peaks.values(), strict=True):
+        assert max(found) < LIMIT, f"{max(found):.0f} MiB, expected less than {LIMIT}"
+        assert max(found) < SPREAD * min(found), f"{found} MiB: it depends on the rows"
+    if options.write:
+        write_measured(PAGE, "tests.scale.memory", table(peaks))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""A bundle as a model of MLflow: loaded by its library, and served by its command."""
+"""A bundle as a model of MLflow: loaded by its library, served by its command, called by Spark."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import urllib.request
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ __all__ = ["conditional_bundle"]
 mlflow = pytest.importorskip("mlflow")
 from rnvp_runtime.mlflow import save_model  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture
@@ -77,3 +81,62 @@ def test_mlflow_models_serve(conditional_bundle: Path, tmp_path: Path, frame: pd
             os.killpg(server.pid, 15)
     known = rnvp_runtime.load(conditional_bundle).log_prob(frame)
     np.testing.assert_array_equal(np.array(found, np.float32), known)
+
+
+def test_a_clean_environment(conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
+    """What the model says that it needs is enough: the library's numbers, and no PyTorch."""
+    save_model(conditional_bundle, tmp_path / "model")
+    python, quiet = (
+        clean_python(tmp_path / "environment"),
+        ("--quiet", "--disable-pip-version-check"),
+    )
+    wheel = ("wheel", *quiet, "--no-deps", "--wheel-dir", tmp_path / "wheels", ROOT)
+    needs = ("--find-links", tmp_path / "wheels", "-r", tmp_path / "model" / "requirements.txt")
+    for arguments in (wheel, ("install", *quiet, *needs)):
+        subprocess.run([python, "-m", "pip", *arguments], check=True)
+    frame.to_json(tmp_path / "rows.json", orient="split")
+    program = (
+        "import mlflow, pandas, sys;"
+        "model = mlflow.pyfunc.load_model('model');"
+        "rows = pandas.read_json('rows.json', orient='split', precise_float=True);"
+        "print(*[number.hex() for number in map(float, model.predict(rows))]);"
+        "assert 'torch' not in sys.modules"
+    )
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [python, "-I", "-c", program],
+        env=clean,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found = [float.fromhex(number) for number in done.stdout.split()]
+    known = rnvp_runtime.load(conditional_bundle).log_prob(
+        pd.read_json(tmp_path / "rows.json", orient="split", precise_float=True)
+    )
+    np.testing.assert_array_equal(np.array(found, np.float32), known)
+
+
+def clean_python(folder: Path) -> Path:
+    """The Python of a new environment in ``folder``."""
+    venv.create(folder, with_pip=True)
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs a Java runtime")
+def test_a_udf_of_spark(conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
+    """The model as a function of Spark's columns, in two worker processes."""
+    pytest.importorskip("pyspark")
+    from tests.scale import local_clusters
+
+    save_model(conditional_bundle, tmp_path / "model")
+    with local_clusters.spark() as cluster:
+        log_prob = mlflow.pyfunc.spark_udf(
+            cluster.engine, str(tmp_path / "model"), result_type="float", env_manager="local"
+        )
+        rows = cluster.engine.createDataFrame(frame.assign(id=range(len(frame)))).repartition(4)
+        names = ["x0", "x1", "c0"]
+        found = rows.withColumn("log_prob", log_prob(*names)).toPandas().sort_values("id")
+    known = rnvp_runtime.load(conditional_bundle).log_prob(frame)
+    np.testing.assert_array_equal(found["log_prob"].to_numpy(np.float32), known)

@@ -335,10 +335,32 @@ def test_what_is_no_http_gets_a_400(server: Server, sent: bytes) -> None:
     assert server.get("/v2/health/live")[0] == 200
 
 
+@pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 1000\r\n\r\n{"])
+def test_half_closed_in_a_request(server: Server, sent: bytes) -> None:
+    """A 400 at once, for a part of a head and of a body."""
+    answer = raw(server, sent, close=True)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"closed before the end of the request" in answer
+    assert server.get("/v2/health/live")[0] == 200
+
+
+def test_half_closed_after_a_request(server: Server) -> None:
+    """The client sends nothing more, and gets its answer; then the connection is closed."""
+    body = json.dumps({"inputs": [X, C]}).encode()
+    keeps = HEAD.replace(b"Connection: close\r\n", b"")
+    answer = raw(server, keeps + b"Content-Length: %d\r\n\r\n" % len(body) + body, close=True)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"log_prob" in answer
+
+
 def test_clients_that_go_away(server: Server) -> None:
-    """Half-closed in the middle of a body, and closed before the answer: the server stays."""
-    for _ in range(20):
-        raw(server, HEAD + b"Content-Length: 1000\r\n\r\n{", close=True)
+    """Closed before a request, in the middle of one and before the answer: the server stays."""
+    host, _, port = server.address.partition(":")
+    body = json.dumps({"inputs": [X, C]}).encode()
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    for sent in (b"", whole[:9], whole[:-9], whole) * 5:
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(sent)
     assert server.infer("density", x=rows(1, 3), context=rows(1, 1))[0] == 200
 
 

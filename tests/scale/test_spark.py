@@ -1,9 +1,6 @@
 """Scoring and sampling of Spark data frames, in a local session with two worker processes."""
 
-import os
 import shutil
-import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,37 +13,37 @@ import pytest
 
 from tests.runtime.conftest import bundle, conditional_bundle
 from tests.scale import engine_contract as contract
+from tests.scale import local_clusters
+from tests.scale.local_clusters import LocalCluster, kill_a_worker
 from tests.scale.test_dask import command
 
 __all__ = ["bundle", "conditional_bundle"]
 
 pytest.importorskip("pyspark")
-from pyspark.sql import SparkSession
-
 from rnvp_runtime.distributed import spark as flows
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.matrix,
     pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs a Java runtime"),
     pytest.mark.filterwarnings("ignore"),
 ]
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[SparkSession]:
+def cluster() -> Iterator[LocalCluster]:
     """Two worker processes; a task is tried four times."""
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.driver.host", "127.0.0.1")
-    builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
-    found = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
-    found.sparkContext.setLogLevel("OFF")
-    yield found
-    found.stop()
+    with local_clusters.spark() as found:
+        yield found
 
 
 @pytest.fixture
-def engine(session: SparkSession) -> contract.Engine:
+def session(cluster: LocalCluster) -> Any:
+    """Its session."""
+    return cluster.engine
+
+
+@pytest.fixture
+def engine(session: Any) -> contract.Engine:
     """The engine's own functions."""
 
     def framed(frame: pd.DataFrame, partitions: int) -> Any:
@@ -100,7 +97,7 @@ def test_refusals_and_empty_partitions(
     contract.check_empty_partitions(engine, bundle)
 
 
-def test_sql(session: SparkSession, bundle: Path) -> None:
+def test_sql(session: Any, bundle: Path) -> None:
     """The density as a function of SQL."""
     frame = contract.table(rows=200)
     session.createDataFrame(frame).createOrReplaceTempView("events")
@@ -110,23 +107,8 @@ def test_sql(session: SparkSession, bundle: Path) -> None:
     np.testing.assert_array_equal(found.sort_values("id")["p"], expected)
 
 
-def children(pid: int) -> list[int]:
-    """Processes below ``pid`` that are Python workers of Spark."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                worker = b"pyspark.daemon" in (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if parent == pid:
-                found += [int(entry.name)] * worker + children(int(entry.name))
-    return found
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are found in /proc")
-def test_a_killed_worker(engine: contract.Engine, bundle: Path) -> None:
+def test_a_killed_worker(cluster: LocalCluster, engine: contract.Engine, bundle: Path) -> None:
     """A worker is killed half-way: its task is tried again, and each row is there once."""
     frame = contract.table(rows=20_000)
 
@@ -135,13 +117,11 @@ def test_a_killed_worker(engine: contract.Engine, bundle: Path) -> None:
             time.sleep(0.5)
             yield batch
 
-    killed: list[int] = []
+    killed: list[int | None] = []
 
     def kill() -> None:
         time.sleep(3)
-        for pid in children(os.getpid())[-1:]:
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
+        killed.append(kill_a_worker(cluster))
 
     slow = engine.frame(frame, 20)
     slow = slow.mapInArrow(slowly, slow.schema)
@@ -149,7 +129,7 @@ def test_a_killed_worker(engine: contract.Engine, bundle: Path) -> None:
     thread.start()
     found = engine.collected(engine.score(slow, bundle)).sort_values("id")
     thread.join()
-    assert killed
+    assert killed[0] is not None
     assert found["id"].tolist() == list(range(len(frame)))
     np.testing.assert_array_equal(found["log_prob"], contract.expected(bundle, frame))
 

@@ -11,9 +11,9 @@ from rnvp_runtime.extras import import_extra
 
 __all__ = ["sample", "sample_parquet", "score", "score_parquet"]
 
-_CPUS_A_WORKER = 0.5
-"""Of Ray's accounting. As many workers of 1 CPU as there are CPUs leave none to the tasks that
-read files, and the job waits for ever."""
+_CPUS_A_WORKER = 0
+"""Of Ray's accounting. Workers that hold all CPUs leave none to the tasks that read files, and the
+job waits for ever. Those of a failed job live, and hold theirs, as long as its exception does."""
 
 
 def score(

@@ -1,7 +1,8 @@
-"""HTTP connections that may not take for ever to send the head of a request.
+"""HTTP connections with slow clients, and with clients that close their sending side early.
 
-uvicorn limits the time between two requests of a connection, and not that of a request itself. A
-client that sends a head byte by byte would keep its connection open.
+uvicorn limits the time between two requests of a connection, and not that of a request itself: a
+client that sends a head byte by byte would keep its connection open. And it drops a connection
+whose client has closed its sending side, though such a client still waits for the answer.
 """
 
 import asyncio
@@ -11,15 +12,23 @@ from rnvp_runtime.extras import import_extra
 
 __all__ = ["timed_protocol"]
 
-_TEXT = b'{"error":"the head of the request did not arrive in time"}'
-_LATE = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    b"content-length: " + str(len(_TEXT)).encode() + b"\r\n\r\n" + _TEXT
-)
+
+def _refusal(status: bytes, text: bytes) -> bytes:
+    body = b'{"error":"%s"}' % text
+    head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
+    return head + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+_LATE = _refusal(b"408 Request Timeout", b"the head of the request did not arrive in time")
+_CUT = _refusal(b"400 Bad Request", b"the connection was closed before the end of the request")
 
 
 def timed_protocol(seconds: float) -> type[Any]:
-    """uvicorn's protocol on h11, which answers 408 if a head takes longer than ``seconds``."""
+    """uvicorn's protocol on h11, which also answers slow and half-closed clients.
+
+    A head that takes longer than ``seconds`` is a 408. If the client closes its sending side, a
+    whole request is answered, and a part of one is a 400.
+    """
     base = import_extra("uvicorn.protocols.http.h11_impl").H11Protocol
 
     class TimedProtocol(base):  # type: ignore[misc, valid-type]
@@ -45,6 +54,19 @@ def timed_protocol(seconds: float) -> type[Any]:
             self._stop()
             super().connection_lost(exc)
 
+        def eof_received(self) -> bool | None:
+            """The client sends nothing more; true keeps the connection for the answer."""
+            if self._is_idle():
+                if self.conn.trailing_data[0]:  # a part of a head
+                    self._refuse(_CUT)
+                return None
+            if self.cycle.more_body:
+                if not self.cycle.response_started:
+                    self._refuse(_CUT)
+                return None
+            self.cycle.keep_alive = False
+            return True
+
         def _is_idle(self) -> bool:
             return self.cycle is None or self.cycle.response_complete
 
@@ -57,8 +79,12 @@ def timed_protocol(seconds: float) -> type[Any]:
                 self._timer = None
 
         def _late(self) -> None:
-            if self._is_idle() and not self.transport.is_closing():
-                self.transport.write(_LATE)
+            if self._is_idle():
+                self._refuse(_LATE)
+
+        def _refuse(self, answer: bytes) -> None:
+            if not self.transport.is_closing():
+                self.transport.write(answer)
                 self.transport.close()
 
     return TimedProtocol
