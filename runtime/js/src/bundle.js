@@ -9,6 +9,7 @@
  */
 import { BundleError, EngineError } from "./errors.js";
 import { parseManifest } from "./manifest.js";
+import { checkStructure } from "./onnx-structure.js";
 import { read } from "./source.js";
 
 const MOST = 1 << 20; // bytes of a manifest
@@ -47,8 +48,8 @@ export class Bundle {
    * @param {"density" | "inverse" | "sampler" | "gradient"} name
    * @param {string} format of the file
    * @returns {Promise<{file: string, bytes: Uint8Array, manifest: object}>}
-   * @throws {BundleError} The bundle has no such graph or not in that format, the file is missing or altered, or the
-   *   bundle was replaced.
+   * @throws {BundleError} The bundle has no such graph or not in that format, the file is missing
+   *   or altered or holds something that no bundle needs, or the bundle was replaced.
    */
   async graph(name, format) {
     for (const cache of ["default", "reload"]) {
@@ -59,6 +60,7 @@ export class Bundle {
       const { bytes, fault } = await this.#checked(file, manifest.files[file], cache);
       // Another call may have taken a newer manifest meanwhile: then these bytes are old.
       if (bytes && manifest === this.#manifest) {
+        if (format === "onnx") checkStructure(bytes, manifest, name);
         this.#used.add(name);
         return { file, bytes, manifest };
       }

@@ -105,7 +105,6 @@ const MANIFEST = record({
   precision: optional(PRECISION),
   reference: optional(REFERENCE),
   native_refusal: optional(text),
-  native_refusal: optional(text),
 });
 
 /**

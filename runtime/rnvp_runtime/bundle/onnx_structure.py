@@ -268,6 +268,8 @@ def _tensor(message: Bytes, *, named: bool = True) -> tuple[str, str]:
         values = parse(message)
     except ValueError as error:
         raise ValueError(f"the weight {name!a} is not a tensor: {error}") from None
+    if values.dtype.name not in _ELEMENTS.values():
+        raise ValueError(f"the weight {name!a} is {values.dtype.name}, which no bundle needs")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"the weight {name!a} holds NaN or infinity")
     return name, values.dtype.name
