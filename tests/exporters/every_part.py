@@ -1,5 +1,6 @@
 """Flows that hold every part there is: few graphs then hold every operator of an export."""
 
+from collections.abc import Sequence
 from itertools import cycle, islice
 
 import torch
@@ -16,6 +17,7 @@ from rnvp_deploy.networks import (
     Steps,
     mlp,
 )
+from rnvp_deploy.scales import Centred
 from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import (
     CouplingSpec,
@@ -27,47 +29,47 @@ from rnvp_deploy.transforms import (
 )
 from tests.flows import MAPS, SCALES, perturb
 
-__all__ = ["flow_of_every_part", "integer_flow"]
+__all__ = ["flows_of_every_part"]
 
 HALVES = ((0, 1), (2, 3, 4))
 CONTEXT = 2
+PARTS = 4  # flows with the coordinates in two tensors
 COLUMNS = (ColumnMap(), ColumnMap("log"), ColumnMap("logit", -2.0, 3.0), ColumnMap("logit"),
            ColumnMap("log", -1.0))  # fmt: skip
 INTEGERS = (ColumnMap(integer=True), ColumnMap("log", integer=True), *COLUMNS[2:])
 
 
-def flow_of_every_part(*, together: bool) -> RNVP:
-    """Every scale function, activation, kind of layer, elementwise map and column map.
+def flows_of_every_part() -> dict[str, RNVP]:
+    """Flows that together hold every scale function, activation, layer and column map.
 
-    Args:
-        together: With permutations, linears and affines in between, so that the coordinates lie in
-            one tensor; else in two.
+    The couplings are shared among several flows with the coordinates in two tensors; one more flow
+    keeps them in one tensor, and one has columns of integers and no context.
     """
     maps = [*map(Affine, SCALES.values()), *MAPS.values()]
     names = list(ACTIVATIONS)
-    couplings = [
-        _coupling(i, name, elementwise)
-        for i, (name, elementwise) in enumerate(
-            islice(zip(cycle(names), cycle(maps), strict=False), max(len(names), len(maps)))
-        )
+    pairs = list(islice(zip(cycle(names), cycle(maps), strict=False), max(len(names), len(maps))))
+    couplings = [_coupling(i, *pair) for i, pair in enumerate(pairs)]
+    masked = [
+        _coupling(i, "tanh", elementwise)
+        for i, elementwise in enumerate(maps)
+        if not elementwise.scale.zero_at_zero or isinstance(elementwise.scale, Centred)
     ]
-    transforms: list[TransformSpec] = [ElementwiseSpec(COLUMNS)]
-    for i, coupling in enumerate(couplings):
-        if together and i % 8 == 4:
-            transforms += [PermutationSpec((3, 0, 4, 1, 2)), LinearSpec(5)]
-        if i % 8 == 0:
-            transforms.append(DiagonalAffineSpec(5))
-        transforms.append(coupling)
-    return _lively(FlowSpec(5, CONTEXT, tuple(transforms)))
+    columns, affine = ElementwiseSpec(COLUMNS), DiagonalAffineSpec(5)
+    mixed: list[TransformSpec] = []
+    for coupling in masked:
+        mixed += [PermutationSpec((3, 0, 4, 1, 2)), coupling, affine]
+    return {
+        **{f"apart {k}": _lively([affine, *couplings[k::PARTS], affine]) for k in range(PARTS)},
+        "together": _lively([columns, LinearSpec(5), *mixed]),
+        "integers": _lively([ElementwiseSpec(INTEGERS), *_plain_couplings()], context_dim=0),
+    }
 
 
-def integer_flow() -> RNVP:
-    """Columns of integers, in a flow without a context."""
+def _plain_couplings() -> tuple[CouplingSpec, ...]:
     first, second = HALVES
-    networks = (("joint", mlp(2, (4,), 6, Activation("tanh"))),)
-    back = (("mu", mlp(3, (4,), 2, Activation("tanh"))),)
-    couplings = (CouplingSpec(first, second, networks), CouplingSpec(second, first, back))
-    return _lively(FlowSpec(5, 0, (ElementwiseSpec(INTEGERS), *couplings)))
+    both = (("joint", mlp(2, (4,), 6, Activation("tanh"))),)
+    shift = (("mu", mlp(3, (4,), 2, Activation("tanh"))),)
+    return CouplingSpec(first, second, both), CouplingSpec(second, first, shift)
 
 
 def _coupling(i: int, activation: str, elementwise: Affine) -> CouplingSpec:
@@ -85,9 +87,9 @@ def _network(activation: str, inputs: int, outputs: int) -> Steps:
     return (Dense(inputs, 6), act, Norm(6), Rescale(6), block, Dense(6, outputs))
 
 
-def _lively(spec: FlowSpec) -> RNVP:
+def _lively(transforms: Sequence[TransformSpec], context_dim: int = CONTEXT) -> RNVP:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        flow = RNVP(spec).double()
+        flow = RNVP(FlowSpec(5, context_dim, tuple(transforms))).double()
     perturb(flow.parameters(), 0.1, torch.Generator().manual_seed(0))
     return flow.eval().requires_grad_(False)

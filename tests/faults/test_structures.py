@@ -46,7 +46,10 @@ def javascript_refusals(contents: list[bytes], bundle: Path) -> list[str | None]
         "files": [base64.b64encode(content).decode() for content in contents],
     }
     done = subprocess.run(
-        ["node", str(JS / "structures.mjs")], input=json.dumps(given), capture_output=True, text=True
+        ["node", str(JS / "structures.mjs")],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     answers: list[str | None] = json.loads(done.stdout)

@@ -1,9 +1,13 @@
 """Many threads that share one flow: every result is the one that a single thread gets.
 
-python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60
+python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60            print the outcome
+python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60 --write    into docs/faults.md
+python -m tests.hosts.threads model.rnvp --threads 1 --calls 1000000          this many calls
 """
 
 import argparse
+import datetime
+import platform
 import random
 import threading
 import time
@@ -15,10 +19,12 @@ from typing import Any
 import numpy as np
 
 import rnvp_runtime
+from tests.pages import write_measured
 
 __all__ = ["Outcome", "run_threads"]
 
 Call = Callable[[], Any]
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
 class Outcome:
@@ -95,12 +101,25 @@ if __name__ == "__main__":
     options.add_argument("bundle", type=Path)
     options.add_argument("--threads", type=int, default=32)
     options.add_argument("--seconds", type=float, default=60)
+    options.add_argument("--calls", type=int, help="end after these calls instead")
+    options.add_argument("--write", action="store_true", help="put it into docs/faults.md")
     given = options.parse_args()
     flow = rnvp_runtime.load(given.bundle)
     run_threads(flow, given.threads, lambda calls: calls < 20)  # what is allocated once
     before, end = _memory(), time.monotonic() + given.seconds
-    outcome = run_threads(flow, given.threads, lambda _: time.monotonic() < end)
-    print(f"{outcome.calls:,} calls on {given.threads} threads, {len(outcome.faults)} faults")
-    print(f"memory {before:.1f} MiB before, {_memory():.1f} MiB after")
+    each = None if given.calls is None else -(-given.calls // given.threads)
+    outcome = run_threads(
+        flow,
+        given.threads,
+        lambda calls: time.monotonic() < end if each is None else calls < each,
+    )
+    text = (
+        f"{outcome.calls:,} calls on {given.threads} threads, {len(outcome.faults)} with another "
+        f"result or an error; memory {before:.1f} MiB before and {_memory():.1f} MiB after. "
+        f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}."
+    )
+    print(text)
     for fault in outcome.faults[:10]:
         print(fault)
+    if given.write:
+        write_measured(PAGE, "tests.hosts.threads", text)

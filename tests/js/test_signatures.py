@@ -191,9 +191,7 @@ def test_the_signature_of_another_bundle_is_refused(
     assert "manifest.json is another file" in refusal(driver, own, keys[1])
 
 
-def test_a_damaged_signature_is_refused(
-    driver: Driver, own: Path, keys: tuple[Path, Path]
-) -> None:
+def test_a_damaged_signature_is_refused(driver: Driver, own: Path, keys: tuple[Path, Path]) -> None:
     """Cut short anywhere, or with another byte anywhere."""
     content = (own / "model.sig").read_bytes()
     damaged = [b"", b"{}", b"\xff" * 40, *(content[: len(content) * k // 9] for k in range(1, 9))]

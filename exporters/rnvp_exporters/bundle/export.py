@@ -1,7 +1,6 @@
 """``export``: write the bundle of a trained flow, atomically, after its graphs are checked."""
 
 import copy
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,8 @@ from typing import Any
 
 import torch
 
-import rnvp_deploy
 from rnvp_deploy import RNVP
-from rnvp_deploy.checkpoint import read_training
+from rnvp_deploy import checkpoint as checkpoints
 from rnvp_exporters import report
 from rnvp_exporters.bundle import card, signing
 from rnvp_exporters.bundle.describe import summarise
@@ -95,8 +93,8 @@ def export(
         signing.check_key(key)
     checkpoint_sha, training = None, {}
     if not isinstance(source, RNVP):
-        flow = rnvp_deploy.load(source)
-        checkpoint_sha, training = _sha256(Path(source)), read_training(source)
+        checkpoint = checkpoints.read(source)
+        flow, training, checkpoint_sha = checkpoint.flow, checkpoint.training, checkpoint.sha256
     else:
         flow = copy.deepcopy(source).eval()
     options = _Options(
@@ -273,10 +271,6 @@ def _records(folder: Path) -> dict[str, bundle.FileRecord]:
         path.relative_to(folder).as_posix(): bundle.FileRecord(_sha256(path), path.stat().st_size)
         for path in files
     }
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
