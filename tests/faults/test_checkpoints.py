@@ -1,7 +1,8 @@
-"""A checkpoint that is damaged or hostile is refused, and nothing of it runs or fills the memory."""
+"""A checkpoint that is damaged or hostile is refused: it runs nothing and fills no memory."""
 
 import io
 import tracemalloc
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -89,8 +90,8 @@ def _bomb(path: Path) -> None:
 
 def _twice(path: Path) -> None:
     kept = members(path)
-    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
-        name = next(name for name in kept if name.endswith("data/0"))
+    name = next(name for name in kept if name.endswith("data/0"))
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, kept[name])
 
 

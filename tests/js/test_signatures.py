@@ -72,7 +72,7 @@ def test_a_signed_bundle_is_loaded_with_its_key(
     write_page(signed, site, onnxruntime_web=packages / "onnxruntime-web")
     assert len(place.run(SCORE, site, key=keys[1].read_text())) == 1
     _, other = key_pair(root, "other")
-    with pytest.raises(JavaScriptError, match="BundleError.*the signature does not verify"):
+    with pytest.raises(JavaScriptError, match=r"BundleError.*the signature does not verify"):
         place.run(SCORE, site, key=other.read_text())
 
 

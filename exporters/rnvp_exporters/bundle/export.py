@@ -1,6 +1,7 @@
 """``export``: write the bundle of a trained flow, atomically, after its graphs are checked."""
 
 import copy
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -271,6 +272,10 @@ def _records(folder: Path) -> dict[str, bundle.FileRecord]:
         path.relative_to(folder).as_posix(): bundle.FileRecord(_sha256(path), path.stat().st_size)
         for path in files
     }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
