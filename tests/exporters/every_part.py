@@ -1,4 +1,4 @@
-"""Flows that hold every part there is: few graphs then hold every operator of an export."""
+"""Flows that together hold every part there is: few graphs then hold all operators of exports."""
 
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -6,7 +6,7 @@ from itertools import cycle, islice
 import torch
 
 from rnvp_deploy import RNVP, ColumnMap
-from rnvp_deploy.maps import Affine
+from rnvp_deploy.maps import Affine, ElementwiseMap
 from rnvp_deploy.networks import (
     ACTIVATIONS,
     Activation,
@@ -29,40 +29,45 @@ from rnvp_deploy.transforms import (
 )
 from tests.flows import MAPS, SCALES, perturb
 
-__all__ = ["flows_of_every_part"]
+__all__ = ["FLOWS", "flow_of_parts"]
 
 HALVES = ((0, 1), (2, 3, 4))
 CONTEXT = 2
-PARTS = 4  # flows with the coordinates in two tensors
+APART = 4  # flows with the coordinates in two tensors
+FLOWS = (*(f"apart {k}" for k in range(APART)), "together", "integers")
 COLUMNS = (ColumnMap(), ColumnMap("log"), ColumnMap("logit", -2.0, 3.0), ColumnMap("logit"),
            ColumnMap("log", -1.0))  # fmt: skip
 INTEGERS = (ColumnMap(integer=True), ColumnMap("log", integer=True), *COLUMNS[2:])
 
 
-def flows_of_every_part() -> dict[str, RNVP]:
-    """Flows that together hold every scale function, activation, layer and column map.
+def flow_of_parts(name: str) -> RNVP:
+    """The flow called ``name``, one of ``FLOWS``, as if trained.
 
-    The couplings are shared among several flows with the coordinates in two tensors; one more flow
-    keeps them in one tensor, and one has columns of integers and no context.
+    Those called ``apart`` share all activations and scale functions, with the coordinates in two
+    tensors. ``together`` has them in one, with every scale function that must be masked there, and
+    maps of columns; ``integers`` has columns of integers and no context.
     """
+    affine = DiagonalAffineSpec(5)
+    if name == "integers":
+        return _lively([ElementwiseSpec(INTEGERS), *_plain_couplings()], context_dim=0)
+    if name == "together":
+        masked = [
+            scale
+            for scale in SCALES.values()
+            if not scale.zero_at_zero or isinstance(scale, Centred)
+        ]
+        mixed: list[TransformSpec] = []
+        for i, scale in enumerate(masked):
+            mixed += [PermutationSpec((3, 0, 4, 1, 2)), _coupling(i, "tanh", Affine(scale)), affine]
+        return _lively([ElementwiseSpec(COLUMNS), LinearSpec(5), *mixed])
+    return _lively([affine, *_all_couplings()[FLOWS.index(name) :: APART], affine])
+
+
+def _all_couplings() -> list[CouplingSpec]:
     maps = [*map(Affine, SCALES.values()), *MAPS.values()]
     names = list(ACTIVATIONS)
-    pairs = list(islice(zip(cycle(names), cycle(maps), strict=False), max(len(names), len(maps))))
-    couplings = [_coupling(i, *pair) for i, pair in enumerate(pairs)]
-    masked = [
-        _coupling(i, "tanh", elementwise)
-        for i, elementwise in enumerate(maps)
-        if not elementwise.scale.zero_at_zero or isinstance(elementwise.scale, Centred)
-    ]
-    columns, affine = ElementwiseSpec(COLUMNS), DiagonalAffineSpec(5)
-    mixed: list[TransformSpec] = []
-    for coupling in masked:
-        mixed += [PermutationSpec((3, 0, 4, 1, 2)), coupling, affine]
-    return {
-        **{f"apart {k}": _lively([affine, *couplings[k::PARTS], affine]) for k in range(PARTS)},
-        "together": _lively([columns, LinearSpec(5), *mixed]),
-        "integers": _lively([ElementwiseSpec(INTEGERS), *_plain_couplings()], context_dim=0),
-    }
+    pairs = islice(zip(cycle(names), cycle(maps), strict=False), max(len(names), len(maps)))
+    return [_coupling(i, *pair) for i, pair in enumerate(pairs)]
 
 
 def _plain_couplings() -> tuple[CouplingSpec, ...]:
@@ -72,7 +77,7 @@ def _plain_couplings() -> tuple[CouplingSpec, ...]:
     return CouplingSpec(first, second, both), CouplingSpec(second, first, shift)
 
 
-def _coupling(i: int, activation: str, elementwise: Affine) -> CouplingSpec:
+def _coupling(i: int, activation: str, elementwise: ElementwiseMap) -> CouplingSpec:
     passive, active = HALVES[:: 1 if i % 2 == 0 else -1]
     inputs = len(passive) + CONTEXT
     names = ["joint"] if i % 4 < 2 else list(elementwise.parameters)

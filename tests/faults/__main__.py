@@ -20,7 +20,7 @@ from tests.faults.fuzzing import KINDS, fuzz_afresh
 from tests.pages import write_measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
-SHARES = {"manifest": 0.25, "graph": 0.74, "checkpoint": 0.01}
+SHARES = {"manifest": 0.25, "graph": 0.73, "checkpoint": 0.01, "archive": 0.01}
 PART = 10_000  # mutations that one process makes from one seed
 OUTCOMES = ("refused", "equal", "other")
 
@@ -31,7 +31,7 @@ def parts(kinds: list[str], times: int, seed: int) -> list[tuple[str, int, int]]
     found = []
     for kind in kinds:
         left = round(times * SHARES[kind] / whole)
-        part = PART if kind != "checkpoint" else PART // 10
+        part = PART // 10 if kind in ("checkpoint", "archive") else PART
         for i in range(-(-left // part)):
             found.append((kind, min(part, left - i * part), seed + i))
     return found
