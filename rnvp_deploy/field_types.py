@@ -13,7 +13,7 @@ def find_mistyped(description: Any) -> str | None:
 
     An int is a float too; a bool is neither. Containers are checked item by item.
     """
-    hints = _hints(type(description))
+    hints = _hints(description.__class__)
     for field in fields(description):
         if not _fits(getattr(description, field.name), hints[field.name]):
             return field.name
