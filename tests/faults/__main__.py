@@ -21,7 +21,7 @@ from tests.pages import write_measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 SHARES = {"manifest": 0.25, "graph": 0.73, "checkpoint": 0.01, "archive": 0.01}
-PART = 10_000  # mutations that one process makes from one seed
+PART = 2_500  # mutations that one process makes from one seed
 OUTCOMES = ("refused", "equal", "other")
 
 

@@ -79,7 +79,6 @@ function readStructure(content) {
   if (types.size !== inputs.length) throw new StructureFault("it has two inputs of one name");
   for (const tensor of graph.initializer) {
     const { name, dtype } = tensorOf(tensor);
-    if (!name) throw new StructureFault("a weight has no name");
     define(types, name, dtype);
   }
   checkNodes(graph.node, types);
@@ -128,7 +127,7 @@ function checkNodes(nodes, types) {
 
 /** The dtype that a node gives. */
 function resultOf(operator, made, dtypes) {
-  if (operator === "Cast" || operator === "Constant") return made;
+  if (operator === "Cast") return made;
   if (operator === "Shape") return "int64";
   if (BOOLEAN.has(operator)) return "bool";
   return dtypes.at(operator === "Where" ? -1 : 0) ?? "";
@@ -136,7 +135,7 @@ function resultOf(operator, made, dtypes) {
 
 /** Check the attributes of a node; returns the dtype that they say it gives, or "". */
 function checkAttributes(operator, attributes) {
-  let dtype = operator === "Constant" ? "float32" : "";
+  let dtype = "";
   const names = new Set();
   for (const message of attributes) {
     const attribute = fieldsOf("AttributeProto", message);
@@ -152,9 +151,10 @@ function checkAttributes(operator, attributes) {
         );
       }
     }
-    if (attribute.t) ({ dtype } = tensorOf(attribute.t));
+    if (attribute.t) {
+      throw new StructureFault(`a node ${operator} has a tensor for an attribute ${quoted(name)}`);
+    }
     if (operator === "Cast" && name === "to") dtype = elementOf(attribute.i);
-    if (operator === "Constant" && ["value_int", "value_ints"].includes(name)) dtype = "int64";
   }
   return dtype;
 }
@@ -174,6 +174,7 @@ function tensorOf(message) {
   if (tensor.data_location) {
     throw new StructureFault(`the numbers of ${quoted(name)} are in another file (external data)`);
   }
+  if (!name) throw new StructureFault("a weight has no name");
   let checked;
   try {
     checked = checkTensor(tensor);
