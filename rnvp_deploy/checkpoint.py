@@ -3,19 +3,31 @@
     {"format": "rnvp-deploy", "version": 2, "flow": …, "state_dict": …, "columns": …,
      "context_columns": …, "training": …}
 
-It is read with ``weights_only=True``: opening a checkpoint runs no code, and needs none of the
-user's. Any other file is refused with a message that says what to do.
+It is read once, its archive is checked (``checkpoint_archive``), and PyTorch opens it with
+``weights_only=True``: opening a checkpoint runs no code, and needs none of the user's. What it
+describes is held against its weights before a flow is built (``checkpoint_limits``). Any other file
+is refused with a message that says what to do.
 """
 
+import hashlib
+import io
 import os
 import pickle
 import shlex
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rnvp_deploy.checkpoint_archive import check_archive
+from rnvp_deploy.checkpoint_limits import (
+    check_plain,
+    check_recipe,
+    check_weights,
+    count_weights,
+)
 from rnvp_deploy.checkpoint_versions import VERSION, upgrade
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
@@ -24,7 +36,7 @@ from rnvp_deploy.spec import FlowSpec
 from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import publish_file
 
-__all__ = ["load", "read_training", "save"]
+__all__ = ["Checkpoint", "load", "read", "read_training", "save"]
 
 FORMAT = "rnvp-deploy"
 
@@ -69,74 +81,151 @@ def save(
         torch.save(content, stream)
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, from one reading of its file.
+
+    flow:      in eval mode, and in the dtype it was saved in.
+    training:  the record that ``save`` was given.
+    sha256:    of the file, in hexadecimal digits.
+    """
+
+    flow: RNVP
+    training: dict[str, Any]
+    sha256: str
+
+
+def read(path: str | os.PathLike[str]) -> Checkpoint:
+    """The checkpoint at ``path``.
+
+    Raises:
+        CheckpointError: the file is missing, is not an rnvp-deploy checkpoint, is damaged, would
+            run code, describes more than it has weights for, or was written by a newer version.
+    """
+    file = Path(path)
+    content, sha256 = _read(file)
+    return Checkpoint(_flow(file, content), dict(content["training"]), sha256)
+
+
 def load(path: str | os.PathLike[str]) -> RNVP:
     """The flow in the checkpoint at ``path``, in eval mode and in the dtype it was saved in.
 
     Raises:
-        CheckpointError: the file is missing, is not an rnvp-deploy checkpoint, would run code, or
-            was written by a newer version.
+        CheckpointError: as ``read``.
     """
-    content = _read(Path(path))
+    file = Path(path)
+    return _flow(file, _read(file)[0])
+
+
+def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The record that ``save`` was given as ``training``.
+
+    Raises:
+        CheckpointError: as ``read``.
+    """
+    return dict(_read(Path(path))[0]["training"])
+
+
+def _flow(path: Path, content: dict[str, Any]) -> RNVP:
+    state = content["state_dict"]
     try:
         spec = from_plain(content["flow"])
         if not isinstance(spec, FlowSpec):
             raise CheckpointError(f"{path} is damaged: its flow is a {type(spec).__name__}")
+        has, needs = check_weights(state), count_weights(spec)
+        if needs > has:
+            raise ConfigError(f"it has {has:,} numbers, and its flow needs {needs:,}")
         flow = RNVP(spec, tuple(content["columns"]), tuple(content["context_columns"]))
-        state = content["state_dict"]
         flow.to(next(tensor.dtype for tensor in state.values() if tensor.is_floating_point()))
         flow.load_state_dict(state)
-    except (RuntimeError, AttributeError, TypeError, StopIteration, ConfigError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: its weights do not fit its own flow: {reason}") from None
+    except (
+        RuntimeError, AttributeError, TypeError, ValueError, OverflowError, StopIteration
+    ) as error:  # fmt: skip
+        raise CheckpointError(
+            f"{path}: its weights do not fit its own flow: {_reason(error)}"
+        ) from None
     return flow.eval()
 
 
-def read_training(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The record that ``save`` was given as ``training``."""
-    return dict(_read(Path(path))["training"])
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    """The content of a checkpoint as one of the present version, and the sha256 of the file."""
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     try:
-        with warnings.catch_warnings(action="ignore"):  # the errors below say what torch's do
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path} holds Python objects, which could run code when opened, so it was not "
-            "opened. A whole pickled model must be converted by the code that made it: see "
-            "rnvp-import --help"
-        ) from None
-    except Exception as error:  # torch.load raises many kinds of errors for other files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a PyTorch checkpoint: {reason}") from None
-    if isinstance(content, dict) and content.get("format") != FORMAT and _is_state_dict(content):
-        raise CheckpointError(
-            f"{path} is a state dict: it holds weights and not the flow they belong to; convert it "
-            f"first, rnvp-import mymodule.py:make_flow --weights {shlex.quote(str(path))} -o "
-            "model.pt"
-        )
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} is not an rnvp-deploy checkpoint. Write one with rnvp_deploy.save(flow, "
-            "path), with rnvp-train, or from another library's weights with rnvp-import"
-        )
-    if content.get("version") not in range(1, VERSION + 1):
-        raise CheckpointError(
-            f"{path} is a checkpoint of version {content.get('version')}; this rnvp-deploy reads "
-            f"versions 1 to {VERSION}. Install the version that wrote it, or a newer one"
-        )
+        stored = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    if stored[:1] == b"\x80":
+        raise _holds_objects(path)
     try:
-        content = upgrade(content)
-    except (KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise CheckpointError(f"{path} is damaged: its version 1 flow: {error}") from None
+        pickle_size = check_archive(io.BytesIO(stored))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not a PyTorch checkpoint: {_reason(error)}") from None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the errors below say what torch's do
+            content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise _holds_objects(path) from None
+    except Exception as error:  # torch.load raises many kinds of errors for other files
+        raise CheckpointError(f"{path} is not a PyTorch checkpoint: {_reason(error)}") from None
+    _check_kind(path, content)
+    content = _upgraded(path, content, pickle_size)
     if missing := _PARTS.keys() - content.keys():
         raise CheckpointError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}")
     for name, kind in _PARTS.items():
         if not isinstance(content[name], kind):
             raise CheckpointError(f"{path} is damaged: its {name} is not a {kind.__name__}")
-    return content
+    return content, hashlib.sha256(stored).hexdigest()
+
+
+def _check_kind(path: Path, content: Any) -> None:
+    """Refuse what is not a checkpoint of a known version."""
+    is_ours = isinstance(content, dict) and _is_text(content.get("format"), FORMAT)
+    if isinstance(content, dict) and not is_ours and _is_state_dict(content):
+        raise CheckpointError(
+            f"{path} is a state dict: it holds weights and not the flow they belong to; convert it "
+            f"first, rnvp-import mymodule.py:make_flow --weights {shlex.quote(str(path))} -o "
+            "model.pt"
+        )
+    if not is_ours:
+        raise CheckpointError(
+            f"{path} is not an rnvp-deploy checkpoint. Write one with rnvp_deploy.save(flow, "
+            "path), with rnvp-train, or from another library's weights with rnvp-import"
+        )
+    version = content.get("version")
+    if type(version) is not int or version not in range(1, VERSION + 1):
+        raise CheckpointError(
+            f"{path} is a checkpoint of version {version!a:.40}; this rnvp-deploy reads "
+            f"versions 1 to {VERSION}. Install the version that wrote it, or a newer one"
+        )
+
+
+def _upgraded(path: Path, content: dict[str, Any], pickle_size: int) -> dict[str, Any]:
+    """``content`` as one of the present version, after its description was found to be plain."""
+    described = [content.get(name) for name in ("flow", "config", "columns", "context_columns")]
+    try:
+        check_plain(described, pickle_size)
+        if isinstance(recipe := content.get("config"), dict):
+            check_recipe(recipe, check_weights(content.get("state_dict")))
+        return upgrade(content)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path} is damaged: {_reason(error)}") from None
+
+
+def _holds_objects(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} holds Python objects, which could run code when opened, so it was not opened. A "
+        "whole pickled model must be converted by the code that made it: see rnvp-import --help"
+    )
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _is_text(value: Any, expected: str) -> bool:
+    return isinstance(value, str) and value == expected
 
 
 def _is_state_dict(content: dict[str, Any]) -> bool:

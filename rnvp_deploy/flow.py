@@ -48,8 +48,8 @@ class RNVP(nn.Module):
         self.spec: FlowSpec = config if isinstance(config, FlowSpec) else config.spec()
         self.columns = _names(columns, self.dim, "x")
         self.context_columns = _names(context_columns, self.context_dim, "c")
-        names = self.columns + self.context_columns
-        if repeated := [name for name in names if names.count(name) > 1]:
+        taken = set(self.columns)
+        if repeated := [name for name in self.context_columns if name in taken]:
             raise ConfigError(f"two columns are called {repeated[0]!r}; expected different names")
         self.transforms: nn.ModuleList = nn.ModuleList(map(build, self.spec.transforms))
         self.context_scaling: DiagonalAffine | None = None

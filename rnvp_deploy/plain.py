@@ -9,6 +9,7 @@ from typing import Any
 
 from rnvp_deploy import networks, transforms
 from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.field_types import find_mistyped
 from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import MAPS
 from rnvp_deploy.scales import SCALES
@@ -58,9 +59,15 @@ def from_plain(value: Any) -> Any:
                 "rnvp-deploy does not know; a newer one may"
             )
         try:
-            return kind(**parts)
-        except TypeError as error:
+            found = kind(**parts)
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
             raise CheckpointError(f"the checkpoint's {value['kind']} is damaged: {error}") from None
+        if (mistyped := find_mistyped(found)) is not None:
+            raise CheckpointError(
+                f"the checkpoint's {value['kind']} is damaged: its {mistyped} is "
+                f"{getattr(found, mistyped)!a:.80}"
+            )
+        return found
     if isinstance(value, list):
         return tuple(from_plain(part) for part in value)
     return value

@@ -195,7 +195,7 @@ def train(
 
     import torch
 
-    from rnvp_deploy.checkpoint import load, read_training, save
+    from rnvp_deploy.checkpoint import load, read, save
     from rnvp_deploy.errors import TrainingError
     from rnvp_deploy.training import TrainingOptions, fit, recorded_options
     from rnvp_deploy.training.table import refuse_gaps
@@ -206,7 +206,8 @@ def train(
     record = None
     training_options = TrainingOptions(**chosen)
     if resume is not None:
-        flow, record = load(resume), read_training(resume)
+        checkpoint = read(resume)
+        flow, record = checkpoint.flow, checkpoint.training
         try:
             training_options = replace(recorded_options(record), **chosen)
         except TrainingError as error:

@@ -55,6 +55,12 @@ def _external_constant(model: onnx.ModelProto) -> None:
     model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], value=tensor))
 
 
+def _external_attribute(model: onnx.ModelProto) -> None:
+    tensor = TensorProto(data_type=1, dims=[2], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="/etc/hostname")
+    model.graph.node[0].attribute.append(helper.make_attribute("value", tensor))
+
+
 def _domain(model: onnx.ModelProto) -> None:
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
@@ -150,13 +156,50 @@ def _absurd_dims(model: onnx.ModelProto) -> None:
     model.graph.initializer[0].dims.extend([2**40] * 10_000)
 
 
+def _text_weight(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("text", TensorProto.STRING, [1], [b"x"]))
+
+
+def _half_weight(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("half", TensorProto.FLOAT16, [1], [1.0]))
+
+
+def _sequence(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_sequence_value_info("q", TensorProto.FLOAT, [2]))
+
+
+def _outer_attribute(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.add(name="a", ref_attr_name="of a function", type=1)
+
+
+def _training(model: onnx.ModelProto) -> None:
+    model.training_info.add()
+
+
+def _weight_called_as_the_input(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("x", TensorProto.FLOAT, [1, 2], [0.0, 0.0]))
+
+
+def _infinite_attribute(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Gemm", ["x", "x"], ["q"], alpha=float("inf")))
+
+
+def _part_of_a_weight(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].segment.end = 1
+
+
+def _nothing_computed(model: onnx.ModelProto) -> None:
+    model.graph.ClearField("node")
+
+
 def _quantized(model: onnx.ModelProto) -> None:
     model.graph.quantization_annotation.add(tensor_name="loc")
 
 
 GRAPH_FAULTS: dict[str, tuple[GraphFault, str]] = {
     "external data": (_external, "another file"),
-    "external data of a constant": (_external_constant, "another file"),
+    "external data of a constant": (_external_constant, "operator 'Constant'"),
+    "external data of an attribute": (_external_attribute, "has a tensor for an attribute"),
     "a custom domain": (_domain, "domain 'com.microsoft'"),
     "a node of a custom domain": (_node_domain, "another domain"),
     "a subgraph": (_subgraph, "a subgraph"),
@@ -178,6 +221,15 @@ GRAPH_FAULTS: dict[str, tuple[GraphFault, str]] = {
     "the graph of another bundle": (_other_bundle, "metadata rnvp.bundle"),
     "a weight of negative dimensions": (_negative_dims, "numbers for shape"),
     "a weight of 10,000 dimensions": (_absurd_dims, "more than 8 dimensions"),
+    "text for a weight": (_text_weight, "text in a tensor"),
+    "a weight of float16": (_half_weight, "which no bundle needs"),
+    "an input that is a list": (_sequence, "field 4 of TypeProto"),
+    "an attribute of a function": (_outer_attribute, "field 21 of AttributeProto"),
+    "training": (_training, "training information"),
+    "a weight called as the input": (_weight_called_as_the_input, "two tensors are called"),
+    "an attribute that is not finite": (_infinite_attribute, "that is not finite"),
+    "a part of a weight": (_part_of_a_weight, "field 3 of TensorProto"),
+    "no nodes": (_nothing_computed, "no node computes its output"),
     "a quantization": (_quantized, "field 14 of GraphProto"),
 }
 """Name -> (what is done to the density graph, part of the error)."""

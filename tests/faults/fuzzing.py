@@ -1,10 +1,14 @@
 """Mutations of manifests, graphs and checkpoints; each must load, or be refused with a typed error.
 
-Hashes are made true for each mutated graph, and checksums for each mutated part of a checkpoint. An
-outcome is one of
+    manifest     the text of a manifest
+    graph        an ONNX file, whose hash is made true
+    checkpoint   the pickle of a checkpoint, whose checksum is made true
+    archive      any byte of a checkpoint
+
+An outcome is one of
 
     equal      it loads, and its numbers are those of the original
-    other      it loads and gives other numbers, as a changed weight does; never a manifest
+    other      it loads and gives other numbers, as a changed weight does; never of `EXACT`
     refused    an error of this package
 
 Anything else is a finding and is raised: another exception, more than a second of processor time,
@@ -13,6 +17,8 @@ or, where memory is measured, more than twice the file and 4 MiB.
 
 import io
 import random
+import shutil
+import tempfile
 import time
 import tracemalloc
 import zipfile
@@ -25,9 +31,9 @@ import numpy as np
 import rnvp_runtime
 from rnvp_runtime import Manifest, RnvpError
 from rnvp_runtime.bundle.graph_file import check_structure
-from tests.faults.bundles import put_graph
+from tests.faults.bundles import put_graph, sound_bundle
 
-__all__ = ["CHECKPOINT", "KINDS", "fuzz", "mutated"]
+__all__ = ["CHECKPOINT", "KINDS", "fuzz", "fuzz_afresh", "mutated"]
 
 CHECKPOINT = Path(__file__).parents[1] / "rnvp_deploy/golden/checkpoint_version_1_recipe.pt"
 X = np.array([[0.5, -1.0], [2.0, 3.0]])
@@ -64,13 +70,23 @@ def fuzz(kind: str, folder: Path, times: int, seed: int = 0) -> Counter[str]:
     for i in range(times):
         content = mutated(original, draw)
         try:
-            outcomes[
-                _measured(judge, content) if i % MEASURED == 0 else _timed(judge, content)
-            ] += 1
+            outcome = (_measured if i % MEASURED == 0 else _timed)(judge, content)
+            assert outcome != "other" or kind not in EXACT, "it gives other numbers"
+            outcomes[outcome] += 1
         except BaseException as error:
             error.add_note(f"{kind}, mutation {i} of seed {seed}")
             raise
     return outcomes
+
+
+def fuzz_afresh(kind: str, times: int, seed: int) -> tuple[Counter[str], float]:
+    """`fuzz` in a folder of its own; the outcomes, and the processor time in seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sound_bundle(folder)
+        shutil.copy(CHECKPOINT, folder / "model.pt")
+        began = time.process_time()
+        return fuzz(kind, folder, times, seed), time.process_time() - began
 
 
 def _timed(judge: Judge, content: bytes) -> str:
@@ -130,25 +146,32 @@ def _graphs(folder: Path) -> tuple[bytes, Judge]:
 
 
 def _checkpoints(folder: Path) -> tuple[bytes, Judge]:
-    """One member of the archive is mutated, and its checksum made true."""
+    with zipfile.ZipFile(folder / "model.pt") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    pickled = next(name for name in members if name.endswith("data.pkl"))
+
+    def whole(content: bytes) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, member in members.items():
+                archive.writestr(name, content if name == pickled else member)
+        return buffer.getvalue()
+
+    return members[pickled], _judge_of_checkpoints(folder, whole)
+
+
+def _judge_of_checkpoints(folder: Path, whole: Callable[[bytes], bytes]) -> Judge:
+    """``whole`` makes the file from what is mutated."""
     import torch
 
     import rnvp_deploy
     from rnvp_deploy.errors import CheckpointError
 
-    path = folder / "model.pt"
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    pickled = next(name for name in members if name.endswith("data.pkl"))
     changed = folder / "changed.pt"
-    truth = rnvp_deploy.load(path).state_dict()
+    truth = rnvp_deploy.load(folder / "model.pt").state_dict()
 
     def judge(content: bytes) -> str:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, member in members.items():
-                archive.writestr(name, content if name == pickled else member)
-        changed.write_bytes(buffer.getvalue())
+        changed.write_bytes(whole(content))
         try:
             found = rnvp_deploy.load(changed).state_dict()
         except CheckpointError:
@@ -158,14 +181,23 @@ def _checkpoints(folder: Path) -> tuple[bytes, Judge]:
         )
         return "equal" if same else "other"
 
-    return members[pickled], judge
+    return judge
+
+
+def _archives(folder: Path) -> tuple[bytes, Judge]:
+    """No checksum is made true: a damaged weight must be found."""
+    original = (folder / "model.pt").read_bytes()
+    return original, _judge_of_checkpoints(folder, lambda content: content)
 
 
 KINDS: dict[str, Callable[[Path], tuple[bytes, Judge]]] = {
     "manifest": _manifests,
     "graph": _graphs,
     "checkpoint": _checkpoints,
+    "archive": _archives,
 }
+EXACT = ("manifest", "archive")
+"""The kinds of which no mutation may give other numbers."""
 
 
 def _densities(bundle: Path) -> np.ndarray:

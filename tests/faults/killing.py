@@ -1,6 +1,7 @@
 """A writer that replaces a bundle again and again until it is killed, and a reader that loads it.
 
-    python -m tests.faults.killing --times 200
+    python -m tests.faults.killing --times 200            print the outcome
+    python -m tests.faults.killing --times 200 --write    put it into docs/faults.md
 
 kills the writer at so many random moments, 0 to 30 ms after it began to replace the bundle. The
 bundle is prepared before: what is tested is publishing, not tracing. Each load must give one of two
@@ -9,7 +10,9 @@ bundles whole. After the last kill one more run must leave no trace of the kille
 
 import argparse
 import dataclasses
+import datetime
 import json
+import platform
 import random
 import shutil
 import signal
@@ -27,6 +30,7 @@ import rnvp_runtime
 from rnvp_runtime import Manifest
 from rnvp_runtime.publishing import publish_folder
 from tests.faults.bundles import copy, put_graph, sound_bundle
+from tests.pages import write_measured
 
 __all__ = ["Outcome", "kill_writers"]
 
@@ -44,6 +48,7 @@ while True:
             shutil.copytree(bundle, work, dirs_exist_ok=True)
 """
 X = [[0.5, -1.0], [2.0, 3.0]]
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,15 +142,21 @@ if __name__ == "__main__":
     options.add_argument("--times", type=int, default=200)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--read", type=Path, help="be the reader below this folder")
+    options.add_argument("--write", action="store_true", help="put it into docs/faults.md")
     given = options.parse_args()
     if given.read:
         _read(given.read)
         sys.exit()
     with tempfile.TemporaryDirectory() as name:
         outcome = kill_writers(Path(name), given.times, given.seed)
-    print(f"{outcome.kills} kills, {outcome.loads:,} loads, {len(outcome.faults)} not whole")
-    print(
-        f"at most {outcome.litter} temporary folders, {len(outcome.names) - 1} after the next run"
+    text = (
+        f"{outcome.kills} kills (seed {given.seed}), {outcome.loads:,} loads, "
+        f"{len(outcome.faults)} of them not whole; at most {outcome.litter} temporary folders at a "
+        f"time, {len(outcome.names) - 1} after the next run. Measured on {datetime.date.today()}, "
+        f"{platform.system()} {platform.machine()}."
     )
+    print(text)
     for fault in outcome.faults[:10]:
         print(fault)
+    if given.write:
+        write_measured(PAGE, "tests.faults.killing", text)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import rnvp_runtime
+from rnvp_exporters import ExportError
+from rnvp_exporters.bundle.page import WASM_BUILD, write_page
 from rnvp_runtime import BundleError, Manifest
 from tests.runtime.conftest import seal
 
@@ -76,3 +78,25 @@ def test_a_preloaded_flow_needs_no_files(make_bundle: Make) -> None:
     shutil.rmtree(path)
     np.testing.assert_array_equal(flow.sample(20, seed=1), expected)
     assert flow.inverse(flow.forward(X)).shape == X.shape
+
+
+def test_a_page_of_a_bundle_that_is_replaced_meanwhile_is_not_written(
+    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was checked is what is published."""
+    engine = tmp_path / "onnxruntime-web"
+    (engine / "dist").mkdir(parents=True)
+    for name in WASM_BUILD:
+        (engine / "dist" / name).write_bytes(b"")
+    (engine / "package.json").write_text('{"version": "99.0.0"}')
+    path, target, copyfile = make_bundle(), tmp_path / "page", shutil.copyfile
+
+    def replace_first(source: Path, to: Path) -> None:
+        if Path(source).name == "density.onnx":
+            Path(source).write_bytes(b"another file")
+        copyfile(source, to)
+
+    monkeypatch.setattr(shutil, "copyfile", replace_first)
+    with pytest.raises(ExportError, match="was replaced while it was copied"):
+        write_page(path, target, onnxruntime_web=engine)
+    assert not target.exists()

@@ -16,23 +16,9 @@ from rnvp_runtime.commands.verify import verify as verify_command
 from tests.faults.bundles import copy, put_graph, sound_bundle
 
 pytest.importorskip("model_signing")
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-PEM, PLAIN = serialization.Encoding.PEM, serialization.NoEncryption()
-PKCS8 = serialization.PrivateFormat.PKCS8
-
-
-def key_pair(folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
-    """A private and a public key as files."""
-    folder.mkdir(exist_ok=True)
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    key = ec.generate_private_key(ec.SECP256R1())
-    secret = serialization.BestAvailableEncryption(password) if password else PLAIN
-    private.write_bytes(key.private_bytes(PEM, PKCS8, secret))
-    kind = serialization.PublicFormat.SubjectPublicKeyInfo
-    public.write_bytes(key.public_key().public_bytes(PEM, kind))
-    return private, public
+from tests.faults.keys import PEM, PKCS8, PLAIN, PUBLIC, key_pair
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +138,7 @@ def test_a_key_that_is_none_is_named(signed: Path, keys: tuple[Path, Path], tmp_
     secret = rsa.generate_private_key(65537, 2048)
     other.write_bytes(secret.private_bytes(PEM, PKCS8, PLAIN))
     public = tmp_path / "rsa.pub"
-    kind = serialization.PublicFormat.SubjectPublicKeyInfo
-    public.write_bytes(secret.public_key().public_bytes(PEM, kind))
+    public.write_bytes(secret.public_key().public_bytes(PEM, PUBLIC))
     for key, said in [
         (keys[0], "is not a public key"),
         (public, "not an elliptic-curve key"),

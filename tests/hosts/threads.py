@@ -1,13 +1,17 @@
 """Many threads that share one flow: every result is the one that a single thread gets.
 
-python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60
+python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60            print the outcome
+python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60 --write    into docs/faults.md
+python -m tests.hosts.threads model.rnvp --threads 1 --rows 1 --calls 1000000 this many, of one row
 """
 
 import argparse
+import datetime
+import platform
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,13 @@ from typing import Any
 import numpy as np
 
 import rnvp_runtime
+from tests.pages import write_measured
 
 __all__ = ["Outcome", "run_threads"]
 
 Call = Callable[[], Any]
+SIZES = (1, 10, 300, 9_000)  # one row, a few, and more than a tile
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
 class Outcome:
@@ -30,9 +37,14 @@ class Outcome:
         self.lock = threading.Lock()
 
 
-def run_threads(flow: rnvp_runtime.Flow, threads: int, go_on: Callable[[int], bool]) -> Outcome:
-    """Mixed calls in ``threads`` threads, each while ``go_on(calls it has made)``."""
-    cases = _cases(flow)
+def run_threads(
+    flow: rnvp_runtime.Flow,
+    threads: int,
+    go_on: Callable[[int], bool],
+    sizes: Sequence[int] = SIZES,
+) -> Outcome:
+    """Mixed calls of ``sizes`` rows in ``threads`` threads, each while ``go_on(calls made)``."""
+    cases = _cases(flow, sizes)
     truth = [case() for case in cases]
     outcome = Outcome()
 
@@ -61,11 +73,11 @@ def run_threads(flow: rnvp_runtime.Flow, threads: int, go_on: Callable[[int], bo
     return outcome
 
 
-def _cases(flow: rnvp_runtime.Flow) -> list[Call]:
-    """Every method, for one row, a few, and more than a tile."""
+def _cases(flow: rnvp_runtime.Flow, sizes: Sequence[int]) -> list[Call]:
+    """Every method, for each number of rows."""
     draw = np.random.default_rng(7)
     cases: list[Call] = []
-    for n in (1, 10, 300, 9_000):
+    for n in sizes:
         x = draw.normal(size=(n, flow.dim))
         context = draw.normal(size=(n, flow.context_dim)) if flow.context_dim else None
         seed = int(draw.integers(2**63))
@@ -95,12 +107,28 @@ if __name__ == "__main__":
     options.add_argument("bundle", type=Path)
     options.add_argument("--threads", type=int, default=32)
     options.add_argument("--seconds", type=float, default=60)
+    options.add_argument("--calls", type=int, help="end after these calls instead")
+    options.add_argument("--rows", type=int, nargs="+", default=SIZES)
+    options.add_argument("--write", action="store_true", help="put it into docs/faults.md")
     given = options.parse_args()
     flow = rnvp_runtime.load(given.bundle)
-    run_threads(flow, given.threads, lambda calls: calls < 20)  # what is allocated once
+    run_threads(flow, given.threads, lambda calls: calls < 20, given.rows)  # what is allocated once
     before, end = _memory(), time.monotonic() + given.seconds
-    outcome = run_threads(flow, given.threads, lambda _: time.monotonic() < end)
-    print(f"{outcome.calls:,} calls on {given.threads} threads, {len(outcome.faults)} faults")
-    print(f"memory {before:.1f} MiB before, {_memory():.1f} MiB after")
+    each = None if given.calls is None else -(-given.calls // given.threads)
+    outcome = run_threads(
+        flow,
+        given.threads,
+        lambda calls: time.monotonic() < end if each is None else calls < each,
+        given.rows,
+    )
+    text = (
+        f"{outcome.calls:,} calls of {', '.join(f'{n:,}' for n in given.rows)} rows on "
+        f"{given.threads} threads, {len(outcome.faults)} with another "
+        f"result or an error; memory {before:.1f} MiB before and {_memory():.1f} MiB after. "
+        f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}."
+    )
+    print(text)
     for fault in outcome.faults[:10]:
         print(fault)
+    if given.write:
+        write_measured(PAGE, f"tests.hosts.threads{'' if each is None else ' --calls'}", text)

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 
+import onnx
 import pytest
 from driving import JavaScriptError
 
 import rnvp_runtime
+from tests.faults.bundles import GRAPH_FAULTS, put_graph, sound_bundle
 
 SAMPLE = "const flow = await load(args.source); return (await flow.sample(5, { seed: 1 })).x.shape;"
 ONNX = ("load(args.source)", 'load(args.source, { engine: "onnxruntime" })')
@@ -45,6 +47,72 @@ def test_an_altered_graph_is_refused_as_in_python(
     flow = rnvp_runtime.load(own / "model.rnvp", engine=engine)
     with pytest.raises(rnvp_runtime.BundleError, match="its sha256 differs"):
         flow.sample(1) if graph == "sampler" else flow.log_prob([[0, 0]])
+
+
+def test_a_graph_that_names_another_file_is_refused(driver, tmp_path) -> None:
+    """Its hash is true. Else onnxruntime-node would read the file and give its bytes."""
+    bundle = sound_bundle(tmp_path)
+    model = onnx.load(bundle / "density.onnx")
+    GRAPH_FAULTS["external data"][0](model)
+    put_graph(bundle, "density", model.SerializeToString())
+    with pytest.raises(
+        JavaScriptError, match=r"BundleError: density\.onnx is refused.*another file"
+    ):
+        driver.run(SCORE, source=str(bundle))
+
+
+def _link(path) -> None:
+    path.rename(path.with_suffix(".kept"))
+    path.symlink_to(path.with_suffix(".kept"))
+
+
+def _fifo(path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _endless(path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _folder(path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _sparse(path) -> None:
+    os.truncate(path, 2**31)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+@pytest.mark.parametrize("file", ["density.onnx", "manifest.json"])
+@pytest.mark.parametrize("harm", [_link, _fifo, _endless, _folder, _sparse])
+def test_what_is_no_regular_file_is_refused(driver, tmp_path, harm, file: str) -> None:
+    """In Node, without waiting for it."""
+    bundle = sound_bundle(tmp_path)
+    harm(bundle / file)
+    with pytest.raises(JavaScriptError, match="BundleError") as caught:
+        driver.run(SCORE, source=str(bundle))
+    assert file in caught.value.message
+
+
+def test_a_folder_that_is_a_link_is_refused(driver, tmp_path) -> None:
+    """It may lead out of the bundle; the bundle itself may be a link."""
+    bundle = sound_bundle(tmp_path)
+    graph, manifest = bundle / "density.onnx", json.loads((bundle / "manifest.json").read_text())
+    (tmp_path / "elsewhere").mkdir()
+    graph.rename(tmp_path / "elsewhere" / graph.name)
+    manifest["files"]["inside/density.onnx"] = manifest["files"].pop("density.onnx")
+    manifest["graphs"]["density"]["files"]["onnx"] = "inside/density.onnx"
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "inside").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(JavaScriptError, match=r"BundleError.*inside is a symbolic link"):
+        driver.run(SCORE, source=str(bundle))
+    (bundle / "inside").unlink()
+    (tmp_path / "elsewhere").rename(bundle / "inside")
+    (tmp_path / "current").symlink_to(bundle)
+    driver.run(SCORE, source=str(tmp_path / "current"))
 
 
 def test_a_missing_graph_is_refused_as_in_python(place, own) -> None:

@@ -7,6 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rnvp_runtime import BundleError
+from rnvp_runtime.bundle.protobuf import encoded
 from rnvp_runtime.bundle.tensor_proto import parse, read, serialize
 
 ARRAYS = [
@@ -63,3 +64,19 @@ def test_files_that_are_no_tensor_are_bundle_errors(tmp_path: Path) -> None:
     (tmp_path / "input_0.pb").write_bytes(b"not a tensor")
     with pytest.raises(BundleError, match="is not a tensor"):
         read(tmp_path / "input_0.pb")
+
+
+def test_absurd_dimensions_are_refused() -> None:
+    """100,000 of 2^40 each, which were multiplied once; packed or not."""
+    packed = encoded(1, b"\x80\x80\x80\x80\x80\x20" * 100_000)
+    one_by_one = encoded(1, 2**40) * 100_000
+    for dims in (packed, one_by_one):
+        with pytest.raises(ValueError, match="more than 8 dimensions"):
+            parse(dims + encoded(2, 1))
+
+
+def test_a_typed_field_of_half_a_number_is_refused() -> None:
+    """Readers differ in whether the next part goes on with it."""
+    parts = encoded(4, b"\0\0") * 2
+    with pytest.raises(ValueError, match="2 bytes in field 4"):
+        parse(encoded(1, 1) + encoded(2, 1) + parts)

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 
-import rnvp_deploy
 from rnvp_deploy import RNVP
-from rnvp_deploy.checkpoint import read_training
+from rnvp_deploy import checkpoint as checkpoints
 from rnvp_exporters import report
 from rnvp_exporters.bundle import card, signing
 from rnvp_exporters.bundle.describe import summarise
@@ -95,8 +94,8 @@ def export(
         signing.check_key(key)
     checkpoint_sha, training = None, {}
     if not isinstance(source, RNVP):
-        flow = rnvp_deploy.load(source)
-        checkpoint_sha, training = _sha256(Path(source)), read_training(source)
+        checkpoint = checkpoints.read(source)
+        flow, training, checkpoint_sha = checkpoint.flow, checkpoint.training, checkpoint.sha256
     else:
         flow = copy.deepcopy(source).eval()
     options = _Options(

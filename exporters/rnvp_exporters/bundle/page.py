@@ -112,7 +112,15 @@ def write_page(
         for name in ("manifest.json", *signature, *manifest.files):
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle / name, work / BUNDLE / name)
+        _check_copy(work / BUNDLE, manifest, bundle)
     return _listed(target)
+
+
+def _check_copy(copied: Path, manifest: Manifest, bundle: Path) -> None:
+    """Check the copy of a bundle: the bundle may have been replaced since it was checked."""
+    same = Manifest.read(copied) == manifest
+    if not same or not all(check.passed for check in check_files(copied, manifest)):
+        raise ExportError(f"{bundle} was replaced while it was copied: write the page again")
 
 
 def check_target(

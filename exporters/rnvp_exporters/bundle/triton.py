@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnvp_exporters.errors import ExportError
-from rnvp_runtime.bundle.graph_file import read_graph
+from rnvp_runtime.bundle.graph_file import read_file, read_graph
 from rnvp_runtime.bundle.manifest import Manifest, TensorSpec
 from rnvp_runtime.bundle.sources import BundlePath, Source, open_source
 from rnvp_runtime.bundle.tensor_proto import parse
@@ -135,7 +135,7 @@ def _first_rows(source: Source, manifest: Manifest, graph: str) -> dict[str, NDA
     found = {}
     for i, spec in enumerate(manifest.graphs[graph].inputs):
         file = f"tests/{graph}/test_data_set_0/input_{i}.pb"
-        values = parse(source.read(file, manifest.files[file].bytes, manifest.files[file].bytes))
+        values = parse(read_file(source, manifest, file))
         found[spec.name] = values[:1] if values.ndim else values
     if "count" in found:  # of the sampler, with one row of context
         found["count"] = np.array(1, np.int64)

@@ -19,7 +19,9 @@ import rnvp_deploy
 from rnvp_deploy import RNVP
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.native.flow_bin import FILE, HEADER, Dtype, flow_bin
+from rnvp_runtime.bundle.graph_file import read_file
 from rnvp_runtime.bundle.manifest import Manifest
+from rnvp_runtime.bundle.sources import open_source
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 
 __all__ = ["check_exportable", "engine_sources", "write_c_folder", "write_from_bundle"]
@@ -99,10 +101,12 @@ def write_from_bundle(
 
     Raises:
         ExportError: as there, or the bundle has no ``flow.bin``.
+        BundleError: its ``flow.bin`` is not the one that was exported.
     """
     if FILE not in manifest.files:
         raise ExportError(f"{target} was not written, {bundle} was: {manifest.native_refusal}")
-    return write_c_folder((bundle / FILE).read_bytes(), target, force=force)
+    content = read_file(open_source(bundle), manifest, FILE)
+    return write_c_folder(content, target, force=force)
 
 
 def engine_sources() -> list[Path]:

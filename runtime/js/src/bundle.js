@@ -7,21 +7,26 @@
  * every cache. The new manifest is taken if nothing of the old bundle was used yet and both have
  * the same columns; graphs of two exports are never mixed.
  */
-import { BundleError, EngineError } from "./errors.js";
+import { BundleError } from "./errors.js";
+import { sha256 as hashOf } from "./hashing.js";
 import { parseManifest } from "./manifest.js";
-import { read } from "./source.js";
+import { checkStructure } from "./onnx-structure.js";
+import { MAX_SIGNATURE_BYTES, SIGNATURE_FILE, checkSignature } from "./signature.js";
+import { namesIn, read } from "./source.js";
 
 const MOST = 1 << 20; // bytes of a manifest
 
 export class Bundle {
   #source;
+  #publicKey;
   #manifest;
   #used = new Set(); // graphs that were given out
   #shared = new Map(); // file of several graphs -> its bytes, so that it is read once
 
   /** Made by `Bundle.read`. */
-  constructor(source, manifest) {
+  constructor(source, publicKey, manifest) {
     this.#source = source;
+    this.#publicKey = publicKey;
     this.#manifest = manifest;
   }
 
@@ -29,11 +34,12 @@ export class Bundle {
    * Read the manifest of the bundle at `source`.
    *
    * @param {import("./source.js").Source} source
-   * @throws {BundleError} There is none, or this runtime cannot read it.
+   * @param {import("./signature.js").PublicKey} [publicKey] with which the bundle must be signed
+   * @throws {BundleError} There is none, this runtime cannot read it, or it was not signed so.
    */
-  static async read(source) {
-    const manifest = await manifestOf(source, "no-cache");
-    if (manifest) return new Bundle(source, manifest);
+  static async read(source, publicKey) {
+    const manifest = await manifestOf(source, publicKey, "no-cache");
+    if (manifest) return new Bundle(source, publicKey, manifest);
     throw new BundleError(`${source.name} has no manifest.json, so it is not a bundle`);
   }
 
@@ -50,7 +56,8 @@ export class Bundle {
    * @returns {Promise<{file: string, format: string, bytes: Uint8Array, manifest: object}>} The
    *   caller owns `bytes`.
    * @throws {BundleError} The bundle has no such graph or in none of the formats, the file is
-   *   missing or altered, or the bundle was replaced.
+   *   missing or altered or holds something that no bundle needs, or the bundle was
+   *   replaced.
    */
   async graph(name, formats) {
     for (const cache of ["default", "reload"]) {
@@ -65,6 +72,7 @@ export class Bundle {
       const { bytes, fault } = await this.#checked(file, manifest.files[file], cache);
       // Another call may have taken a newer manifest meanwhile: then these bytes are old.
       if (bytes && manifest === this.#manifest) {
+        if (format === "onnx") checkStructure(bytes, manifest, name);
         this.#used.add(name);
         if (isShared(manifest, file)) this.#shared.set(file, bytes.slice());
         return { file, format, bytes, manifest };
@@ -113,7 +121,10 @@ export class Bundle {
 
   /** Take the manifest that is there now, if it is another one. */
   async #refresh(fault) {
-    const [seen, now] = [this.#manifest, await manifestOf(this.#source, "reload")];
+    const [seen, now] = [
+      this.#manifest,
+      await manifestOf(this.#source, this.#publicKey, "reload"),
+    ];
     if (this.#manifest !== seen) return; // another call has done it
     if (!now) throw new BundleError(`${this.#source.name}${fault}`);
     if (now.id === seen.id) return;
@@ -135,32 +146,34 @@ function sameColumns(one, other) {
   return said(one) === said(other);
 }
 
-async function manifestOf(source, cache) {
+/** The manifest that is there, null if there is none; with a key, only one that was signed. */
+async function manifestOf(source, publicKey, cache) {
   const content = await read(source, "manifest.json", MOST, cache);
   if (content === null) return null;
-  let text;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
-  } catch {
-    throw new BundleError(
-      `${source.name}: manifest.json is not UTF-8 text; export the bundle again`,
-    );
-  }
-  try {
-    return parseManifest(text);
+    const manifest = parseManifest(textOf(content));
+    if (publicKey) await checkSigned(source, content, manifest, publicKey, cache);
+    return manifest;
   } catch (error) {
     if (error instanceof BundleError) error.message = `${source.name}: ${error.message}`;
     throw error;
   }
 }
 
-async function hashOf(content) {
-  if (!globalThis.crypto?.subtle) {
-    throw new EngineError(
-      "this page cannot check the bundle's hashes, since browsers offer crypto.subtle only to " +
-        "https and localhost: serve it from there",
-    );
+async function checkSigned(source, content, manifest, publicKey, cache) {
+  const signature = await read(source, SIGNATURE_FILE, MAX_SIGNATURE_BYTES, cache);
+  await checkSignature(signature, content, manifest, publicKey);
+  const known = new Set([...Object.keys(manifest.files), "manifest.json", SIGNATURE_FILE]);
+  const added = (await namesIn(source)).find((name) => !known.has(name));
+  if (added !== undefined) {
+    throw new BundleError(`${JSON.stringify(added)} is not part of the bundle: remove it`);
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function textOf(content) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
+  } catch {
+    throw new BundleError("manifest.json is not UTF-8 text; export the bundle again");
+  }
 }

@@ -74,6 +74,14 @@ export interface LoadOptions {
    * own files are not fetched with it.
    */
   fetch?: (url: string, init: { cache: "default" | "no-cache" | "reload" }) => Promise<Response>;
+  /**
+   * The publisher's public key, a text in PEM on the curve P-256, P-384 or P-521. The bundle must
+   * then be signed (`rnvp-export --sign`) with the private key that belongs to it: `model.sig` is
+   * checked over the manifest, and each graph against the manifest when it is read. A folder or
+   * files that are at hand may hold nothing that was not signed. Get the key from elsewhere than
+   * the bundle. Default: signatures are not looked at.
+   */
+  publicKey?: string;
 }
 
 /**
@@ -159,7 +167,8 @@ export class Flow<F extends Float = Float32Array> {
  *
  * `load<Float64Array>(…)` types the numbers of a float64 bundle.
  *
- * @throws {BundleError} It is not a bundle, or one that this runtime cannot read.
+ * @throws {BundleError} It is not a bundle, or one that this runtime cannot read, or it was not
+ *   signed with the key of `publicKey`.
  * @throws {InputError} The argument cannot hold a bundle, or an option is wrong.
  *
  * @example

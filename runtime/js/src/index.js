@@ -11,13 +11,15 @@ import { startEngine } from "./engine.js";
 import { InputError } from "./errors.js";
 import { Flow } from "./flow.js";
 import { Graphs } from "./graphs.js";
+import { publicKeyOf } from "./signature.js";
 import { sourceOf } from "./source.js";
 
 export { BundleError, ClosedError, EngineError, InputError, RnvpError } from "./errors.js";
 export { Flow } from "./flow.js";
 export { Matrix } from "./matrix.js";
 
-export async function load(bundle, { threads = 1, worker, ort, fetch, engine } = {}) {
+export async function load(bundle, options = {}) {
+  const { threads = 1, worker, ort, fetch, engine, publicKey } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new InputError(`threads is ${threads}, expected at least 1`);
   }
@@ -27,7 +29,8 @@ export async function load(bundle, { threads = 1, worker, ort, fetch, engine } =
   const source = sourceOf(bundle, fetch);
   const started = startEngine({ engine, ort, threads, worker }); // while the manifest arrives
   try {
-    return new Flow(new Graphs(await Bundle.read(source), started));
+    const key = publicKey === undefined ? undefined : await publicKeyOf(publicKey);
+    return new Flow(new Graphs(await Bundle.read(source, key), started));
   } catch (error) {
     started.close();
     throw error;

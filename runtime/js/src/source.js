@@ -143,20 +143,67 @@ async function bodyOf(response, most) {
 }
 
 async function readFromDisk(folder, file, most) {
-  const { readFile, stat } = builtin("node:fs/promises");
-  const root = folder.startsWith("file:") ? builtin("node:url").fileURLToPath(folder) : folder;
-  const path = builtin("node:path").join(root, file);
+  const { constants, lstat, open } = builtin("node:fs/promises");
+  const { join } = builtin("node:path");
+  let path = folderPath(folder);
   try {
-    const found = await stat(path);
-    if (!found.isFile()) {
-      // Reading a named pipe could block for ever, and a device may have no end.
-      throw new BundleError(`${path} is not a regular file: copy the whole folder again`);
+    for (const part of file.split("/").slice(0, -1)) {
+      path = join(path, part);
+      if ((await lstat(path)).isSymbolicLink()) throw linked(path);
     }
-    if (found.size > most) throw tooLong(file, most);
-    return new Uint8Array(await readFile(path));
+    path = join(folderPath(folder), file);
+    // A link could lead out of the bundle. Reading a named pipe could block for ever, and a device
+    // may have no end.
+    const found = await lstat(path);
+    if (found.isSymbolicLink()) throw linked(path);
+    if (!found.isFile()) throw irregular(path);
+    const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+    const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    try {
+      const opened = await handle.stat(); // another file may have taken its place
+      if (!opened.isFile()) throw irregular(path);
+      if (opened.size > most) throw tooLong(file, most);
+      return new Uint8Array(await handle.readFile());
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     if (error instanceof BundleError) throw error;
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
     throw new BundleError(`${path} cannot be read: ${reasonOf(error)}`);
+  }
+}
+
+const irregular = (path) =>
+  new BundleError(`${path} is not a regular file: copy the whole folder again`);
+const linked = (path) =>
+  new BundleError(`${path} is a symbolic link, expected a file: cp -RL copies what links point to`);
+
+const folderPath = (folder) =>
+  folder.startsWith("file:") ? builtin("node:url").fileURLToPath(folder) : folder;
+
+/**
+ * The names of all files that are there. None for a URL, since a server does not list them.
+ *
+ * @param {Source} source
+ * @returns {Promise<string[]>}
+ */
+export async function namesIn(source) {
+  if (source.files) return [...source.files.keys()];
+  if (source.url) return [];
+  const { readdir } = builtin("node:fs/promises");
+  const below = async (folder, prefix) => {
+    const names = [];
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const name = `${prefix}${entry.name}`;
+      if (!entry.isDirectory()) names.push(name);
+      else names.push(...(await below(`${folder}/${entry.name}`, `${name}/`)));
+    }
+    return names;
+  };
+  try {
+    return await below(folderPath(source.path), "");
+  } catch (error) {
+    throw new BundleError(`${source.path} cannot be listed: ${reasonOf(error)}`);
   }
 }

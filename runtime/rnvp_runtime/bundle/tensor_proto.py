@@ -70,6 +70,8 @@ def parse(message: Bytes) -> NDArray[Any]:
         elif field == _RAW and not isinstance(value, int):
             raw = value
         elif field in _TYPED and not isinstance(value, int):
+            if len(value) % np.dtype(_TYPED[field]).itemsize:
+                raise ValueError(f"{len(value)} bytes in field {field}")
             typed.setdefault(field, bytearray()).extend(value)
         elif field in _VARINTS:
             typed.setdefault(field, array("Q")).extend(varints(value))
