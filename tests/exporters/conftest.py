@@ -1,4 +1,4 @@
-"""A bundle that several modules look at: an export takes a while."""
+"""A bundle that several modules look at (an export takes a while), and hand-written ones."""
 
 from pathlib import Path
 
@@ -7,6 +7,9 @@ import pytest
 import rnvp_deploy
 import rnvp_exporters
 from tests.flows import CONFIGS, lively
+from tests.runtime.conftest import make_bundle
+
+__all__ = ["exported", "make_bundle"]
 
 
 @pytest.fixture(scope="session")
