@@ -60,7 +60,7 @@ def photograph(bundle: Path) -> None:
         driver = Driver({**os.environ, "RNVP_CHROMIUM": chromium})
         with serving(site) as url:
             for name, path, size in (
-                ("page", "", {"width": 1000, "height": 620}),
+                ("page", "", {"width": 1000, "height": 604}),
                 ("report", "model.rnvp/report.html", {"width": 900, "height": 640}),
             ):
                 target = str(PICTURES / f"{name}.png")
