@@ -28,6 +28,7 @@ html_title = f"rnvp-deploy {release}"
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 html_copy_source = False
+html_favicon = "../examples/web/icon.svg"
 html_show_sphinx = False
 html_static_path: list[str] = []
 
@@ -97,15 +98,23 @@ def _begins_code(lines: list[str], i: int) -> bool:
 
 
 def page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Let a keyboard scroll what is wider than the page: code, and tables in their wrappers."""
+    """What the theme leaves out for people who do not use a mouse or see the page.
+
+    A keyboard can scroll what is wider than the page: code, and tables in their wrappers. A caption of
+    the navigation says which level of heading it is.
+    """
     body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
     context["body"] = body.replace(
         '<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'
+    )
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace(
+        ' role="heading"', ' role="heading" aria-level="2"'
     )
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.connect("html-page-context", page)
+    app.connect("html-page-context", page, priority=900)  # after the theme
     app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon's 500
     app.connect("source-read", read_source)
