@@ -100,8 +100,8 @@ def _begins_code(lines: list[str], i: int) -> bool:
 def page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """What the theme leaves out for people who do not use a mouse or see the page.
 
-    A keyboard can scroll what is wider than the page: code, and tables in their wrappers. A caption of
-    the navigation says which level of heading it is.
+    A keyboard can scroll what is wider than the page: code, and tables in their wrappers. A caption
+    of the navigation says which level of heading it is.
     """
     body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
     context["body"] = body.replace(
