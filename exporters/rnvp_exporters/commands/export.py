@@ -114,6 +114,7 @@ def export(
       rnvp-export model.pt -o double.rnvp --dtype float64
       rnvp-export mymodule.py:make_flow --weights flow.pt -o model.rnvp
       rnvp-export model.pt --web site
+      rnvp-export model.pt --card card.yaml
       rnvp-export model.pt --sign private.pem
       rnvp-export model.pt --format c
     """
