@@ -17,7 +17,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One conditional flow, "given", from a checkpoint to every format; not to be changed."""
     folder = tmp_path_factory.mktemp("exported")
     rnvp_deploy.save(lively(CONFIGS["given"]).float(), folder / "model.pt")
+    (folder / "card.yaml").write_text("license: mit\nintended_use: Tests.\n", encoding="utf-8")
     rnvp_exporters.export(
-        folder / "model.pt", folder / "model.rnvp", formats=("onnx", "torchscript", "pt2")
+        folder / "model.pt",
+        folder / "model.rnvp",
+        formats=("onnx", "torchscript", "pt2"),
+        card=folder / "card.yaml",
     )
     return folder / "model.rnvp"

@@ -160,3 +160,10 @@ def test_text_of_a_section_is_shown_as_text(make_bundle: Callable[..., Path], ho
         assert mark not in section.removeprefix("## Intended use")
     before = card.write(manifest, "model.rnvp", plain)
     assert shown[shown.index("## Parity") :] == before[before.index("## Parity") :]
+
+
+def test_an_export_writes_what_its_card_says(exported: Path) -> None:
+    """Into the bundle's README.md."""
+    text = (exported / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\nlicense: mit\nlibrary_name: rnvp-deploy\n")
+    assert "\n## Intended use\n\nTests.\n" in text
