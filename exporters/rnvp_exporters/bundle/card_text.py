@@ -144,9 +144,9 @@ def _from_entries(entries: Sequence[Entry]) -> CardText:
         license=str(found.get("license", "")),
         tags=tuple(tags.split() if isinstance(tags, str) else tags),
         sections=tuple(
-            (title, value if isinstance(value, str) else "\n".join(f"- {item}" for item in value))
+            (title, text if isinstance(text, str) else "\n".join(f"- {item}" for item in text))
             for key, title in SECTIONS.items()
-            if (value := found.get(key))
+            if (text := found.get(key))
         ),
     )
 
