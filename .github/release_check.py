@@ -43,8 +43,8 @@ def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
 def build_python(folder: Path) -> Path:
     """The wheel, which is built from the sdist and holds the C engine; both pass twine's check.
 
-    A package index takes no wheel that is tagged for one Linux machine. auditwheel finds out which
-    Linux systems can load the library, and tags the wheel for these. Other systems install the sdist.
+    An index takes no wheel that is tagged for one Linux machine. auditwheel finds out which
+    Linux systems can load the library, and tags the wheel so. Other systems install the sdist.
     """
     run(sys.executable, "-m", "build", "--outdir", folder, RNVP_NATIVE="1")
     [wheel] = folder.glob("*.whl")
