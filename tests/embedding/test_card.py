@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from rnvp_exporters.bundle.card import programs
+from rnvp_exporters.bundle.card import programs, programs_not_run
 from tests.embedding.exported import Bundle
 
 pytestmark = pytest.mark.slow
@@ -116,15 +116,20 @@ def test_node(bundle: Bundle, tmp_path: Path) -> None:
     np.testing.assert_allclose(float(log_prob), samples(bundle)[1][0], rtol=1e-4, atol=1e-4)
 
 
-def test_what_we_do_not_run_says_so(make: Callable[[str], Bundle]) -> None:
-    """Each such language in its own heading."""
+def test_a_card_holds_no_program_that_was_not_run(make: Callable[[str], Bundle]) -> None:
+    """It names the page that has them, where each says that it is not tested."""
     card = (make("conditional").path / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+    languages = ("java", "csharp", "rust", "go", "swift")
+    assert not re.search(rf"^```({'|'.join(languages)})$", card, re.MULTILINE)
+    assert "`docs/embedding.md`" in card
     for language in NOT_RUN:
-        assert f"**{language}**, not tested" in card
+        assert f"**{language}**, not tested" in page
     assert "OpenVINO computes it in 32 bits **and raises no\nerror" in card
 
 
-def test_the_page_has_the_same_programs() -> None:
-    """docs/embedding.md holds the card's part for a flow of two columns, word for word."""
+@pytest.mark.parametrize("part", [programs, programs_not_run])
+def test_the_page_has_the_same_programs(part: Callable[..., str]) -> None:
+    """docs/embedding.md holds both parts for a flow of two columns, word for word."""
     page = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
-    assert programs("model.rnvp", 2) in page
+    assert part("model.rnvp", 2) in page

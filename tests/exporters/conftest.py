@@ -1,4 +1,4 @@
-"""A bundle that several modules look at: an export takes a while."""
+"""A bundle that several modules look at (an export takes a while), and hand-written ones."""
 
 from pathlib import Path
 
@@ -7,6 +7,9 @@ import pytest
 import rnvp_deploy
 import rnvp_exporters
 from tests.flows import CONFIGS, lively
+from tests.runtime.conftest import make_bundle
+
+__all__ = ["exported", "make_bundle"]
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +17,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One conditional flow, "given", from a checkpoint to every format; not to be changed."""
     folder = tmp_path_factory.mktemp("exported")
     rnvp_deploy.save(lively(CONFIGS["given"]).float(), folder / "model.pt")
+    (folder / "card.yaml").write_text("license: mit\nintended_use: Tests.\n", encoding="utf-8")
     rnvp_exporters.export(
-        folder / "model.pt", folder / "model.rnvp", formats=("onnx", "torchscript", "pt2")
+        folder / "model.pt",
+        folder / "model.rnvp",
+        formats=("onnx", "torchscript", "pt2"),
+        card=folder / "card.yaml",
     )
     return folder / "model.rnvp"

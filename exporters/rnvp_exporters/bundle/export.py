@@ -15,7 +15,9 @@ import torch
 from rnvp_deploy import RNVP
 from rnvp_deploy import checkpoint as checkpoints
 from rnvp_exporters import report
-from rnvp_exporters.bundle import card, signing
+from rnvp_exporters.bundle import card as model_card
+from rnvp_exporters.bundle import signing
+from rnvp_exporters.bundle.card_text import CardText, read_card_text
 from rnvp_exporters.bundle.describe import summarise
 from rnvp_exporters.bundle.reference import reference
 from rnvp_exporters.bundle.traced_graph import Progress, TracedGraph, identify, trace_graph
@@ -50,6 +52,7 @@ def export(
     dtype: str | None = None,
     opset: int = 18,
     accept_loss: bool = False,
+    card: str | os.PathLike[str] | None = None,
     sign_with: str | os.PathLike[str] | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -67,6 +70,8 @@ def export(
         opset: 18 … 23. 18 runs everywhere.
         accept_loss: export a flow whose errors in ``dtype`` exceed the limits. The manifest records
             them.
+        card: the path of a Markdown or YAML file with the licence, tags, intended use and
+            limitations of the flow, for the model card: see docs/bundle.md.
         sign_with: the path of a private key in PEM, with which all files are signed: see
             SECURITY.md. The signature is the bundle's ``model.sig``.
         force: replace an existing bundle.
@@ -82,13 +87,14 @@ def export(
         OutputError: the target exists and ``force`` is false, is also an input, or has the suffix
             of another kind of file.
         ExportError: the target exists and is not a bundle, an option's value is not supported, the
-            key is not one, or a weight is NaN or infinite.
+            key is not one, the card cannot be read, or a weight is NaN or infinite.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
     inputs = () if isinstance(source, RNVP) else (source,)
     check_output(target, "bundle", inputs=inputs, force=force, how="force=True")
     check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
+    text = CardText() if card is None else read_card_text(card)
     key = None if sign_with is None else Path(sign_with)
     if key:
         signing.check_key(key)
@@ -103,6 +109,7 @@ def export(
         dtype or str(flow.dtype).removeprefix("torch."),
         opset,
         accept_loss,
+        text,
     )
     _check_weights(flow)
     with (
@@ -126,6 +133,7 @@ class _Options:
     dtype: str
     opset: int
     accept_loss: bool
+    card: CardText
 
     def __post_init__(self) -> None:
         if unknown := set(self.formats) - FORMATS.keys():
@@ -209,7 +217,9 @@ def _write(
         reference=origin.reference,
         native_refusal=proved.native_refusal,
     )
-    (folder / "README.md").write_text(card.write(draft, name), encoding="utf-8", newline="\n")
+    (folder / "README.md").write_text(
+        model_card.write(draft, name, options.card), encoding="utf-8", newline="\n"
+    )
     (folder / "report.html").write_text(
         report.write(draft, flow, name, origin.training, latency), encoding="utf-8", newline="\n"
     )

@@ -64,6 +64,12 @@ FORMATS = ("onnx", "torchscript", "pt2", "c")
     help="Also write DIR, a page that shows the flow, ready for any static host.",
 )
 @click.option(
+    "--card",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Markdown or YAML with licence, tags, intended use and limitations, for the model card.",
+)
+@click.option(
     "--sign",
     "key",
     metavar="KEY",
@@ -88,6 +94,7 @@ def export(
     accept_loss: bool,
     opset: int,
     page: Path | None,
+    card: Path | None,
     key: Path | None,
     triton: Path | None,
     force: bool,
@@ -107,6 +114,7 @@ def export(
       rnvp-export model.pt -o double.rnvp --dtype float64
       rnvp-export mymodule.py:make_flow --weights flow.pt -o model.rnvp
       rnvp-export model.pt --web site
+      rnvp-export model.pt --card card.yaml
       rnvp-export model.pt --sign private.pem
       rnvp-export model.pt --format c
     """
@@ -123,7 +131,7 @@ def export(
         raise click.UsageError("--weights goes with mymodule.py:make_flow, not a checkpoint")
     target = _target(model, is_file, output)
     inputs: list[str | Path] = [model if is_file else model.rpartition(":")[0]]
-    inputs += [weights] if weights else []
+    inputs += [given for given in (weights, card) if given]
     check_output(target, "bundle", inputs=inputs, force=force)
     if page:  # an export takes a while: first see that its page can be written
         web.check_target(page, force=force, inputs=[*inputs, target], how="--force")
@@ -143,6 +151,7 @@ def export(
             dtype=dtype,
             opset=opset,
             accept_loss=accept_loss,
+            card=card,
             sign_with=key,
             force=force,
             progress=show,

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from rnvp_runtime.bundle.manifest import TensorSpec
 from rnvp_runtime.terminal.printable import printable
 
-__all__ = ["environment"]
+__all__ = ["environment", "markdown"]
 
 
 def environment() -> Environment:
@@ -25,7 +25,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["tensor"] = _tensor
-    made.filters["markdown"] = _markdown
+    made.filters["markdown"] = markdown
     return made
 
 
@@ -36,10 +36,10 @@ def _shown(value: Any) -> Any:
     return "".join(c if c in "\n\t" else printable(c) for c in value)
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
     r"""Text from outside as Markdown that shows it: no markup, HTML, link, formula or line break.
 
-    >>> _markdown("a_b <b> [x](javascript:y) $z$")
+    >>> markdown("a_b <b> [x](javascript:y) $z$")
     'a_b &lt;b&gt; \\[x\\]\\(javascript:y\\) \\$z\\$'
     """
     text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

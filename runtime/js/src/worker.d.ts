@@ -1,0 +1,2 @@
+// A worker's script: it answers messages and exports nothing.
+export {};
