@@ -13,7 +13,6 @@ from pathlib import Path
 __all__ = ["Block", "blocks", "run_block"]
 
 ROOT = Path(__file__).parents[2]
-ORT_WEB = ROOT / "runtime" / "js" / "node_modules" / "onnxruntime-web"
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,8 @@ def blocks(page: Path) -> list[Block]:
 def run_block(block: Block, folder: Path, replaced: dict[str, str] | None = None) -> None:
     """Run a block of sh or Python in ``folder``.
 
-    Python that begins with a comment such as ``# mymodule.py`` is saved under that name. Two lines
-    of sh are treated apart: onnxruntime-web is taken from ``runtime/js`` and not downloaded again,
-    and what `python -m http.server` serves is fetched before the server is stopped.
+    Python that begins with a comment such as ``# mymodule.py`` is saved under that name. What
+    `python -m http.server` serves is fetched before the server is stopped.
 
     Args:
         block: what is run.
@@ -57,13 +55,13 @@ def run_block(block: Block, folder: Path, replaced: dict[str, str] | None = None
     for line in text.splitlines() if block.language == "sh" else ():
         if line.startswith("python -m http.server"):
             _serve(line, folder)
-        elif not line.startswith("npm install onnxruntime-web"):
+        else:
             _run(["sh", "-e", "-c", line], folder)
 
 
 def _environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "RNVP_ONNXRUNTIME_WEB": str(ORT_WEB)}
+    return {**os.environ, "PATH": path}
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -5,18 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import ORT_WEB, ROOT, Block, blocks, run_block
+from tests.docs.blocks import ROOT, Block, blocks, run_block
 from tests.embedding.exported import export
 
 pytestmark = pytest.mark.slow
 
 TUTORIALS = ROOT / "docs" / "tutorials"
 FEW_EPOCHS = {"rnvp-train ": "rnvp-train --epochs 2 "}
-
-
-def has_onnxruntime_web() -> bool:
-    """Whether tests/js/setup.sh has run."""
-    return ORT_WEB.is_dir()
 
 
 @pytest.mark.parametrize("name", ["conditions", "anomalies", "own-flow"])
@@ -28,7 +23,6 @@ def test_a_tutorial_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
         run_block(block, tmp_path, FEW_EPOCHS)
 
 
-@pytest.mark.skipif(not has_onnxruntime_web(), reason="needs tests/js/setup.sh")
 def test_the_tutorial_of_the_page_runs_on_a_bundle(tmp_path: Path) -> None:
     """Its JavaScript is that of docs/javascript.md, which tests/js runs."""
     export(tmp_path / "model.rnvp", dim=2)
@@ -49,7 +43,6 @@ def tour() -> list[Block]:
     return [block for block in blocks(readme) if block.line > heading]
 
 
-@pytest.mark.skipif(not has_onnxruntime_web(), reason="needs tests/js/setup.sh")
 def test_the_tour_of_the_readme_runs(tmp_path: Path) -> None:
     """Each line, in a folder that holds what a clone holds of it; trained for 2 seconds, not 20."""
     shutil.copytree(ROOT / "examples" / "demo", tmp_path / "examples" / "demo")

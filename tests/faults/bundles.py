@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -157,7 +158,7 @@ def _absurd_dims(model: onnx.ModelProto) -> None:
 
 
 def _text_weight(model: onnx.ModelProto) -> None:
-    model.graph.initializer.append(helper.make_tensor("text", TensorProto.STRING, [1], [b"x"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(["x"], object), "text"))
 
 
 def _half_weight(model: onnx.ModelProto) -> None:
