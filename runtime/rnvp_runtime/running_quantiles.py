@@ -25,10 +25,11 @@ class RunningQuantiles:
     def add(self, values: NDArray[Any]) -> None:
         """Add the finite numbers of ``values``, (n,)."""
         finite = values[np.isfinite(values)]
-        self._kept.append(finite[-self._seen % self._stride :: self._stride])
+        # Copies: a view would keep the whole array in memory.
+        self._kept.append(finite[-self._seen % self._stride :: self._stride].copy())
         self._seen += len(finite)
         while sum(map(len, self._kept)) > self._most:
-            self._kept = [np.concatenate(self._kept)[::2]]
+            self._kept = [np.concatenate(self._kept)[::2].copy()]
             self._stride *= 2
 
     def at(self, levels: Sequence[float]) -> list[float] | None:

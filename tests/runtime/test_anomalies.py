@@ -1,6 +1,7 @@
 """Quantiles, flags and explanations of unlikely rows, for a flow known in closed form."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,16 @@ def test_running_quantiles_keep_an_evenly_spaced_part_of_very_many() -> None:
         running.add(np.arange(low, min(low + 37, 10_000), dtype=float))
     levels = [0.0, 0.1, 0.5, 0.9]
     np.testing.assert_allclose(running.at(levels), np.multiply(levels, 10_000), atol=300)
+
+
+def test_running_quantiles_hold_no_more_than_they_keep() -> None:
+    """Of 10 million numbers 10,000 at most are in memory, and not the arrays that they were in."""
+    running, batch = RunningQuantiles(most=10_000), np.arange(10_000.0)
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            running.add(batch)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 3 * 10_000 * batch.itemsize
