@@ -224,7 +224,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _set(page: Path, settings: Mapping[str, str]) -> None:
-    """Write settings into the page, such as the flow's name: the bundle is called ``model.rnvp``."""
+    """Write settings into the page, such as the name of the flow, whose folder has another."""
     text = page.read_text(encoding="utf-8")
     for name, value in settings.items():
         text = text.replace(SETTING.format(name, ""), SETTING.format(name, html.escape(value)), 1)
