@@ -2,16 +2,15 @@
 
     python -m benchmarks.native_threads BUNDLE ...
 
-Both run in one process, in rounds that take turns. On a loaded machine the time of two threads is
-the time that they wait for a core. So the seconds of the processor stand beside it: two threads that
-share the rows evenly are at most 2 / (seconds of two / seconds of one) times as fast as one.
+Both run in one process, in rounds that take turns. On a loaded machine two threads wait for a core.
+So the seconds of the processor stand beside the time: two threads that share the rows evenly are at
+most 2 / (seconds of two / seconds of one) times as fast as one.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-
 
 import rnvp_runtime
 from benchmarks.racing import ratio
