@@ -121,7 +121,7 @@ def _two_writers(model: onnx.ModelProto) -> None:
 
 def _renamed_output(model: onnx.ModelProto) -> None:
     model.graph.output[0].name = "log_density"
-    model.graph.node.append(helper.make_node("Identity", ["log_prob"], ["log_density"]))
+    model.graph.node.append(helper.make_node("Neg", ["log_prob"], ["log_density"]))
 
 
 def _static_rows(model: onnx.ModelProto) -> None:
