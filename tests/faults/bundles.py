@@ -157,7 +157,9 @@ def _absurd_dims(model: onnx.ModelProto) -> None:
 
 
 def _text_weight(model: onnx.ModelProto) -> None:
-    model.graph.initializer.append(helper.make_tensor("text", TensorProto.STRING, [1], [b"x"]))
+    model.graph.initializer.add(
+        name="text", data_type=TensorProto.STRING, dims=[1], string_data=[b"x"]
+    )
 
 
 def _half_weight(model: onnx.ModelProto) -> None:
