@@ -122,7 +122,7 @@ def _two_writers(model: onnx.ModelProto) -> None:
 
 def _renamed_output(model: onnx.ModelProto) -> None:
     model.graph.output[0].name = "log_density"
-    model.graph.node.append(helper.make_node("Identity", ["log_prob"], ["log_density"]))
+    model.graph.node.append(helper.make_node("Neg", ["log_prob"], ["log_density"]))
 
 
 def _static_rows(model: onnx.ModelProto) -> None:
@@ -158,7 +158,13 @@ def _absurd_dims(model: onnx.ModelProto) -> None:
 
 
 def _text_weight(model: onnx.ModelProto) -> None:
+<<<<<<< HEAD
     model.graph.initializer.append(numpy_helper.from_array(np.array(["x"], object), "text"))
+=======
+    model.graph.initializer.add(
+        name="text", data_type=TensorProto.STRING, dims=[1], string_data=[b"x"]
+    )
+>>>>>>> trust
 
 
 def _half_weight(model: onnx.ModelProto) -> None:

@@ -35,9 +35,9 @@ __all__ = ["OPERATORS", "GraphInfo", "read_structure"]
 OPERATORS = frozenset([
     "Abs", "Add", "And", "Atan", "BitShift", "BitwiseAnd", "BitwiseXor", "Cast", "Clip", "Concat",
     "Cos", "Div", "Equal", "Erf", "Exp", "Expand", "Floor", "Gather", "Gemm", "Greater",
-    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul",
-    "Neg", "Not", "Or", "Pow", "Range", "Reciprocal", "ReduceMean", "ReduceSum", "Relu", "Reshape",
-    "Shape", "Sigmoid", "Sign", "Sin", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh",
+    "GreaterOrEqual", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul", "Neg", "Not",
+    "Or", "Pow", "Range", "Reciprocal", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape",
+    "Sigmoid", "Sign", "Sin", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh",
     "Transpose", "Unsqueeze", "Where",
 ])  # fmt: skip
 """The operators of the standard domain that a bundle's graphs may use.
