@@ -158,13 +158,7 @@ def _absurd_dims(model: onnx.ModelProto) -> None:
 
 
 def _text_weight(model: onnx.ModelProto) -> None:
-<<<<<<< HEAD
     model.graph.initializer.append(numpy_helper.from_array(np.array(["x"], object), "text"))
-=======
-    model.graph.initializer.add(
-        name="text", data_type=TensorProto.STRING, dims=[1], string_data=[b"x"]
-    )
->>>>>>> trust
 
 
 def _half_weight(model: onnx.ModelProto) -> None:

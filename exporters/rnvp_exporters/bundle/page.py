@@ -232,11 +232,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _set(page: Path, settings: Mapping[str, str]) -> None:
-<<<<<<< HEAD
     """Write settings into the page, such as the name of the flow."""
-=======
-    """Write settings into the page, such as the name of the flow, whose folder has another."""
->>>>>>> native
     text = page.read_text(encoding="utf-8")
     for name, value in settings.items():
         text = text.replace(SETTING.format(name, ""), SETTING.format(name, html.escape(value)), 1)
