@@ -13,9 +13,7 @@ const MAX_NODES = 100_000;
 const MAX_NAME_LENGTH = 255;
 const EMPTY = new Uint8Array();
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const BOOLEAN = new Set([
-  "And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or",
-]); // prettier-ignore
+const BOOLEAN = new Set(["And", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"]);
 
 /**
  * Check that an ONNX file is the graph that the manifest describes.

@@ -34,11 +34,10 @@ __all__ = ["OPERATORS", "GraphInfo", "read_structure"]
 
 OPERATORS = frozenset([
     "Abs", "Add", "And", "Atan", "BitShift", "BitwiseAnd", "BitwiseXor", "Cast", "Clip", "Concat",
-    "Cos", "Div", "Equal", "Erf", "Exp", "Expand", "Floor", "Gather", "Gemm", "Greater",
-    "GreaterOrEqual", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul", "Neg", "Not",
-    "Or", "Pow", "Range", "Reciprocal", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape",
-    "Sigmoid", "Sign", "Sin", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh",
-    "Transpose", "Unsqueeze", "Where",
+    "Cos", "Div", "Erf", "Exp", "Expand", "Floor", "Gather", "Gemm", "GreaterOrEqual", "Less",
+    "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "Range",
+    "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Sign", "Sin", "Slice",
+    "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze", "Where",
 ])  # fmt: skip
 """The operators of the standard domain that a bundle's graphs may use.
 
@@ -147,7 +146,7 @@ _REFUSED = {  # what the fields are that an attack would use
 }
 _ELEMENTS = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 11: "float64", 12: "uint32",
              13: "uint64"}  # fmt: skip
-_BOOLEAN = {"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"}
+_BOOLEAN = {"And", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"}
 _FLOATS = {"float32", "float64"}  # dividing whole numbers by 0 or by -1 can end the process
 
 
