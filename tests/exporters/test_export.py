@@ -37,7 +37,8 @@ def test_every_promised_file_is_there(exported: Path) -> None:
     }
     others = {"flow.bin", "tests", "report.html", "README.md", "manifest.json"}
     assert names == graphs | others
-    assert {path.name for path in exported.parent.iterdir()} == {"model.pt", "model.rnvp"}
+    beside = {path.name for path in exported.parent.iterdir()}
+    assert beside == {"card.yaml", "model.pt", "model.rnvp"}
 
 
 def test_the_runtime_verifies_it(exported: Path) -> None:

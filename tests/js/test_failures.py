@@ -204,8 +204,8 @@ def test_an_engine_that_cannot_start_rejects_every_call(place, page) -> None:
     found = place.run(
         f"""
         {TOLD}
-        const ort = "http://127.0.0.1:9/nowhere";
-        const flow = await load(args.source, {{ engine: "onnxruntime", ort }});
+        const nowhere = "http://127.0.0.1:9/nowhere";
+        const flow = await load(args.source, {{ engine: "onnxruntime", ort: nowhere }});
         return Promise.all([...{CALLS}, ...{CALLS}].map(told));
         """,
         page,
