@@ -1,13 +1,13 @@
-"""How soon the page draws, and that it answers all the while.
+"""How soon the page draws, and that it answers all the while: for an idle machine.
 
-Others on a machine only ever add to a time, so each is measured several times, in a browser
-started for it, and the least counts.
+Times depend on what else runs, so CI does not hold the page to them: `make test-matrix` does. Each is
+measured several times, in a browser started for it, and the least counts.
 """
 
 import pytest
 from hosting import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.matrix
 
 TRIALS = 3
 HOME = 100e6 / 8  # bytes a second: a fast line to a home
