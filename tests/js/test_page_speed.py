@@ -1,7 +1,7 @@
 """How soon the page draws, and that it answers all the while: for an idle machine.
 
-Times depend on what else runs, so CI does not hold the page to them: `make test-matrix` does. Each is
-measured several times, in a browser started for it, and the least counts.
+Times depend on what else runs, so CI does not hold the page to them: `make test-matrix` does. Each
+is measured several times, in a browser started for it, and the least counts.
 """
 
 import pytest
