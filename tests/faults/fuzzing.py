@@ -33,7 +33,7 @@ from rnvp_runtime import Manifest, RnvpError
 from rnvp_runtime.bundle.graph_file import check_structure
 from tests.faults.bundles import put_graph, sound_bundle
 
-__all__ = ["CHECKPOINT", "KINDS", "fuzz", "fuzz_afresh", "mutated"]
+__all__ = ["CHECKPOINT", "KINDS", "fuzz", "fuzz_afresh", "measured", "mutated"]
 
 CHECKPOINT = Path(__file__).parents[1] / "rnvp_deploy/golden/checkpoint_version_1_recipe.pt"
 X = np.array([[0.5, -1.0], [2.0, 3.0]])
@@ -70,7 +70,7 @@ def fuzz(kind: str, folder: Path, times: int, seed: int = 0) -> Counter[str]:
     for i in range(times):
         content = mutated(original, draw)
         try:
-            outcome = (_measured if i % MEASURED == 0 else _timed)(judge, content)
+            outcome = (measured if i % MEASURED == 0 else _timed)(judge, content)
             assert outcome != "other" or kind not in EXACT, "it gives other numbers"
             outcomes[outcome] += 1
         except BaseException as error:
@@ -96,7 +96,8 @@ def _timed(judge: Judge, content: bytes) -> str:
     return outcome
 
 
-def _measured(judge: Judge, content: bytes) -> str:
+def measured(judge: Judge, content: bytes) -> str:
+    """What ``judge`` says, with memory of at most twice the content and 4 MiB."""
     tracemalloc.start()
     try:
         outcome = judge(content)
