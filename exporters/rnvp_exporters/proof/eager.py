@@ -21,7 +21,7 @@ from rnvp_deploy.transforms import Transform
 from rnvp_exporters.graphs import GraphDefinition
 from rnvp_runtime.stream import normals
 
-__all__ = ["Arrays", "RoundedFunctions", "eager", "near_rounding", "rounded_runs"]
+__all__ = ["Arrays", "RoundedFunctions", "eager", "near_rounding", "perturbed", "rounded_runs"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
@@ -62,7 +62,7 @@ def rounded_runs(
     for seed in range(RUNS):
         with RoundedFunctions(seed, dtype):
             runs.append(eager(own, graph, inputs))
-    return runs + [_perturbed(double, graph, inputs, seed, dtype) for seed in range(RUNS)]
+    return runs + [perturbed(double, graph, inputs, seed, dtype) for seed in range(RUNS)]
 
 
 def near_rounding(
@@ -85,7 +85,7 @@ def near_rounding(
     return np.asarray(close.any(1))
 
 
-def _perturbed(
+def perturbed(
     flow: RNVP, graph: GraphDefinition, inputs: Arrays, seed: int, dtype: torch.dtype
 ) -> Arrays:
     """Outputs of ``flow`` with weights and inputs each one rounding of ``dtype`` up or down."""

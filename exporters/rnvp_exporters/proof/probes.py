@@ -17,6 +17,7 @@ from rnvp_deploy import RNVP
 from rnvp_exporters.errors import ExportError
 from rnvp_exporters.graphs import INTEGERS, GraphDefinition
 from rnvp_exporters.proof.eager import Arrays, eager, near_rounding, rounded_runs
+from rnvp_exporters.proof.kinks import other_side
 from rnvp_runtime.bundle.manifest import Spread
 
 __all__ = ["DATA_ROWS", "Measured", "Probe", "column_scale", "errors", "measure", "probe", "spread"]
@@ -34,7 +35,8 @@ class Measured:
     truth:  outputs of the eager flow in float64.
     runs:   for each output, errors of eager runs that differ by roundings: (runs, n), in units of
             the output's scale. The first half are plain and rounded runs, see ``rounded_runs``.
-    rows:   the largest of these runs on each row, (n,); infinite where eager keeps fewer than three
+    rows:   the largest of these runs on each row, (n,), or the jump of a gradient where an
+            activation lies at a kink (``kinks``); infinite where eager keeps fewer than three
             digits.
     """
 
@@ -54,7 +56,8 @@ class Probe:
                 deviation of the column (``column_scale``); for a gradient one nat for each
                 standard deviation.
     eager:      eager's own error in those units: the largest over runs that differ by roundings.
-    typical:    the 99th percentile of ``rows`` over rows like data, and at least ``floor``.
+    typical:    the 99th percentile over rows like data of the largest of the runs, and at least
+                ``floor``.
     calm:       (n,): the well-conditioned rows, on which roundings matter little.
     floor:      the cost of one rounding of the output. Smaller errors are not told apart.
     non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
@@ -125,7 +128,7 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
         )
         finite = _columns(true)[:DATA_ROWS][usable[:DATA_ROWS]] / scale[name]
         floor[name] = float(rounding * np.sqrt(np.mean(finite**2)))
-        like_data = measured.rows[name][:DATA_ROWS][usable[:DATA_ROWS]]
+        like_data = measured.runs[name].max(0)[:DATA_ROWS][usable[:DATA_ROWS]]
         typical[name] = max(spread(like_data).p99, floor[name])
     calm, non_finite = _calm(measured.rows, typical), None
     if graph.name != "sampler":
@@ -164,6 +167,7 @@ def measure(
     results = rounded_runs(flow, graph, inputs, dtype)
     times = 2.0 if dtype == torch.float64 else 1.0
     close = near_rounding(flow, graph, inputs, dtype)
+    moved = other_side(flow, graph, inputs, dtype)
     runs, rows = {}, {}
     for name, true in truth.items():
         runs[name] = times * np.array([errors(run[name], true, scale[name]) for run in results])
@@ -173,6 +177,8 @@ def measure(
             judged = np.isfinite(size) & (largest <= FEWEST_DIGITS * size)
         if close is not None:
             judged &= ~close
+        if moved is not None:
+            largest = np.maximum(largest, errors(moved[name], true, scale[name]))
         rows[name] = np.where(judged, largest, np.inf)
     return Measured(inputs, truth, runs, rows)
 
