@@ -9,9 +9,21 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("from_*.py"))
 
+IN_CI = (
+    "from_freia",
+    "from_glasflow",
+    "from_tutorial",
+)  # each export of a deep flow takes a minute
+
+
+def marked(example: Path) -> object:
+    """The example, part of the matrix unless CI runs it."""
+    marks = [] if example.stem in IN_CI else [pytest.mark.matrix]
+    return pytest.param(example, marks=marks, id=example.stem)
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", [marked(path) for path in EXAMPLES])
 def test_runs(example: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "TRAIN_STEPS": "300", "PYTHONWARNINGS": "ignore"}
