@@ -9,8 +9,8 @@ YAML, where every key but ``license`` and ``tags`` is a section::
     limitations: Energies of 10 to 200 GeV only.
 
 or Markdown, with such a head between two lines ``---`` for licence and tags, and the sections as
-headings of the second level. Only this part of YAML is read: scalars, blocks of text, and lists of
-scalars. The text is shown as text: markup in it has no effect.
+headings of the second level. Values are text, blocks of text and lists of text; the rest of YAML is
+refused. The text is shown as text: markup in it has no effect.
 """
 
 import os
@@ -18,6 +18,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from rnvp_exporters.errors import ExportError
 
@@ -35,7 +37,10 @@ SECTIONS = {
 MAX_BYTES = 65_536
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
-_KEY = re.compile(r"([A-Za-z_]+):(?:\s+(.*))?")
+PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")
+)
+"""Types of YAML whose text is read as it is written."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,10 @@ def read_card_text(path: str | os.PathLike[str]) -> CardText:
         raise ExportError(f"the card {path} cannot be read: {reason}") from None
     if len(content) > MAX_BYTES:
         raise ExportError(f"the card {path} is longer than {MAX_BYTES:,} bytes; shorten it")
-    lines = text.splitlines()
     try:
         if path.suffix.lower() in (".md", ".markdown"):
-            return _from_markdown(lines)
-        return _from_entries(_entries(lines))
+            return _from_markdown(text.splitlines())
+        return _from_entries(_entries(text))
     except _LineError as error:
         raise ExportError(f"the card {path}, line {error.number}: {error.reason}") from None
 
@@ -106,7 +110,7 @@ def _from_markdown(lines: Sequence[str]) -> CardText:
         ends = [i for i, line in enumerate(lines) if i and line.strip() == "---"]
         if not ends:
             raise _LineError(1, "the head does not end: expected a second line ---")
-        entries, start = _entries(lines[: ends[0]], 1), ends[0] + 1
+        entries, start = _entries("\n".join(lines[1 : ends[0]]), 2), ends[0] + 1
     keys = {title.lower(): key for key, title in SECTIONS.items()}
     body: list[str] | None = None
     for number, line in enumerate(lines[start:], start + 1):
@@ -151,49 +155,48 @@ def _from_entries(entries: Sequence[Entry]) -> CardText:
     )
 
 
-def _entries(lines: Sequence[str], start: int = 0) -> list[Entry]:
-    """The keys of a YAML text and what stands under each."""
-    entries: list[Entry] = []
-    i = start
-    while i < len(lines):
-        number, line = i + 1, lines[i]
-        i += 1
-        if not line.strip() or line.lstrip().startswith("#") or line.strip() == "---":
-            continue
-        found = _KEY.fullmatch(line.rstrip())
-        if not found:
-            raise _LineError(
-                number, f"found {line.strip()[:40]!r}; expected a key, as in license: mit"
-            )
-        value = (found[2] or "").strip()
-        under = []
-        while i < len(lines) and (not lines[i].strip() or lines[i][0] in " \t-"):
-            under.append(lines[i].strip())
-            i += 1
-        entries.append((number, found[1], _value(number, value, under)))
-    return entries
+def _entries(text: str, line: int = 1) -> list[Entry]:
+    """The keys of a YAML text, whose first line is ``line``, and what stands under each."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark.line if error.problem_mark else 0
+        raise _LineError(line + at, f"it is not YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        at = text.count("\n", 0, error.position)
+        raise _LineError(line + at, f"it is not YAML: {error.reason}") from None
+    except RecursionError:
+        raise _LineError(line, "it is nested too deep for a card") from None
+    if root is None:
+        return []
+    if not isinstance(root, yaml.MappingNode):
+        found = _source(text, root)
+        raise _LineError(
+            line + root.start_mark.line, f"found {found!r}; expected a key, as in license: mit"
+        )
+    return [
+        (line + key.start_mark.line, _scalar(text, key, line), _value(text, value, line))
+        for key, value in root.value
+    ]
 
 
-def _value(number: int, value: str, under: list[str]) -> str | list[str]:
-    text = "\n".join(under).strip()
-    if value in ("|", ">", "|-", ">-"):
-        return text
-    if value.startswith("[") and value.endswith("]"):
-        return [_scalar(item) for item in value[1:-1].split(",") if item.strip()]
-    if value[:1] in tuple("[{&*!|>%@`"):
-        raise _LineError(number, f"{value[:20]!r} is a part of YAML that a card does not use")
-    if value:
-        return _scalar(" ".join([value, *filter(None, under)]))
-    if not text.startswith("- "):
-        return text
-    return [_scalar(item.removeprefix("- ")) for item in under if item]
+def _value(text: str, node: yaml.Node, line: int) -> str | list[str]:
+    if isinstance(node, yaml.SequenceNode):
+        return [_scalar(text, item, line) for item in node.value]
+    return _scalar(text, node, line)
 
 
-def _scalar(text: str) -> str:
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    return text
+def _scalar(text: str, node: yaml.Node, line: int) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in PLAIN_TAGS:
+        found = _source(text, node)
+        raise _LineError(
+            line + node.start_mark.line, f"{found!r} is a part of YAML that a card does not use"
+        )
+    return str(node.value).strip()
+
+
+def _source(text: str, node: yaml.Node) -> str:
+    return text[node.start_mark.index : node.end_mark.index].strip()[:40]
 
 
 def _keys() -> str:
