@@ -1,5 +1,6 @@
-"""The hand-written bundles of the runtime's tests."""
+"""The hand-written bundles of the runtime's tests, and a signed one."""
 
+from tests.faults.signed import keys, signed
 from tests.runtime.conftest import bundle, make_bundle
 
-__all__ = ["bundle", "make_bundle"]
+__all__ = ["bundle", "keys", "make_bundle", "signed"]

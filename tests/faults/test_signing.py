@@ -13,26 +13,12 @@ from rnvp_exporters.bundle.signing import sign
 from rnvp_runtime import InputError
 from rnvp_runtime.bundle.verification import Check, verify
 from rnvp_runtime.commands.verify import verify as verify_command
-from tests.faults.bundles import copy, put_graph, sound_bundle
+from tests.faults.bundles import copy, put_graph
 
 pytest.importorskip("model_signing")
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.faults.keys import PEM, PKCS8, PLAIN, PUBLIC, key_pair
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The publisher's keys."""
-    return key_pair(tmp_path_factory.mktemp("keys"), "publisher")
-
-
-@pytest.fixture(scope="module")
-def signed(keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A signed bundle; not to be changed."""
-    bundle = sound_bundle(tmp_path_factory.mktemp("signed"))
-    sign(bundle, keys[0])
-    return bundle
 
 
 def fault(bundle: Path, key: Path) -> Check | None:

@@ -20,6 +20,9 @@ from driving import Driver, Place
 from hosting import serving
 
 from rnvp_exporters.bundle.page import write_page
+from tests.faults.signed import keys, signed
+
+__all__ = ["keys", "signed"]
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js"
 KINDS: dict[str, dict[str, Any]] = {

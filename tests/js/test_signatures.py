@@ -17,7 +17,7 @@ from rnvp_exporters.bundle.signing import sign
 from rnvp_runtime import Manifest
 from rnvp_runtime.bundle.manifest import FileRecord
 from rnvp_runtime.bundle.verification import verify
-from tests.faults.bundles import copy, put_graph, sound_bundle
+from tests.faults.bundles import copy, put_graph
 from tests.faults.keys import PEM, PKCS8, PLAIN, PUBLIC, key_pair
 
 LOAD = "await load(args.source, { publicKey: args.key });"
@@ -27,20 +27,6 @@ const found = await flow.logProb([[0.5, -1]]);
 await flow.close();
 return [...found];
 """
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The publisher's keys."""
-    return key_pair(tmp_path_factory.mktemp("keys"), "publisher")
-
-
-@pytest.fixture(scope="module")
-def signed(keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A signed bundle; not to be changed."""
-    bundle = sound_bundle(tmp_path_factory.mktemp("signed"))
-    sign(bundle, keys[0])
-    return bundle
 
 
 @pytest.fixture
