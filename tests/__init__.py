@@ -1,1 +1,1 @@
-"""The tests. What several of them share is in `tests.flows` and in the conftest files."""
+"""The tests of the project. `tests.flows` and the conftest files hold what several tests share."""

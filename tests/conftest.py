@@ -1,4 +1,4 @@
-"""Every run of the tests is the same: one thread, fixed random states, fixed hypothesis examples.
+"""Every test run gives the same result: one thread, fixed random states, fixed examples.
 
 ``make explore`` runs the same tests with fresh seeds and in random order, and ``--hypothesis-seed``
 asks hypothesis for the examples of that seed.
@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, register_random, settings
 
-# A loaded machine must not fail a property: no example has a deadline, and no strategy is too slow.
+# A busy machine must not fail a property test: examples have no deadline, and slow strategies pass.
 settings.register_profile(
     "fixed",
     derandomize=True,
@@ -30,18 +30,18 @@ settings.load_profile("fixed")
 
 
 class TorchRandom:
-    """PyTorch's global generator, as hypothesis saves, seeds and restores generators."""
+    """PyTorch's global generator with the interface that hypothesis expects of a generator."""
 
     def seed(self, value: int) -> None:
         """Seed the generator."""
         torch.manual_seed(value)
 
     def getstate(self) -> Any:
-        """The state of the generator."""
+        """Return the state of the generator."""
         return torch.get_rng_state()
 
     def setstate(self, state: Any) -> None:
-        """Put a state back."""
+        """Restore a state."""
         torch.set_rng_state(state)
 
 
@@ -50,30 +50,31 @@ TORCH_RANDOM = TorchRandom() if importlib.util.find_spec("torch") else None
 if TORCH_RANDOM is not None:
     import torch
 
-    register_random(TORCH_RANDOM)  # a weak reference: the module keeps the object alive
+    # hypothesis keeps only a weak reference; the name TORCH_RANDOM keeps the object alive.
+    register_random(TORCH_RANDOM)
     torch.set_num_threads(1)  # tensors this small are faster on one thread
 
 if "mix_stderr" in inspect.signature(CliRunner).parameters:
-    # click 8.1, the oldest that is supported, captures standard error apart only if asked to.
+    # click 8.1, the oldest supported version, separates standard error only with mix_stderr=False.
     runner: Any = CliRunner
     runner.__init__ = partialmethod(CliRunner.__init__, mix_stderr=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """``--hypothesis-seed`` takes effect: hypothesis ignores it in a derandomized profile."""
+    """Make ``--hypothesis-seed`` effective: hypothesis ignores it in a derandomized profile."""
     if config.getoption("--hypothesis-seed", None) is not None:
         settings.load_profile("explore")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test's fixtures draw the same numbers, whichever tests ran before it."""
+    """Seed the generators, so that fixtures do not depend on the tests that ran before."""
     seed_generators(item)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """A test draws the same numbers, whichever fixtures were made for it or kept from before."""
+    """Seed the generators again, so that a test does not depend on its fixtures."""
     seed_generators(item)
 
 

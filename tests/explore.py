@@ -1,10 +1,10 @@
-"""Runs the tests with one fresh seed after another.
+"""Run the tests with one fresh seed after another.
 
     make explore EXPLORE_MINUTES=60
 
-Each round draws a seed for hypothesis, for the global generators and for the order of the tests.
-The first failure ends it, with the command that repeats the round. A round that has begun is
-finished, so the last one may end after the given minutes.
+Each round draws one seed. It sets hypothesis, the global generators and the order of the tests.
+The first failure ends the run and prints the command that repeats the round. A round that has
+started is finished, so the last one may end after the given minutes.
 """
 
 import argparse
@@ -20,8 +20,8 @@ def explore(minutes: float, arguments: list[str]) -> int:
     """Run rounds until the minutes are over or a round fails.
 
     Args:
-        minutes: After these no further round begins.
-        arguments: Given to pytest, after the seed.
+        minutes: No round starts after this time.
+        arguments: Passed to pytest after the options of the seed.
 
     Returns:
         The exit status of the last round.

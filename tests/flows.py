@@ -1,6 +1,7 @@
-"""Flows of every kind with weights as if trained: no weight has its initial value.
+"""Flows of every kind, with weights like those of a trained flow.
 
-An initial flow is nearly the identity, and a test on it could not fail.
+No weight has its initial value. An initial flow is nearly
+the identity, so a test on it would not show a fault.
 """
 
 from collections.abc import Iterable
@@ -64,7 +65,7 @@ NEAR_1 = Units(1.0, 2.0, 0.0, 1.0)
 
 
 def noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal numbers of a tensor's shape and dtype, equal in float32 and float64."""
+    """Standard normal numbers of a tensor's shape and dtype; both dtypes get the same draw."""
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.dtype)
 
 
@@ -79,13 +80,13 @@ def perturb(values: Iterable[Tensor], spread: float, generator: torch.Generator)
 def lively(
     config: RNVPConfig | FlowSpec, seed: int = 0, spread: float = 0.08, units: Units = FAR_FROM_1
 ) -> RNVP:
-    """A float64 flow in evaluation mode, every weight of which is off its initial value.
+    """A float64 flow in evaluation mode. No weight has its initial value.
 
     Args:
-        config: What the flow is made of.
-        seed: Of the initial weights, the rows and the perturbation.
-        spread: Standard deviation of what is added to each weight.
-        units: Of the 256 rows that the standardisation is set from.
+        config: The configuration or specification of the flow.
+        seed: The seed of the initial weights, the rows and the perturbation.
+        spread: The standard deviation of the noise that is added to each weight.
+        units: The units of the 256 rows that set the standardisation.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -97,11 +98,12 @@ def lively(
 
 
 def map_spec(elementwise: ElementwiseMap, *, permuted: bool = False) -> FlowSpec:
-    """Three couplings in 5 dimensions with an elementwise map, the second of them inverted.
+    """Three couplings in 5 dimensions with an elementwise map; the second coupling is inverted.
 
     Args:
         elementwise: The map.
-        permuted: With permutations, so that the export keeps all coordinates in one tensor.
+        permuted: Whether permutations lie between the couplings. The export then keeps all
+            coordinates in one tensor.
     """
     first, second = (0, 1), (2, 3, 4)
 
@@ -131,7 +133,7 @@ def some_context(flow: RNVP, rows: int, units: Units = FAR_FROM_1) -> Tensor | N
 
 
 def some_data(flow: RNVP, rows: int = 64, units: Units = FAR_FROM_1) -> Tensor:
-    """(rows, d) float64 points that the flow makes of standard normal latents."""
+    """(rows, d) float64 points: the images of standard normal latents."""
     draw = torch.Generator().manual_seed(6)
     z = torch.randn(rows, flow.dim, generator=draw, dtype=torch.float64)
     return flow.inverse(z, some_context(flow, rows, units))

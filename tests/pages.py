@@ -1,4 +1,4 @@
-"""Tables in the documentation that a command measures and writes."""
+"""Write the tables of the documentation that a command measures."""
 
 import datetime
 import os
@@ -9,7 +9,7 @@ __all__ = ["measured_here", "write_measured"]
 
 
 def measured_here() -> str:
-    """``Measured on`` today's date, the machine and the Python."""
+    """The words ``Measured on`` with today's date, the machine and the Python version."""
     return (
         f"Measured on {datetime.date.today()}, {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
@@ -19,7 +19,8 @@ def measured_here() -> str:
 def write_measured(page: Path, module: str, text: str) -> None:
     """Put ``text`` between the comments of ``module`` in ``page``.
 
-    They are ``<!-- made by MODULE -->`` and ``<!-- end of MODULE -->``, on lines of their own.
+    The comments are ``<!-- made by MODULE -->`` and ``<!-- end of MODULE -->``. Each is on its own
+    line.
     """
     begin, end = f"<!-- made by {module} -->\n", f"<!-- end of {module} -->"
     before, rest = page.read_text(encoding="utf-8").split(begin)

@@ -13,7 +13,7 @@ SOURCES = ("rnvp_deploy", "exporters/rnvp_exporters", "runtime/rnvp_runtime")
 
 
 def written(node: ast.AST) -> str:
-    """The text of a string expression, with … for what it inserts."""
+    """The text of a string expression, with … in place of each inserted value."""
     if isinstance(node, ast.JoinedStr):
         return "".join(written(value) for value in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "…"
@@ -21,7 +21,7 @@ def written(node: ast.AST) -> str:
 
 @pytest.fixture(scope="module")
 def texts() -> str:
-    """Every text in the Python sources, and the JavaScript sources as they are."""
+    """All texts of the Python and JavaScript sources, with … for each inserted value."""
     found = []
     for source in SOURCES:
         for path in (ROOT / source).rglob("*.py"):
@@ -35,7 +35,7 @@ def texts() -> str:
 
 @pytest.mark.parametrize("message", QUOTED)
 def test_a_quoted_message_is_in_the_code(texts: str, message: str) -> None:
-    """The parts between the dots, each as the code writes it."""
+    """Each part of the message between two … appears in the sources."""
     parts = [part for part in re.split(r"\s*…+\s*", message) if len(part) > 3]
     missing = [part for part in parts if part not in texts]
     assert parts
@@ -43,5 +43,5 @@ def test_a_quoted_message_is_in_the_code(texts: str, message: str) -> None:
 
 
 def test_the_page_quotes_messages() -> None:
-    """So that the test above tests something."""
+    """The page has more than 25 quoted messages, so the test above has cases."""
     assert len(QUOTED) > 25

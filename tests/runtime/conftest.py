@@ -1,9 +1,9 @@
-"""A bundle small enough to know by heart, written by hand: the flow is one affine map.
+"""Small bundles that the tests write by hand: the flow is one affine map.
 
     z = (x - loc - context @ A) / scale        log p(x) = log N(z; 0, 1) - sum(log scale)
 
-Its sampler is not a normal one, only a fixed function of (seed, row): enough to show that the
-runtime asks for the right rows. The real stream is checked where real bundles are made.
+Its latents are not normal. They are a fixed function of (seed, row), which shows that the
+runtime asks for the right rows. The tests of exported bundles check the real stream.
 """
 
 import dataclasses
@@ -38,12 +38,12 @@ Array = NDArray[Any]
 HASH = (
     (73_939_133, 31_337, 7),
     (59_393_339, 17_389, 11),
-)  # of (row, seed, constant), one triple a column in turn
+)  # (row, seed, constant); the columns use the triples in turn
 
 
 @dataclass(frozen=True)
 class Affine:
-    """The mathematics of the bundle, in numpy and float64."""
+    """The affine map of the bundle in numpy and float64."""
 
     loc: Array
     scale: Array
@@ -78,16 +78,17 @@ class Affine:
 
 @pytest.fixture
 def affine() -> Callable[..., Affine]:
-    """The mathematics of `make_bundle`, for the same dimensions."""
+    """The same map as that of `make_bundle`, in numpy, for the same dimensions."""
     return _affine
 
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a bundle: ``make_bundle(dim=2, context_dim=0, dtype="float32", width=128)``.
+    """Return a function that writes a bundle.
 
-    With ``gradient=True`` it is as a newer rnvp-deploy writes it: with a gradient graph, and with
-    the exact quantiles of its own samples as the reference.
+    ``make_bundle(dim=2, context_dim=0, dtype="float32", width=128)`` writes one. With
+    ``gradient=True`` the bundle has a gradient graph, as a newer rnvp-deploy writes it, and the
+    exact quantiles of its own samples as the reference.
     """
 
     def make(name: str = "model.rnvp", **options: Any) -> Path:
@@ -98,13 +99,13 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An unconditional bundle with columns x0, x1; not to be changed."""
+    """An unconditional bundle with columns x0, x1. Tests must not change it."""
     return write_bundle(tmp_path_factory.mktemp("shared") / "model.rnvp")
 
 
 @pytest.fixture(scope="session")
 def conditional_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with columns x0, x1 and context c0; not to be changed."""
+    """A bundle with columns x0, x1 and context c0. Tests must not change it."""
     return write_bundle(tmp_path_factory.mktemp("shared") / "model.rnvp", context_dim=1)
 
 
@@ -148,7 +149,7 @@ def write_bundle(
 
 
 def _reference(dim: int, context_dim: int) -> Reference:
-    """Exact: −2 (log_prob − most) of a normal vector is chi-squared with dim degrees of freedom."""
+    """The exact reference: −2 (log_prob − maximum) is chi-squared with dim degrees of freedom."""
     map_ = _affine(dim, context_dim)
     most = -0.5 * dim * np.log(2 * np.pi) - float(np.log(map_.scale).sum())
     levels = (0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 1.0)
@@ -162,7 +163,7 @@ def _reference(dim: int, context_dim: int) -> Reference:
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of the files that are in ``folder`` now."""
+    """Write the manifest with the hashes of the files that are in ``folder`` now."""
     files = {
         path.relative_to(folder).as_posix(): FileRecord(
             hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
@@ -176,7 +177,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
 
 @pytest.fixture
 def reseal() -> Callable[[Path, Manifest], None]:
-    """`seal`, for tests that alter a bundle and want its hashes right."""
+    """Give `seal` to tests that change a bundle and need correct hashes."""
     return seal
 
 
@@ -250,7 +251,7 @@ def _model(
     dim: int,
     context_dim: int,
 ) -> bytes:
-    """The graph, serialized."""
+    """The serialized ONNX model of one graph."""
     kind = np.dtype(outputs[0].dtype)
     map_ = _affine(dim, context_dim)
     log_two_pi = 0.5 * dim * np.log(2 * np.pi) + np.log(map_.scale).sum()
@@ -302,7 +303,7 @@ def _model(
 def _latents(
     node: Callable[..., str], constants: dict[str, Array], dim: int, kind: np.dtype[Any]
 ) -> str:
-    """((row * a + seed * b + c) mod 2**20) / 2**19 - 1, times the temperature."""
+    """Add the nodes of ((row * a + seed * b + c) mod 2**20) / 2**19 - 1, times the temperature."""
     constants |= {name: np.array(_cycle(k, dim), np.int64) for k, name in enumerate("abc")}
     constants |= {"zero": np.array(0, np.int64), "unit": np.array(1, np.int64)}
     constants |= {"low_bits": np.array(0xFFFFF, np.int64)}
@@ -329,7 +330,7 @@ def _write_vector(
     context_dim: int,
     dtype: str,
 ) -> None:
-    """One test vector of five rows."""
+    """Write one test vector of five rows."""
     map_ = _affine(dim, context_dim)
     rows = np.linspace(-2, 3, 5 * dim).reshape(5, dim)
     context = np.linspace(0, 1, 5 * context_dim).reshape(5, context_dim)

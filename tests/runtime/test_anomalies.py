@@ -1,4 +1,4 @@
-"""Quantiles, flags and explanations of unlikely rows, for a flow known in closed form."""
+"""Quantiles, flags and explanations of unlikely rows for a flow known in closed form."""
 
 import json
 import tracemalloc
@@ -28,7 +28,7 @@ def known(make_bundle: Make) -> rnvp_runtime.Flow:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """1,000 rows of the flow, then one whose x1 is 6 standard deviations from its mean."""
+    """1,000 rows of the flow, and one row whose x1 is 6 standard deviations from the mean."""
     x = np.random.default_rng(1).normal([1, 2], [1, 2], (1000, 2))
     path = tmp_path / "t.csv"
     rows = [f"{a:.6f},{b:.6f}" for a, b in [*x, (1.5, 14.0)]]
@@ -37,7 +37,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_quantile_is_the_share_of_reference_rows_that_are_less_likely(known: Any) -> None:
-    """Samples of the flow have quantiles that are uniform on 0 ... 1."""
+    """The quantiles of samples of the flow are uniform on 0 ... 1."""
     x = np.random.default_rng(0).normal([1, 2], [1, 2], (20_000, 2))
     found = quantiles_of(known.manifest.reference, known.log_prob(x))
     for level in (0.001, 0.01, 0.1, 0.5, 0.9):
@@ -45,20 +45,20 @@ def test_the_quantile_is_the_share_of_reference_rows_that_are_less_likely(known:
 
 
 def test_the_quantile_ends_at_zero_and_one_and_keeps_nan(known: Any) -> None:
-    """Beyond the reference there is no number but 0 and 1."""
+    """A log_prob beyond the reference gets the quantile 0 or 1."""
     found = quantiles_of(known.manifest.reference, [-np.inf, -1e6, 1e6, np.nan])
     np.testing.assert_array_equal(found, [0, 0, 1, np.nan])
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, np.nan])
 def test_a_share_is_between_0_and_1(known: Any, share: float) -> None:
-    """Other numbers are an InputError."""
+    """Other numbers give an InputError."""
     with pytest.raises(InputError, match="expected a number between 0 and 1"):
         log_prob_at(known.manifest.reference, share)
 
 
 def test_the_slope_is_the_gradient_in_standard_deviations(known: Any, affine: Any) -> None:
-    """|d log p / dx_j| s_j, which for a normal column is |z_j|."""
+    """The slope is |d log p / dx_j| s_j, which is |z_j| for a normal column."""
     x = np.array([[2.0, 14.0], [1.0, -2.0]])
     np.testing.assert_allclose(
         rnvp_runtime.explain(known, x).slope, np.abs(affine().z(x)), rtol=1e-5
@@ -66,7 +66,7 @@ def test_the_slope_is_the_gradient_in_standard_deviations(known: Any, affine: An
 
 
 def test_the_surprise_is_what_the_column_costs_given_the_others(known: Any, affine: Any) -> None:
-    """For independent normal columns it is z_j² / 2, and the mean is expected."""
+    """For independent normal columns it is z_j² / 2, and the expected value is the mean."""
     x = np.array([[3.0, 14.0], [-2.0, 4.0]])
     found = rnvp_runtime.explain(known, x)
     np.testing.assert_allclose(found.surprise, affine().z(x) ** 2 / 2, atol=1e-3)
@@ -75,14 +75,14 @@ def test_the_surprise_is_what_the_column_costs_given_the_others(known: Any, affi
 
 
 def test_a_surprise_is_not_negative(known: Any) -> None:
-    """Where no value is more likely, the column keeps its own."""
+    """If no value is more likely, the expected value is the column's own."""
     found = rnvp_runtime.explain(known, np.array([[1.0, 2.0]]))
     np.testing.assert_array_equal(found.surprise, [[0, 0]])
     np.testing.assert_array_equal(found.expected, [[1, 2]])
 
 
 def test_rows_are_explained_given_their_context(make_bundle: Make, affine: Any) -> None:
-    """The expected value moves with the context."""
+    """The expected value depends on the context."""
     flow = rnvp_runtime.load(make_bundle(context_dim=1, gradient=True))
     context = np.array([[0.5], [-1.0]])
     found = rnvp_runtime.explain(flow, np.array([[3.5, 5.0], [2.0, 4.0]]), context)
@@ -90,20 +90,20 @@ def test_rows_are_explained_given_their_context(make_bundle: Make, affine: Any) 
 
 
 def test_a_row_of_nan_has_no_surprise(known: Any) -> None:
-    """NaN in, NaN out; the other rows are whole."""
+    """NaN gives NaN, and the other rows are not affected."""
     found = rnvp_runtime.explain(known, np.array([[np.nan, 2.0], [1.0, 8.0]]))
     assert np.isnan(found.surprise[0]).all()
     assert np.isfinite(found.surprise[1]).all()
 
 
 def test_an_older_bundle_has_no_reference(flow: Any) -> None:
-    """The error says what to do."""
+    """The error says to export the checkpoint again."""
     with pytest.raises(BundleError, match="holds no reference rows: export its checkpoint again"):
         rnvp_runtime.explain(flow, np.zeros((1, 2)))
 
 
 def test_a_scored_table_gains_the_columns_that_were_asked_for(known: Any, table: Path) -> None:
-    """In this order, after log_prob; only the flagged rows are explained."""
+    """The columns follow log_prob in a fixed order, and only flagged rows are explained."""
     added = AnomalyColumns(quantile=True, threshold=0.001, explain=True)
     (rows,) = rnvp_runtime.score_table(known, table, anomalies=added)
     names = ["x0", "x1", "log_prob", "quantile", "unlikely"]
@@ -118,7 +118,7 @@ def test_a_scored_table_gains_the_columns_that_were_asked_for(known: Any, table:
 
 
 def test_a_table_that_has_such_a_column_is_refused(known: Any, tmp_path: Path) -> None:
-    """Nothing of the user's is overwritten."""
+    """No column of the user is overwritten."""
     path = tmp_path / "t.csv"
     path.write_text("x0,x1,quantile\n1,2,3\n")
     with pytest.raises(TableError, match="has a column 'quantile' already"):
@@ -126,7 +126,7 @@ def test_a_table_that_has_such_a_column_is_refused(known: Any, tmp_path: Path) -
 
 
 def test_an_output_without_names_is_refused(known: Any, table: Path) -> None:
-    """A .npy holds log_prob alone."""
+    """A .npy file holds log_prob alone."""
     with pytest.raises(InputError, match=r"write a \.csv"):
         rnvp_runtime.score_table(
             known, table, into=FORMATS[".npy"], anomalies=AnomalyColumns(quantile=True)
@@ -134,13 +134,13 @@ def test_an_output_without_names_is_refused(known: Any, table: Path) -> None:
 
 
 def run(*arguments: Any) -> Any:
-    """The result of ``rnvp-score``."""
+    """Run ``rnvp-score``."""
     return CliRunner().invoke(score, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_command_flags_and_explains(known: Any, table: Path, suffix: str) -> None:
-    """Percent or a fraction; the summary counts the flagged rows."""
+    """The threshold may be a percentage, and the summary counts the flagged rows."""
     output = table.with_name(f"scored{suffix}")
     options = ["--threshold", "0.1%", "--quantile", "--explain"]
     result = run(known.path, table, "-o", output, *options)
@@ -154,7 +154,7 @@ def test_the_command_flags_and_explains(known: Any, table: Path, suffix: str) ->
 
 
 def test_the_summary_has_the_median_and_quantiles(known: Any, table: Path) -> None:
-    """The mean is whatever the worst row makes of it."""
+    """A single very unlikely row can dominate the mean but not the quantiles."""
     result = run(known.path, table, "-o", table.with_name("s.csv"), "--json", "--threshold", 0.01)
     summary = json.loads(result.stdout)
     log_prob = known.log_prob(next(iter(open_table(table))).numeric(["x0", "x1"]))
@@ -165,22 +165,22 @@ def test_the_summary_has_the_median_and_quantiles(known: Any, table: Path) -> No
 
 
 @pytest.mark.parametrize("share", ["0", "100%", "text", "1", "-1%"])
-def test_a_threshold_that_is_no_share_is_a_usage_error(known: Any, table: Path, share: str) -> None:
-    """Exit code 2, and an example of what to write."""
+def test_a_threshold_that_is_not_a_share_is_refused(known: Any, table: Path, share: str) -> None:
+    """The exit code is 2, and the error shows two valid values."""
     result = run(known.path, table, f"--threshold={share}")
     assert result.exit_code == 2
     assert "is no share of rows: write 0.1% or 0.001" in result.stderr
 
 
 def test_a_threshold_that_the_reference_cannot_resolve_is_noted(known: Any, table: Path) -> None:
-    """One ten-thousandth of 100,000 rows is enough, a hundred-thousandth is not."""
+    """Of 100,000 reference rows, 0.01 % are enough and 0.001 % are too few."""
     note = "so the threshold is uncertain"
     assert note not in run(known.path, table, "--threshold", "0.01%").stderr
     assert note in run(known.path, table, "--threshold", "0.001%").stderr
 
 
 def test_running_quantiles_are_those_of_all_numbers() -> None:
-    """However the numbers arrive; NaN and infinity are left out."""
+    """The division into batches does not matter; NaN and infinity are left out."""
     values = np.random.default_rng(0).normal(size=1001)
     running = RunningQuantiles()
     for part in np.split(values, [0, 3, 500]):
@@ -191,7 +191,7 @@ def test_running_quantiles_are_those_of_all_numbers() -> None:
 
 
 def test_running_quantiles_keep_an_evenly_spaced_part_of_very_many() -> None:
-    """In bounded memory: of 0 ... 9,999 those that a common stride divides."""
+    """Memory is bounded: of 0 ... 9,999, the multiples of a common stride are kept."""
     running = RunningQuantiles(most=100)
     for low in range(0, 10_000, 37):
         running.add(np.arange(low, min(low + 37, 10_000), dtype=float))
@@ -200,7 +200,7 @@ def test_running_quantiles_keep_an_evenly_spaced_part_of_very_many() -> None:
 
 
 def test_running_quantiles_hold_no_more_than_they_keep() -> None:
-    """Of 10 million numbers 10,000 at most are in memory, and not the arrays that they were in."""
+    """Of 10 million numbers at most 10,000 stay in memory, and no input array does."""
     running, batch = RunningQuantiles(most=10_000), np.arange(10_000.0)
     tracemalloc.start()
     try:

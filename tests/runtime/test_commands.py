@@ -1,4 +1,4 @@
-"""The four commands, as a user meets them: what they write, print, and exit with."""
+"""The four commands: what they write, what they print, and their exit codes."""
 
 import dataclasses
 import json
@@ -30,7 +30,10 @@ COMMANDS = {"sample": sample, "score": score, "verify": verify, "inspect": inspe
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Runs a command in an empty folder: ``run("sample", bundle, "-n", 5)``."""
+    """Return a function that runs a command in an empty folder.
+
+    Example: ``run("sample", bundle, "-n", 5)``.
+    """
     monkeypatch.chdir(tmp_path)
 
     def invoke(name: str, *args: Any) -> Result:
@@ -44,7 +47,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A CSV of three rows with a column of text, and its columns in another order."""
+    """A CSV file of three rows with a column of text; its columns are in another order."""
     path = tmp_path / "table.csv"
     path.write_text("name,x1,c0,x0\na,-1.0,0,0.50\nb,3,1,2\nc,1.5,2,-4\n")
     return path
@@ -55,13 +58,13 @@ X = [[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]]
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_gives_an_example(run: Invoke, name: str) -> None:
-    """--help shows a line to copy."""
+    """--help shows a command line to copy."""
     assert f"  rnvp-{name} model.rnvp" in run(name, "--help").stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_path_that_is_not_a_bundle_is_one_line(run: Invoke, name: str) -> None:
-    """Exit code 1, one line on stderr, nothing on stdout."""
+    """The exit code is 1, stderr has one line and stdout is empty."""
     args = {"sample": ["-n", 1], "score": ["table.csv"]}.get(name, [])
     result = run(name, "none.rnvp", *args)
     said = "Error: none.rnvp does not exist; a bundle is a folder such as model.rnvp\n"
@@ -69,7 +72,7 @@ def test_a_path_that_is_not_a_bundle_is_one_line(run: Invoke, name: str) -> None
 
 
 def test_sample_prints_csv(run: Invoke, bundle: Path) -> None:
-    """Rows go to stdout, the seed and the rate to stderr."""
+    """Rows are printed on stdout, the seed and the rate on stderr."""
     result = run("sample", bundle, "-n", 3, "--seed", 7)
     expected = rnvp_runtime.load(bundle).sample(3, seed=7)
     lines = result.stdout.splitlines()
@@ -82,7 +85,7 @@ def test_sample_prints_csv(run: Invoke, bundle: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
 def test_sample_writes_the_rows_of_its_seed(run: Invoke, bundle: Path, suffix: str) -> None:
-    """All formats hold the same rows, over batches too."""
+    """All formats hold the same rows, also over several batches."""
     run("sample", bundle, "-n", 70_000, "--seed", 7, "--start", 5, "-o", f"s{suffix}")
     read = {".npy": np.load, ".csv": pd.read_csv, ".parquet": pd.read_parquet}[suffix]
     expected = rnvp_runtime.load(bundle).sample(70_000, seed=7, start=5)
@@ -90,7 +93,7 @@ def test_sample_writes_the_rows_of_its_seed(run: Invoke, bundle: Path, suffix: s
 
 
 def test_sample_draws_and_tells_a_seed(run: Invoke, bundle: Path) -> None:
-    """Without --seed the one that was used is told, and gives the same rows again."""
+    """Without --seed the command prints the seed that it used. That seed gives the same rows."""
     told = json.loads(run("sample", bundle, "-n", 9, "-o", "a.npy", "--json").stdout)
     run("sample", bundle, "-n", 9, "-o", "b.npy", "--seed", told["seed"])
     assert told["rows"] == 9
@@ -98,7 +101,7 @@ def test_sample_draws_and_tells_a_seed(run: Invoke, bundle: Path) -> None:
 
 
 def test_sample_adds_log_prob(run: Invoke, bundle: Path) -> None:
-    """--log-prob is a last column."""
+    """With --log-prob the last column is log_prob."""
     run("sample", bundle, "-n", 9, "--seed", 7, "--log-prob", "-o", "s.npy")
     found = np.load("s.npy")
     expected = rnvp_runtime.load(bundle).log_prob(found[:, :2])
@@ -106,7 +109,7 @@ def test_sample_adds_log_prob(run: Invoke, bundle: Path) -> None:
 
 
 def test_sample_takes_context(run: Invoke, conditional_bundle: Path, table: Path) -> None:
-    """One for all rows, or one from each row of a table."""
+    """One context serves all rows, or each row of a table gives one."""
     flow = rnvp_runtime.load(conditional_bundle)
     run("sample", conditional_bundle, "-n", 4, "--seed", 7, "--context", "2.5", "-o", "a.npy")
     np.testing.assert_array_equal(np.load("a.npy")[:, :2], flow.sample(4, seed=7, context=[2.5]))
@@ -130,7 +133,7 @@ def test_sample_takes_context(run: Invoke, conditional_bundle: Path, table: Path
 def test_sample_refuses_what_does_not_fit(
     run: Invoke, bundle: Path, args: Any, code: int, said: str
 ) -> None:
-    """One clear line, and no file."""
+    """The command prints the fault and writes no file."""
     result = run("sample", bundle, *args)
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
@@ -149,22 +152,22 @@ LEARNT = "Error: the flow itself learnt a column called log_prob: "
 
 
 def test_sample_never_overwrites_a_column_by_log_prob(run: Invoke, awkward_bundle: Path) -> None:
-    """--log-prob of a flow with such a column is one line, and no file."""
+    """--log-prob is refused if the flow has a column of that name, and no file is written."""
     result = run("sample", awkward_bundle, "-n", 3, "--log-prob", "-o", "s.csv")
     assert (result.exit_code, result.stderr) == (1, f"{LEARNT}sample without log_prob\n")
     assert not Path("s.csv").exists()
 
 
 def test_score_says_that_the_flow_learnt_log_prob(run: Invoke, awkward_bundle: Path) -> None:
-    """Renaming it would not help: a .npy can be written, nothing else."""
+    """Renaming the column would not help, so the error recommends a .npy, which works."""
     Path("t.csv").write_text("x0,log_prob\n1,2\n")
     result = run("score", awkward_bundle, "t.csv", "-o", "s.csv")
     assert (result.exit_code, result.stderr.startswith(f"{LEARNT}write a .npy")) == (1, True)
     assert run("score", awkward_bundle, "t.csv", "-o", "s.npy").exit_code == 0
 
 
-def test_sample_refuses_context_that_is_no_number(run: Invoke, conditional_bundle: Path) -> None:
-    """NaN and infinity as context are refused, with their rows where it is a table's."""
+def test_sample_refuses_context_that_is_not_a_number(run: Invoke, conditional_bundle: Path) -> None:
+    """NaN and infinity are refused; for a table the error names the rows."""
     Path("t.csv").write_text("c0,k\n1,a\n,b\ninf,c\n")
     result = run("sample", conditional_bundle, "--context-from", "t.csv")
     said = "Error: t.csv: 2 rows hold no finite number: 2, 3: correct them\n"
@@ -176,7 +179,7 @@ def test_sample_refuses_context_that_is_no_number(run: Invoke, conditional_bundl
 
 
 def test_score_keeps_the_table_and_adds_log_prob(run: Invoke, bundle: Path, table: Path) -> None:
-    """Every column stays as it stood; the summary is on stderr."""
+    """Every column keeps its text, and the summary is on stderr."""
     result = run("score", bundle, table)
     found = [line.rsplit(",", 1) for line in result.stdout.splitlines()]
     assert [kept for kept, _ in found] == table.read_text().splitlines()
@@ -189,14 +192,14 @@ def test_score_keeps_the_table_and_adds_log_prob(run: Invoke, bundle: Path, tabl
 def test_score_reads_context_from_the_table(
     run: Invoke, conditional_bundle: Path, table: Path
 ) -> None:
-    """Context columns are found by name, like the others."""
+    """Context columns are found by name, like the columns of the data."""
     run("score", conditional_bundle, table, "-o", "s.npy")
     expected = rnvp_runtime.load(conditional_bundle).log_prob(X, [[0], [1], [2]])
     np.testing.assert_array_equal(np.load("s.npy"), expected)
 
 
 def test_score_names_its_column(run: Invoke, bundle: Path, table: Path) -> None:
-    """--as NAME, so that two flows can score one table; a name that is there is refused."""
+    """With --as NAME two flows can score one table. An existing name is refused."""
     assert run("score", bundle, table, "-o", table).exit_code == 0
     assert run("score", bundle, table, "-o", table, "--as", "second").exit_code == 0
     found = pd.read_csv(table)
@@ -218,10 +221,10 @@ def test_score_names_its_column(run: Invoke, bundle: Path, table: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_wrong_turn_names_the_command_that_was_meant(
+def test_another_kind_of_file_in_place_of_the_bundle_is_named(
     run: Invoke, command: str, name: str, said: str
 ) -> None:
-    """Another kind of file in place of the bundle is named as what it is."""
+    """The error says what the file is, in one line."""
     Path(name).write_text("x")
     Path("table.csv").write_text("x0,x1\n1,2\n")
     args = {"sample": ["-n", 1], "score": ["table.csv"]}.get(command, [])
@@ -238,14 +241,14 @@ def test_a_wrong_turn_names_the_command_that_was_meant(
     ],
 )
 def test_a_zip_archive_of_another_kind_is_named_too(run: Invoke, name: str, said: str) -> None:
-    """What PyTorch and numpy write are zip archives, as a bundle may be."""
+    """PyTorch and numpy write zip archives, and a bundle may be one too."""
     np.savez(Path("archive.npz"), x=X)
     Path("archive.npz").rename(name)
     assert said in run("inspect", name).stderr
 
 
 def test_score_of_npy_is_npy(run: Invoke, bundle: Path) -> None:
-    """(n, d) in, (n,) out."""
+    """The input has shape (n, d) and the output (n,)."""
     np.save("x.npy", X)
     summary = json.loads(run("score", bundle, "x.npy", "-o", "s.npy", "--json").stdout)
     found = np.load("s.npy")
@@ -255,13 +258,13 @@ def test_score_of_npy_is_npy(run: Invoke, bundle: Path) -> None:
 
 
 def test_score_of_npy_as_csv_names_the_columns(run: Invoke, bundle: Path) -> None:
-    """A matrix gets the flow's column names."""
+    """The columns of a matrix get the names of the flow's columns."""
     np.save("x.npy", X)
     assert run("score", bundle, "x.npy").stdout.startswith("x0,x1,log_prob\n0.5,-1.0,")
 
 
 def test_score_of_csv_as_parquet(run: Invoke, bundle: Path, table: Path) -> None:
-    """The flow's columns become numbers, the others stay text."""
+    """The flow's columns become numbers; the others stay text."""
     run("score", bundle, table, "-o", "s.parquet")
     found = pq.read_table("s.parquet")
     kinds = {field.name: str(field.type) for field in found.schema}
@@ -275,7 +278,7 @@ def test_score_of_csv_as_parquet(run: Invoke, bundle: Path, table: Path) -> None
 
 
 def test_score_may_write_onto_its_input(run: Invoke, bundle: Path, table: Path) -> None:
-    """The table gains a column in place; once more is refused."""
+    """The table gains a column in place. A second run is refused."""
     assert run("score", bundle, table, "-o", table).exit_code == 0
     scored = table.read_text()
     assert scored.startswith("name,x1,c0,x0,log_prob\n")
@@ -287,7 +290,7 @@ def test_score_may_write_onto_its_input(run: Invoke, bundle: Path, table: Path) 
 
 @pytest.mark.parametrize("output", [[], ["-o", "s.csv"]], ids=["stdout", "file"])
 def test_score_refuses_nan_rows(run: Invoke, bundle: Path, output: list[str]) -> None:
-    """The rows are named, and nothing is written or printed."""
+    """The error names the rows, and nothing is written or printed."""
     Path("t.csv").write_text("x0,x1\n1,2\n,3\n4,nan\n")
     result = run("score", bundle, "t.csv", *output)
     said = (
@@ -299,7 +302,7 @@ def test_score_refuses_nan_rows(run: Invoke, bundle: Path, output: list[str]) ->
 
 
 def test_score_can_keep_nan_rows(run: Invoke, bundle: Path) -> None:
-    """Their log_prob is NaN and the mean leaves them out."""
+    """The log_prob of such a row is NaN, and the mean leaves it out."""
     Path("t.csv").write_text("x0,x1\n1,2\n,3\n")
     result = run("score", bundle, "t.csv", "--nan", "keep", "-o", "s.npy", "--json")
     found = np.load("s.npy")
@@ -318,7 +321,7 @@ def test_score_can_keep_nan_rows(run: Invoke, bundle: Path) -> None:
 def test_score_refuses_tables_that_do_not_fit(
     run: Invoke, bundle: Path, content: str, said: str
 ) -> None:
-    """One line, exit code 1, and the output that was there stays."""
+    """The error is one line, the exit code is 1, and the existing output stays."""
     Path("t.csv").write_text(content)
     Path("s.csv").write_text("before")
     result = run("score", bundle, "t.csv", "-o", "s.csv", "--force")
@@ -329,7 +332,7 @@ def test_score_refuses_tables_that_do_not_fit(
 
 
 def test_score_never_replaces_a_part_of_its_input(run: Invoke, bundle: Path) -> None:
-    """A folder of tables is one table, and no file in it is an output."""
+    """A folder of tables is one table, so no file in it may be the output."""
     Path("data").mkdir()
     Path("data/a.csv").write_text("x0,x1\n1,2\n")
     for table in ("data", "data/*.csv"):
@@ -340,7 +343,7 @@ def test_score_never_replaces_a_part_of_its_input(run: Invoke, bundle: Path) -> 
 
 @pytest.mark.parametrize("name", ["sample", "score"])
 def test_an_existing_output_is_kept(run: Invoke, bundle: Path, name: str) -> None:
-    """It is replaced with --force only, and nothing is written into a bundle."""
+    """Only --force replaces it, and nothing is written into a bundle."""
     Path("t.csv").write_text("x0,x1\n1,2\n")
     args = [bundle, *({"sample": ["-n", 3], "score": ["t.csv"]}[name])]
     Path("kept.csv").write_text("years of work")
@@ -357,7 +360,7 @@ def test_an_existing_output_is_kept(run: Invoke, bundle: Path, name: str) -> Non
 
 
 def test_sample_never_replaces_its_context(run: Invoke, conditional_bundle: Path) -> None:
-    """The table of conditions is an input, also with --force."""
+    """The table of conditions is an input and is kept even with --force."""
     Path("t.csv").write_text("c0\n1\n")
     args = ["--context-from", "t.csv", "-o", "t.csv", "--force"]
     result = run("sample", conditional_bundle, *args)
@@ -366,7 +369,7 @@ def test_sample_never_replaces_its_context(run: Invoke, conditional_bundle: Path
 
 
 def test_verify_passes_a_sound_bundle(run: Invoke, bundle: Path) -> None:
-    """One line a check, all ticked."""
+    """Each check prints one line with a tick."""
     result = run("verify", bundle)
     assert result.exit_code == 0
     assert {line[0] for line in result.stdout.splitlines()} == {"✓"}
@@ -375,7 +378,7 @@ def test_verify_passes_a_sound_bundle(run: Invoke, bundle: Path) -> None:
 
 
 def test_verify_names_what_failed(run: Invoke, make_bundle: Any) -> None:
-    """An altered file is crossed, and the exit code is 1."""
+    """The line of an altered file has a cross, and the exit code is 1."""
     path = make_bundle()
     (path / "README.md").write_text("Another map.\n")
     result = run("verify", path)
@@ -385,7 +388,7 @@ def test_verify_names_what_failed(run: Invoke, make_bundle: Any) -> None:
 
 
 def test_inspect_shows_a_card(run: Invoke, conditional_bundle: Path) -> None:
-    """What it is, its graphs, its parity, and what to run next."""
+    """The card shows the flow, its graphs, its parity and the next commands."""
     said = run("inspect", conditional_bundle).stdout
     parts = "one affine map", "x0, x1", "c0", "float32", "x(n, 2) context(n, 1)", "nats"
     assert [part for part in parts if part not in said] == []
@@ -403,7 +406,7 @@ SAMPLE = "from rnvp_runtime.commands.sample import sample; sample()"
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_an_interrupt_is_one_word(bundle: Path, tmp_path: Path) -> None:
-    """Ctrl-C: exit code 130, no traceback, no file."""
+    """Ctrl-C gives exit code 130, no traceback and no file."""
     process = _start(SAMPLE, bundle, "-n", 10**12, "-o", tmp_path / "s.csv")
     while not list(tmp_path.iterdir()):
         time.sleep(0.05)
@@ -411,7 +414,7 @@ def test_an_interrupt_is_one_word(bundle: Path, tmp_path: Path) -> None:
     try:
         _, said = process.communicate(timeout=60)
     finally:
-        process.kill()  # else a failure would leave it writing
+        process.kill()  # otherwise the process would go on writing after a failure
     assert (process.returncode, said) == (130, b"Interrupted.\n")
     assert not list(tmp_path.iterdir())
 
@@ -431,7 +434,7 @@ def test_a_closed_pipe_is_quiet(bundle: Path) -> None:
 
 @pytest.mark.parametrize("file", ["t.csv", "t.parquet", "t.npy"])
 def test_score_can_drop_rows_with_gaps(run: Invoke, bundle: Path, file: str) -> None:
-    """The others have the results that they have alone; the summary counts what was left out."""
+    """The other rows get the same results, and the summary counts the dropped rows."""
     rows = np.array([[1.0, 2.0], [np.nan, 3.0], [np.inf, 4.0], [5.0, 6.0], [-np.inf, np.nan]])
     frame = pd.DataFrame(rows, columns=["x0", "x1"]).assign(note=["a", "b,", "c", 'd,"e', "f"])
     if file == "t.npy":
@@ -453,7 +456,7 @@ def test_score_can_drop_rows_with_gaps(run: Invoke, bundle: Path, file: str) -> 
 
 
 def test_score_may_drop_every_row(run: Invoke, bundle: Path) -> None:
-    """A table of no rows, with its header."""
+    """The output is a table with a header and no rows."""
     Path("t.csv").write_text("x0,x1\nnan,1\n")
     result = run("score", bundle, "t.csv", "--on-nonfinite", "drop", "-o", "s.csv")
     assert result.exit_code == 0, result.stderr
@@ -461,7 +464,7 @@ def test_score_may_drop_every_row(run: Invoke, bundle: Path) -> None:
 
 
 def test_score_refuses_infinities_as_it_does_nan(run: Invoke, bundle: Path) -> None:
-    """A density of infinity is no number either; kept, the mean leaves it out."""
+    """The log_prob of infinity is not finite. If the row is kept, the mean leaves it out."""
     Path("t.csv").write_text("x0,x1\n1,2\ninf,3\n")
     result = run("score", bundle, "t.csv", "-o", "s.csv")
     assert (result.exit_code, Path("s.csv").exists()) == (1, False)
@@ -473,7 +476,7 @@ def test_score_refuses_infinities_as_it_does_nan(run: Invoke, bundle: Path) -> N
 
 
 def test_score_says_of_a_list_column_that_text_cannot_hold_it(run: Invoke, bundle: Path) -> None:
-    """Parquet can; the command says so."""
+    """The error recommends Parquet, which can hold lists."""
     pd.DataFrame({"x0": [1.0], "x1": [2.0], "tags": [["a", "b"]]}).to_parquet("t.parquet")
     result = run("score", bundle, "t.parquet", "-o", "s.csv")
     assert (result.exit_code, Path("s.csv").exists()) == (1, False)

@@ -1,4 +1,4 @@
-"""``rnvp-compare``: what differs between two bundles."""
+"""``rnvp-compare`` shows the differences between two bundles."""
 
 import dataclasses
 import json
@@ -19,14 +19,14 @@ from rnvp_runtime.comparison import LEVELS, compare_manifests, compare_scores
 
 @pytest.fixture
 def other(make_bundle: Any) -> Path:
-    """A flow of the same columns given one condition."""
+    """A float64 flow of the same columns with one context column."""
     path: Path = make_bundle("other.rnvp", context_dim=1, dtype="float64")
     return path
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Rows for both flows, one of them with a gap; ties are frequent."""
+    """Rows for both flows with many ties; one row has a gap."""
     draw = np.random.default_rng(0)
     rows = pd.DataFrame(draw.integers(-2, 3, (500, 2)), columns=["x0", "x1"]).astype(float)
     rows["c0"] = draw.normal(size=500)
@@ -36,18 +36,18 @@ def table(tmp_path: Path) -> Path:
 
 
 def run(*args: object) -> Any:
-    """The command with these arguments."""
+    """Run the command with these arguments."""
     return CliRunner().invoke(compare, [str(argument) for argument in args])
 
 
 def test_a_bundle_does_not_differ_from_itself(bundle: Path) -> None:
-    """One sentence says so."""
+    """The command says that the flows are the same."""
     assert compare_manifests(Manifest.read(bundle), Manifest.read(bundle)) == []
     assert "are the same flow" in run(bundle, bundle).stdout
 
 
 def test_what_differs_is_listed(bundle: Path, other: Path) -> None:
-    """Columns, architecture, dtype; what is the same is not."""
+    """Context and dtype differ and are listed; the equal columns are not."""
     found = {d.what: (d.a, d.b) for d in compare_manifests(*map(Manifest.read, (bundle, other)))}
     assert found["context"] == ("", "c0")
     assert found["dtype"] == ("float32", "float64")
@@ -57,7 +57,7 @@ def test_what_differs_is_listed(bundle: Path, other: Path) -> None:
 
 
 def test_parity_and_provenance_are_compared(bundle: Path) -> None:
-    """A parity that failed, another version, another checkpoint."""
+    """A failed parity and another version are listed."""
     a = Manifest.read(bundle)
     parity = (dataclasses.replace(a.parity[0], passed=False), *a.parity[1:])
     b = dataclasses.replace(a, parity=parity, versions={"rnvp-deploy": "0.2.0"})
@@ -69,7 +69,7 @@ def test_parity_and_provenance_are_compared(bundle: Path) -> None:
 def test_scores_are_compared_over_rows_that_both_have(
     bundle: Path, other: Path, table: Path
 ) -> None:
-    """Mean and quantiles as numpy's, the correlation as scipy's, ties included."""
+    """Means and quantiles agree with numpy, the rank correlation with scipy, ties included."""
     flows = rnvp_runtime.load(bundle), rnvp_runtime.load(other)
     found = compare_scores(*flows, table, moved=3)
     rows = pd.read_csv(table).dropna()
@@ -86,7 +86,7 @@ def test_scores_are_compared_over_rows_that_both_have(
 def test_the_command_tells_the_scores_as_text_and_as_json(
     bundle: Path, other: Path, table: Path
 ) -> None:
-    """The row of the table that moves most has the same number in both."""
+    """Both forms name the row of the table that moves most."""
     told = run(bundle, other, table, "--rows", 2).stdout
     record = json.loads(run(bundle, other, table, "--rows", 2, "--json").stdout)
     assert "log_prob of 499 rows (1 without a finite one left out), nats:" in told
@@ -96,7 +96,7 @@ def test_the_command_tells_the_scores_as_text_and_as_json(
 
 
 def test_a_table_without_numbers_is_refused(bundle: Path, tmp_path: Path) -> None:
-    """One sentence."""
+    """At least one row must have a finite log_prob in both flows."""
     (tmp_path / "t.csv").write_text("x0,x1\n1,\n")
     flow = rnvp_runtime.load(bundle)
     with pytest.raises(TableError, match="no row with a finite log_prob in both flows"):

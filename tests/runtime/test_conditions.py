@@ -1,4 +1,4 @@
-"""``rnvp-sample --context``: conditions by name, grids, and what is kept of them."""
+"""``rnvp-sample --context``: conditions by name, grids, and the context columns of the output."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def trained(make_bundle: Any, reseal: Any) -> Path:
-    """A flow that was trained at energies of 10 … 200 and theta of -1 … 1."""
+    """A flow with trained ranges 10 … 200 of energy and -1 … 1 of theta."""
     path: Path = make_bundle(context_dim=2, gradient=True)
     manifest = Manifest.read(path)
     assert manifest.reference is not None
@@ -36,21 +36,21 @@ def trained(make_bundle: Any, reseal: Any) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Runs a command in an empty folder."""
+    """Return a function that runs a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda command, *args: CliRunner().invoke(command, [str(a) for a in args])
 
 
 @pytest.mark.parametrize("text", ["100,0.5", "energy=100,theta=0.5", " theta = 0.5, energy=100 "])
 def test_conditions_are_given_in_order_or_by_name(trained: Path, text: str) -> None:
-    """All of these are one point."""
+    """All of these texts give the same point."""
     found = parse_conditions(text, Manifest.read(trained))
     assert found is not None
     assert found.tolist() == [[100, 0.5]]
 
 
 def test_a_grid_has_both_ends_and_the_last_column_changes_fastest(trained: Path) -> None:
-    """START:STOP:COUNT, as numpy's linspace."""
+    """START:STOP:COUNT gives the points of numpy's linspace."""
     found = parse_conditions("theta=0:1:3,energy=10:200:2", Manifest.read(trained))
     assert found is not None
     assert found.tolist() == [[e, t] for e in (10, 200) for t in (0, 0.5, 1)]
@@ -74,7 +74,7 @@ def test_a_grid_has_both_ends_and_the_last_column_changes_fastest(trained: Path)
     ],
 )
 def test_conditions_that_do_not_fit_are_named(trained: Path, text: str | None, said: str) -> None:
-    """The message has the option's name and an example of the flow's own."""
+    """The message names the option --context and the fault."""
     with pytest.raises(click.UsageError) as caught:
         parse_conditions(text, Manifest.read(trained))
     assert said in caught.value.format_message()
@@ -82,7 +82,7 @@ def test_conditions_that_do_not_fit_are_named(trained: Path, text: str | None, s
 
 
 def test_a_name_may_hold_a_comma_or_an_equals_sign(trained: Path) -> None:
-    """The cell is quoted, as in CSV."""
+    """A name with a comma is quoted, as in CSV."""
     manifest = dataclasses.replace(Manifest.read(trained), context_columns=("E, GeV", "a=b"))
     found = parse_conditions('"E, GeV=3",a=b=4', manifest)
     assert found is not None
@@ -92,7 +92,7 @@ def test_a_name_may_hold_a_comma_or_an_equals_sign(trained: Path) -> None:
 def test_sample_draws_n_rows_for_each_point_and_score_reads_them(
     run: Invoke, trained: Path
 ) -> None:
-    """The conditions are columns; the log_prob of both commands agree."""
+    """The conditions are columns, and both commands give the same log_prob."""
     grid = "energy=10:200:3,theta=0.5"
     args = ["-n", "1e3", "--seed", 7, "--context", grid, "--log-prob", "-o", "s.csv"]
     assert run(sample, trained, *args).exit_code == 0
@@ -115,7 +115,7 @@ def test_an_array_of_samples_can_be_scored_too(run: Invoke, trained: Path) -> No
 
 
 def test_conditions_outside_the_trained_range_are_named(run: Invoke, trained: Path) -> None:
-    """Once for each column, from --context and from a table; inside it nothing is said."""
+    """Each such column gets one warning, from --context and from a table."""
     said = "Warning: energy is 100000; in training 99.8 % of rows had 10 … 200"
     assert said in run(sample, trained, "-n", 5, "--context", "100000,0.5").stderr
     Path("t.csv").write_text("energy,theta\n100,0\n100000,0\n200000,0\n")

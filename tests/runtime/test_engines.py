@@ -1,4 +1,4 @@
-"""Engines: what they open, which providers they run on, and what a wrong choice says."""
+"""Engines: what they open, which providers they use, and the errors for a wrong choice."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ CPU = "CPUExecutionProvider"
 
 @pytest.fixture(params=[name for name, engine in ENGINES.items() if engine.format == "onnx"])
 def engine(request: pytest.FixtureRequest) -> str:
-    """The name of each engine of ONNX files that is installed."""
+    """Run the test with each installed engine for ONNX files."""
     name: str = request.param
     if name != "onnxruntime":
         pytest.importorskip(name)
@@ -33,7 +33,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 def test_an_engine_computes_the_outputs_asked_for(engine: str, bundle: Path, affine: Any) -> None:
-    """In the order asked for, and no others."""
+    """The outputs are in the requested order, without others."""
     manifest, chosen = Manifest.read(bundle), ENGINES[engine]
     content = read_graph(open_source(bundle), manifest, "density", chosen.format)
     run = chosen.open(content, ["z", "log_prob"], signature=Signature.of(manifest, "density"))
@@ -43,7 +43,7 @@ def test_an_engine_computes_the_outputs_asked_for(engine: str, bundle: Path, aff
 
 
 def test_a_flow_runs_on_any_engine(engine: str, bundle: Path) -> None:
-    """All methods, in tiles over threads too, give onnxruntime's numbers."""
+    """All methods agree with onnxruntime, also in tiles over threads."""
     flow, reference = rnvp_runtime.load(bundle, engine=engine, threads=2), rnvp_runtime.load(bundle)
     x = np.random.default_rng(0).normal(size=(20_000, 2))
     np.testing.assert_allclose(flow.log_prob(x), reference.log_prob(x), rtol=1e-4)
@@ -53,7 +53,7 @@ def test_a_flow_runs_on_any_engine(engine: str, bundle: Path) -> None:
 def test_samples_never_come_from_a_sampler_that_is_known_to_be_wrong(
     bundle: Path, affine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The noise is then drawn in numpy and mapped by the inverse, row for row the same stream."""
+    """numpy draws the noise and the inverse maps it, which gives the same stream."""
     monkeypatch.setitem(ENGINES, "no uint64", OnnxRuntime(wrong_graphs={"sampler": "it is wrong"}))
     flow = rnvp_runtime.load(bundle, engine="no uint64")
     found = flow.sample(5, seed=7, start=3, temperature=0.5)
@@ -62,33 +62,34 @@ def test_samples_never_come_from_a_sampler_that_is_known_to_be_wrong(
 
 
 def test_an_unknown_engine_is_refused_at_once(bundle: Path) -> None:
-    """The error names those that there are."""
+    """The error names the engines."""
     with pytest.raises(InputError, match=r"no engine 'tensorflow': choose from onnxruntime, nat"):
         rnvp_runtime.load(bundle, engine="tensorflow")
 
 
 def test_an_unknown_provider_is_refused_at_once(bundle: Path) -> None:
-    """The error names the providers that this onnxruntime has."""
+    """The error names the providers of this onnxruntime."""
     with pytest.raises(InputError, match=rf"has no MyExecutionProvider, it has .*{CPU}"):
         rnvp_runtime.load(bundle, providers=["MyExecutionProvider"])
 
 
 def test_providers_are_a_list(bundle: Path) -> None:
-    """A name alone would be read as a list of letters."""
+    """A single name would be read as a list of letters."""
     with pytest.raises(InputError, match=r"expected a list: pass \['CPUExecutionProvider'\]"):
         rnvp_runtime.load(bundle, providers=CPU)
 
 
 def test_a_provider_may_have_options(bundle: Path) -> None:
-    """As onnxruntime takes them: a pair of name and options."""
+    """onnxruntime takes a pair of name and options."""
     flow = rnvp_runtime.load(bundle, providers=[(CPU, {"use_arena": "0"})])
     np.testing.assert_array_equal(flow.log_prob(X), rnvp_runtime.load(bundle).log_prob(X))
 
 
 def test_a_silent_fallback_is_an_error(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """onnxruntime opens on the CPU, without an exception, what a provider could not load.
+    """onnxruntime uses the CPU without an exception if a provider fails to load.
 
-    The provider is one that onnxruntime claims to have: a fault that needs a broken driver.
+    The test makes onnxruntime list a provider that it does not have, since a real fault needs a
+    broken driver.
     """
     onnxruntime = pytest.importorskip("onnxruntime")
     have = [CPU, "CUDAExecutionProvider"]
@@ -102,14 +103,14 @@ def test_a_silent_fallback_is_an_error(bundle: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_openvino_takes_no_providers(bundle: Path) -> None:
-    """A choice that would be ignored is refused."""
+    """A choice without an effect is refused."""
     pytest.importorskip("openvino")
     with pytest.raises(InputError, match="takes no providers"):
         rnvp_runtime.load(bundle, engine="openvino", providers=[CPU])
 
 
 def test_pickling_keeps_engine_providers_and_threads(engine: str, bundle: Path) -> None:
-    """A flow sent to a worker runs there as it does here."""
+    """A flow in a worker process uses the same engine, providers and threads."""
     providers = [(CPU, {"use_arena": "0"})] if engine == "onnxruntime" else []
     flow = rnvp_runtime.load(bundle, engine=engine, providers=providers, threads=3)
     again = pickle.loads(pickle.dumps(flow))
@@ -120,7 +121,7 @@ def test_pickling_keeps_engine_providers_and_threads(engine: str, bundle: Path) 
 def test_a_bundle_without_the_engines_format_says_so(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the formats that the bundle has."""
+    """The error names the formats of the bundle."""
     monkeypatch.setitem(ENGINES, "compiled", OnnxRuntime(format="compiled"))
     with pytest.raises(BundleError, match="no density graph in the format 'compiled', only onnx"):
         rnvp_runtime.load(bundle, engine="compiled").log_prob(X)
@@ -138,7 +139,7 @@ def test_bytes_that_are_not_a_graph_are_one_line(content: bytes) -> None:
 def test_an_unreadable_graph_is_a_bundle_error(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's reason is given, and no OSError gets out."""
+    """The error gives the system's reason, and no OSError is raised."""
 
     def refuse(path: Path, flags: int) -> int:
         raise PermissionError(13, "Permission denied", str(path))
@@ -150,7 +151,7 @@ def test_an_unreadable_graph_is_a_bundle_error(
 
 
 def test_the_metadata_states_the_same_oldest_onnxruntime() -> None:
-    """`MIN_ONNXRUNTIME` is the one place; pip reads the package's metadata."""
+    """`MIN_ONNXRUNTIME` is the source, and pip reads the package's metadata."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     assert f"onnxruntime>={MIN_ONNXRUNTIME}" in tomllib.loads(text)["project"]["dependencies"]
 
@@ -193,7 +194,7 @@ print(os.environ["ORT_DISABLE_TELEMETRY"])
 def test_an_onnxruntime_that_fails_to_import_is_one_line(
     bundle: Path, tmp_path: Path, broken: str
 ) -> None:
-    """No traceback, whatever its import raises or prints."""
+    """There is no traceback, for any exception and any output of the import."""
     (tmp_path / "onnxruntime.py").write_text(broken + "\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     code = "import sys; from rnvp_runtime.commands.sample import sample; sample(sys.argv[1:])"

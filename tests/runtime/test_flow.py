@@ -1,4 +1,4 @@
-"""A loaded bundle: what goes in, what comes out, and what is refused."""
+"""A loaded bundle: its inputs, its outputs and its errors."""
 
 import multiprocessing
 import pickle
@@ -21,21 +21,21 @@ X = np.array([[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]])
 
 
 def test_log_prob_is_that_of_the_flow(flow: Any, affine: Any) -> None:
-    """log_prob is the closed form, (n,), in the bundle's dtype."""
+    """log_prob agrees with the closed form, has shape (n,) and the bundle's dtype."""
     found = flow.log_prob(X)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, affine().log_prob(X), rtol=1e-5)
 
 
 def test_forward_and_inverse_undo_each_other(flow: Any, affine: Any) -> None:
-    """inverse(forward(x)) is x, and forward is the closed form."""
+    """inverse(forward(x)) is x, and forward agrees with the closed form."""
     z = flow.forward(X)
     np.testing.assert_allclose(z, affine().z(X), rtol=1e-6)
     np.testing.assert_allclose(flow.inverse(z), X, rtol=1e-6)
 
 
 def test_both_directions_give_log_prob_on_request(flow: Any) -> None:
-    """return_log_prob adds log p(x), the same from either side."""
+    """return_log_prob adds log p(x), which is equal in both directions."""
     z, from_x = flow.forward(X, return_log_prob=True)
     x, from_z = flow.inverse(z, return_log_prob=True)
     np.testing.assert_allclose(from_x, flow.log_prob(X))
@@ -44,7 +44,7 @@ def test_both_directions_give_log_prob_on_request(flow: Any) -> None:
 
 
 def test_float64_bundles_compute_in_float64(make_bundle: Make, affine: Any) -> None:
-    """A float64 bundle gives float64 to its last digits."""
+    """A float64 bundle agrees with the closed form within 1e-14."""
     found = rnvp_runtime.load(make_bundle(dtype="float64")).log_prob(X)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, affine().log_prob(X), rtol=1e-14)
@@ -70,21 +70,21 @@ def test_any_numeric_array_will_do(flow: Any, given: Any) -> None:
 
 
 def test_integers_and_read_only_arrays_will_do(flow: Any) -> None:
-    """Integer dtypes are numbers, and nothing is written to the input."""
+    """Integers are accepted, and the input is not written to."""
     whole = np.array([[1, 2], [3, 4]], dtype=np.int16)
     whole.flags.writeable = False
     np.testing.assert_allclose(flow.log_prob(whole), flow.log_prob(whole.astype(float)))
 
 
 def test_no_rows_give_no_rows(flow: Any) -> None:
-    """(0, d) in, (0,) and (0, d) out."""
+    """Input of shape (0, d) gives (0,) and (0, d)."""
     assert flow.log_prob(np.empty((0, 2))).shape == (0,)
     assert flow.forward(np.empty((0, 2))).shape == (0, 2)
     assert flow.sample(0, seed=1).shape == (0, 2)
 
 
 def test_nan_and_infinity_pass_through(flow: Any) -> None:
-    """They are numbers of the row that holds them, and of no other."""
+    """They affect only the row that holds them."""
     found = flow.log_prob([[np.nan, 0.0], [np.inf, 0.0], [0.0, 0.0]])
     assert np.isnan(found[0])
     assert found[1] == -np.inf
@@ -92,7 +92,7 @@ def test_nan_and_infinity_pass_through(flow: Any) -> None:
 
 
 def test_numbers_past_float32_become_infinite(flow: Any) -> None:
-    """A float64 too large for the flow's dtype is cast as numpy would, without a warning."""
+    """A float64 beyond the range of float32 is cast as numpy casts it, without a warning."""
     assert flow.log_prob([[1e300, 0.0]])[0] == -np.inf
 
 
@@ -100,7 +100,7 @@ def test_numbers_past_float32_become_infinite(flow: Any) -> None:
     "frame", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "arrow"]
 )
 def test_frames_are_read_by_column_name(flow: Any, frame: Any) -> None:
-    """Columns may stand in any order among others."""
+    """The columns may have any order, with other columns between them."""
     table = frame({"id": ["a", "b", "c"], "x1": X[:, 1], "x0": X[:, 0]})
     np.testing.assert_allclose(flow.log_prob(table), flow.log_prob(X))
 
@@ -120,7 +120,7 @@ def test_nulls_in_frames_are_nan(flow: Any, frame: Any) -> None:
 
 
 def test_log_prob_of_a_pandas_frame_has_its_index(flow: Any) -> None:
-    """A Series called log_prob; of any other rows an array."""
+    """The result is a Series called log_prob. For other inputs it is an array."""
     frame = pd.DataFrame(X, columns=["x0", "x1"], index=["a", "b", "c"])
     found = flow.log_prob(frame)
     pd.testing.assert_series_equal(
@@ -139,7 +139,7 @@ def test_context_shifts_the_density(conditional_bundle: Path, affine: Any) -> No
 
 
 def test_context_comes_from_the_same_frame(conditional_bundle: Path) -> None:
-    """Left out, the context's columns are taken from the frame given."""
+    """Without a context argument, the context columns are read from the frame."""
     flow = rnvp_runtime.load(conditional_bundle)
     frame = pd.DataFrame({"c0": [0.0, 1.0, 2.0], "x0": X[:, 0], "x1": X[:, 1]})
     np.testing.assert_allclose(flow.log_prob(frame), flow.log_prob(X, frame[["c0"]]))
@@ -149,7 +149,7 @@ def test_context_comes_from_the_same_frame(conditional_bundle: Path) -> None:
 def test_large_inputs_are_cut_into_tiles_without_a_seam(
     make_bundle: Make, affine: Any, threads: int
 ) -> None:
-    """Rows over several tiles and threads are the rows of one."""
+    """Rows computed over several tiles and threads agree with the closed form."""
     flow = rnvp_runtime.load(make_bundle(width=4096), threads=threads)  # tiles of 256
     x = np.random.default_rng(0).normal(size=(2000, 2))
     z, log_prob = flow.forward(x, return_log_prob=True)
@@ -166,7 +166,7 @@ def test_large_frames_are_cut_into_tiles(make_bundle: Make) -> None:
 
 
 def test_samples_are_the_rows_of_their_seed(flow: Any, affine: Any) -> None:
-    """sample(n, seed, start) is rows start ... start + n - 1 of the graph's stream."""
+    """sample(n, seed, start) gives rows start ... start + n - 1 of the stream."""
     x, log_prob = flow.sample(5, seed=7, start=3, return_log_prob=True)
     expected = affine().x(affine().latents(7, 3, 5))
     np.testing.assert_allclose(x, expected, rtol=1e-5)
@@ -174,7 +174,7 @@ def test_samples_are_the_rows_of_their_seed(flow: Any, affine: Any) -> None:
 
 
 def test_samples_do_not_depend_on_tiles_or_threads(make_bundle: Make) -> None:
-    """Row i is the same however the rows are cut."""
+    """Row i is equal for any division into calls, tiles and threads."""
     path = make_bundle(width=4096)
     whole = rnvp_runtime.load(path).sample(1500, seed=1)
     np.testing.assert_array_equal(rnvp_runtime.load(path, threads=3).sample(1500, seed=1), whole)
@@ -183,12 +183,12 @@ def test_samples_do_not_depend_on_tiles_or_threads(make_bundle: Make) -> None:
 
 
 def test_without_a_seed_each_call_differs(flow: Any) -> None:
-    """Fresh entropy comes from the system."""
+    """The seed is drawn from the system's entropy."""
     assert not np.array_equal(flow.sample(20), flow.sample(20))
 
 
 def test_seeds_are_64_bits(flow: Any) -> None:
-    """Unsigned seeds are the negative ones with the same bits; anything wider is refused."""
+    """An unsigned seed equals the negative one with the same bits. Larger seeds are refused."""
     np.testing.assert_array_equal(flow.sample(5, seed=2**64 - 1), flow.sample(5, seed=-1))
     with pytest.raises(InputError, match="does not fit 64 bits"):
         flow.sample(5, seed=2**64)
@@ -225,7 +225,7 @@ def test_sample_takes_one_context_or_one_a_row(
 
 @pytest.mark.parametrize("context", [[2.0], [[2.0]], [[2.0]] * 600], ids=["row", "matrix", "each"])
 def test_every_method_takes_one_context_for_all_rows(make_bundle: Make, context: Any) -> None:
-    """A single row, (c,) or (1, c), stands for as many equal rows, in tiles too."""
+    """A single row, (c,) or (1, c), serves all rows, in tiles too."""
     flow = rnvp_runtime.load(make_bundle(context_dim=1, width=4096))
     x, each = np.random.default_rng(0).normal(size=(600, 2)), np.full((600, 1), 2.0)
     for method in (flow.log_prob, flow.forward, flow.inverse):
@@ -233,7 +233,7 @@ def test_every_method_takes_one_context_for_all_rows(make_bundle: Make, context:
 
 
 def test_one_context_of_several_columns_may_be_flat(make_bundle: Make) -> None:
-    """(c,) is one row of context, also where c is the number of rows."""
+    """(c,) is one row of context, even if c equals the number of rows."""
     flow = rnvp_runtime.load(make_bundle(context_dim=3))
     flat = [0.5, 1.0, 2.0]
     np.testing.assert_array_equal(flow.log_prob(X, flat), flow.log_prob(X, [flat] * 3))
@@ -258,20 +258,20 @@ def test_one_context_of_several_columns_may_be_flat(make_bundle: Make) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(flow: Any, given: Any, said: str) -> None:
-    """InputError says what was found, what was expected, and what to do."""
+    """The InputError names what was found, and its text is one line."""
     with pytest.raises(InputError, match=said) as error:
         flow.log_prob(given)
     assert "\n" not in str(error.value)
 
 
 def test_a_single_column_is_not_a_row(make_bundle: Make) -> None:
-    """For d = 1 the advice is another one."""
+    """For d = 1 the error recommends x[:, None]."""
     with pytest.raises(InputError, match=r"pass x\[:, None\]"):
         rnvp_runtime.load(make_bundle(dim=1)).log_prob([1.0, 2.0])
 
 
 def test_context_must_match_the_flow(flow: Any, conditional_bundle: Path) -> None:
-    """Context is given where, and only where, the flow takes it, a row for each row."""
+    """Only a conditional flow takes context, with one row or one for each row of x."""
     conditional = rnvp_runtime.load(conditional_bundle)
     with pytest.raises(InputError, match="the flow takes none"):
         flow.log_prob(X, [[1.0]])
@@ -284,7 +284,7 @@ def test_context_must_match_the_flow(flow: Any, conditional_bundle: Path) -> Non
 
 
 def test_a_flow_says_what_it_is(flow: Any, bundle: Path) -> None:
-    """Names, dimensions and the manifest are at hand."""
+    """The flow gives its names, its dimensions and its manifest."""
     assert flow.columns == ("x0", "x1")
     assert (flow.dim, flow.context_dim, flow.context_columns) == (2, 0, ())
     assert flow.manifest.id == "0123456789abcdef"
@@ -299,7 +299,7 @@ def test_threads_are_at_least_one(bundle: Path) -> None:
 
 
 def test_a_flow_pickles_as_its_path(bundle: Path) -> None:
-    """Path and threads travel, not sessions."""
+    """The pickle holds the path and the threads, not the sessions."""
     flow = rnvp_runtime.load(bundle, threads=2)
     expected = flow.log_prob(X)
     content = pickle.dumps(flow)
@@ -319,7 +319,7 @@ def test_a_flow_works_in_spawned_processes(flow: Any) -> None:
 
 
 def test_threads_may_share_a_flow(flow: Any) -> None:
-    """Calls from several threads open each graph once and give the same numbers."""
+    """Calls from several threads give the same numbers."""
     found: list[Any] = []
     workers = [threading.Thread(target=lambda: found.append(flow.log_prob(X))) for _ in range(4)]
     for worker in workers:
@@ -331,7 +331,7 @@ def test_threads_may_share_a_flow(flow: Any) -> None:
 
 
 def test_only_the_graph_in_use_is_opened(make_bundle: Make) -> None:
-    """A bundle whose sampler is gone still scores; sampling says what is missing."""
+    """A bundle without its sampler still scores, and sampling names the missing file."""
     path = make_bundle()
     (path / "sampler.onnx").unlink()
     flow = rnvp_runtime.load(path)
@@ -341,7 +341,7 @@ def test_only_the_graph_in_use_is_opened(make_bundle: Make) -> None:
 
 
 def test_an_altered_graph_is_not_opened(make_bundle: Make) -> None:
-    """Its hash is checked on the bytes that would be run."""
+    """The hash is checked on the bytes that the engine would run."""
     path = make_bundle()
     content = (path / "density.onnx").read_bytes()
     (path / "density.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -359,7 +359,7 @@ def test_an_old_onnxruntime_is_refused(bundle: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_flat_context_for_one_condition_says_how_to_shape_it(conditional_bundle: Path) -> None:
-    """n numbers for one condition are a column, not a row; and it is the context's columns."""
+    """For one condition n numbers are n rows, so the error recommends context[:, None]."""
     flow = rnvp_runtime.load(conditional_bundle)
     assert flow.context_dim == 1
     with pytest.raises(InputError, match=r"context\[:, None\]"):

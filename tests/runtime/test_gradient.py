@@ -1,4 +1,4 @@
-"""log_prob_and_grad: the derivatives of log_prob by the data and by the context."""
+"""log_prob_and_grad gives the derivatives of log_prob with respect to data and context."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ X = np.array([[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]])
 
 
 def test_the_gradient_is_that_of_log_prob(make_bundle: Make, affine: Any) -> None:
-    """(n,) and (n, dim), in the bundle's dtype."""
+    """The shapes are (n,) and (n, dim), and the dtype is that of the bundle."""
     log_prob, grad = rnvp_runtime.load(make_bundle(gradient=True)).log_prob_and_grad(X)
     assert (log_prob.shape, grad.shape, grad.dtype) == ((3,), (3, 2), np.float32)
     np.testing.assert_allclose(log_prob, affine().log_prob(X), rtol=1e-5)
@@ -27,7 +27,7 @@ def test_the_gradient_is_that_of_log_prob(make_bundle: Make, affine: Any) -> Non
 def test_a_conditional_flow_gives_the_gradient_by_its_context_too(
     make_bundle: Make, affine: Any
 ) -> None:
-    """The third array is (n, context_dim)."""
+    """The third array has shape (n, context_dim)."""
     flow = rnvp_runtime.load(make_bundle(context_dim=1, gradient=True))
     context = np.array([[1.0], [0.0], [-2.0]])
     _, by_x, by_context = flow.log_prob_and_grad(X, context)
@@ -50,13 +50,13 @@ def test_many_rows_in_tiles_are_the_same_rows(make_bundle: Make, threads: int) -
 
 
 def test_no_rows_give_no_rows(make_bundle: Make) -> None:
-    """An empty batch comes out empty."""
+    """An empty batch gives empty arrays."""
     log_prob, grad = rnvp_runtime.load(make_bundle(gradient=True)).log_prob_and_grad(X[:0])
     assert (log_prob.shape, grad.shape) == ((0,), (0, 2))
 
 
 def test_an_older_bundle_loads_and_says_that_it_has_no_gradient(bundle: Path) -> None:
-    """Its three graphs work as before."""
+    """The three graphs of the bundle work, and the error names them."""
     flow = rnvp_runtime.load(bundle)
     assert flow.log_prob(X).shape == (3,)
     with pytest.raises(BundleError, match=r"has no gradient graph, only density, inverse, sampler"):
@@ -64,14 +64,14 @@ def test_an_older_bundle_loads_and_says_that_it_has_no_gradient(bundle: Path) ->
 
 
 def test_the_gradient_is_verified(make_bundle: Make) -> None:
-    """rnvp-verify runs its test vectors too."""
+    """rnvp-verify runs the test vectors of the gradient graph."""
     checks = {check.name: check.passed for check in verify(make_bundle(gradient=True))}
     assert checks["gradient grad_x"]
     assert checks["gradient log_prob"]
 
 
 def test_a_manifest_without_a_reference_is_read(make_bundle: Make) -> None:
-    """Bundles of an older rnvp-deploy have no such key."""
+    """Older versions of rnvp-deploy did not write the key."""
     path = make_bundle(gradient=True)
     found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     del found["reference"]
@@ -80,7 +80,7 @@ def test_a_manifest_without_a_reference_is_read(make_bundle: Make) -> None:
 
 
 def test_a_reference_without_context_columns_is_read(make_bundle: Make) -> None:
-    """Bundles of an older rnvp-deploy have no such key."""
+    """Older versions of rnvp-deploy did not write the key."""
     path = make_bundle(gradient=True, context_dim=1)
     found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     del found["reference"]["context_columns"]

@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "hmc.py"
 def test_it_recovers_the_moments_of_a_normal(
     make_bundle: Callable[..., Path], affine: Any, beta: float
 ) -> None:
-    """p^β of a normal has the same mean, and its deviations divided by √β."""
+    """p^β of a normal has the same mean, and its standard deviations are divided by √β."""
     example = runpy.run_path(str(EXAMPLE))
     known, flow = affine(dim=3), rnvp_runtime.load(make_bundle(dim=3, gradient=True))
     target = example["powered"](flow, beta)

@@ -1,4 +1,4 @@
-"""Ctrl-C while a library is imported ends the program afterwards, and is not lost."""
+"""Ctrl-C during the import of a library takes effect after the import."""
 
 import signal
 import threading
@@ -9,14 +9,14 @@ from rnvp_runtime.engines.interrupts import interrupts_later
 
 
 def interrupted(reached: list[str]) -> None:
-    """Be interrupted in the block, and go on to its end."""
+    """Receive an interrupt within the block, then run the block to its end."""
     with interrupts_later():
         signal.raise_signal(signal.SIGINT)
         reached.append("the end of the block")
 
 
 def test_an_interrupt_comes_when_the_block_ends() -> None:
-    """The block itself is not interrupted."""
+    """The block runs to its end before KeyboardInterrupt is raised."""
     reached: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         interrupted(reached)
@@ -25,14 +25,14 @@ def test_an_interrupt_comes_when_the_block_ends() -> None:
 
 
 def test_without_an_interrupt_nothing_is_raised() -> None:
-    """The handler is as before."""
+    """The block leaves the handler as it was."""
     with interrupts_later():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_another_thread_leaves_the_handler() -> None:
-    """Python allows only the main thread to set it."""
+    """Python allows only the main thread to set a handler."""
     seen = []
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""The runtime runs where torch and onnx cannot be imported, and starts with little."""
+"""The runtime works where torch and onnx cannot be imported, and its import is fast."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def _run(code: str, *args: str, blocked: tuple[str, ...] = ()) -> str:
 
 
 def test_everything_works_without_torch_and_onnx(bundle: Path, tmp_path: Path) -> None:
-    """Sampling, scoring, verifying and inspecting, with both imports made to fail."""
+    """rnvp-sample, score, verify and inspect run when importing torch and onnx fails."""
     code = """
 from click.testing import CliRunner
 from rnvp_runtime.commands import inspect, sample, score, verify
@@ -48,7 +48,7 @@ assert not {"torch", "onnx", "pyarrow", "pandas"} & sys.modules.keys()
 
 
 def test_inspect_works_without_onnxruntime_and_numpy(bundle: Path) -> None:
-    """A bundle can be looked at anywhere."""
+    """rnvp-inspect runs where onnxruntime, numpy and torch cannot be imported."""
     code = """
 from rnvp_runtime.commands.inspect import inspect
 inspect(sys.argv[1:])
@@ -61,7 +61,7 @@ inspect(sys.argv[1:])
     ["rnvp_runtime", *(f"rnvp_runtime.commands.{c}" for c in ("sample", "score", "verify"))],
 )
 def test_importing_is_light(module: str) -> None:
-    """Neither numpy nor onnxruntime is loaded before it is needed: --help is fast."""
+    """Importing a command loads no numpy, onnxruntime or pyarrow, so --help is fast."""
     code = f"""
 import {module}
 print(*{{"numpy", "onnxruntime", "pyarrow"}} & sys.modules.keys())
@@ -70,7 +70,7 @@ print(*{{"numpy", "onnxruntime", "pyarrow"}} & sys.modules.keys())
 
 
 def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
-    """Without pyarrow, Parquet says what to install."""
+    """Opening a Parquet file without pyarrow gives an error that names what to install."""
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     code = """
 import rnvp_runtime, rnvp_runtime.extras

@@ -1,4 +1,4 @@
-"""The limits of a bundle, and the operators of its graphs, are those that are documented."""
+"""The documentation states the limits of a bundle; its operators are safe to run."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "bundle.md"
 
 
 def test_the_limits_are_in_the_docs() -> None:
-    """Each number of `limits` stands in docs/bundle.md."""
+    """The table in docs/bundle.md holds each number of `limits`."""
     page = DOCS.read_text(encoding="utf-8")
     table = page[page.index("| limit | value |") : page.index("What is tried against")]
     rows = re.findall(r"^\| .* \| ([\d,]+)", table, re.MULTILINE)
@@ -23,7 +23,7 @@ def test_the_limits_are_in_the_docs() -> None:
 
 @pytest.mark.parametrize("operator", sorted(OPERATORS))
 def test_each_operator_is_harmless(operator: str) -> None:
-    """It is one of ONNX's own, is the same on each run, and holds no subgraph."""
+    """Each operator is part of ONNX, gives equal results on each run and has no subgraph."""
     schema = onnx.defs.get_schema(operator, 18)
     kinds = {attribute.type for attribute in schema.attributes.values()}
     assert onnx.defs.OpSchema.AttrType.GRAPH not in kinds

@@ -1,4 +1,4 @@
-"""``manifest.json``: written, read back, and refused in one line when it is anything else."""
+"""``manifest.json`` is written, read back, and refused in one line if it is invalid."""
 
 import json
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from rnvp_runtime import BundleError, Manifest
 
 
 def test_a_manifest_survives_writing_and_reading(bundle: Path) -> None:
-    """from_json undoes to_json."""
+    """from_json is the inverse of to_json."""
     manifest = Manifest.read(bundle)
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
 def test_the_format_comes_first(bundle: Path) -> None:
-    """A person who opens the file sees what it is."""
+    """A person who opens the file sees its format first."""
     assert list(json.loads((bundle / "manifest.json").read_text()))[:2] == ["format", "version"]
 
 
@@ -28,7 +28,7 @@ def test_unknown_keys_are_ignored(bundle: Path) -> None:
 
 
 def test_parity_is_found_by_graph_and_output(bundle: Path) -> None:
-    """None stands for an output without parity."""
+    """An output without parity gives None."""
     manifest = Manifest.read(bundle)
     found = manifest.parity_of("density", "log_prob")
     assert found is not None
@@ -37,7 +37,7 @@ def test_parity_is_found_by_graph_and_output(bundle: Path) -> None:
 
 
 def test_a_bundle_must_be_a_folder_with_a_manifest(tmp_path: Path) -> None:
-    """What is there instead is named."""
+    """The error says what was found instead."""
     (tmp_path / "file").write_text("")
     for path, said in [
         (tmp_path / "none", "does not exist"),
@@ -62,7 +62,7 @@ def test_a_bundle_must_be_a_folder_with_a_manifest(tmp_path: Path) -> None:
     ],
 )
 def test_other_texts_are_refused(text: str, said: str) -> None:
-    """BundleError says what was found."""
+    """The BundleError says what was found."""
     with pytest.raises(BundleError, match=said):
         Manifest.from_json(text)
 
@@ -95,7 +95,7 @@ def test_wrong_values_are_named(bundle: Path, mutate: Callable[[Any], Any], said
 
 
 def test_every_missing_or_mistyped_key_is_one_line(bundle: Path) -> None:
-    """Valid, then mutated anywhere: always a BundleError of one line, or still a manifest."""
+    """A change at any place gives a manifest or a one-line BundleError."""
     original = json.dumps(_json(bundle))
     refusals = []
     for path in _paths(json.loads(original)):
@@ -114,7 +114,7 @@ def test_every_missing_or_mistyped_key_is_one_line(bundle: Path) -> None:
 
 
 def _refusal(text: str) -> list[str]:
-    """The text of the error that ``text`` gives, if it gives one."""
+    """The error text for ``text`` in a list, which is empty if there is no error."""
     try:
         Manifest.from_json(text)
     except BundleError as error:
@@ -128,7 +128,7 @@ def _json(bundle: Path) -> dict[str, Any]:
 
 
 def _paths(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in nested JSON, the first element of each list standing for all."""
+    """Every path in nested JSON. Of each list only the first element is visited."""
     keys = list(value) if isinstance(value, dict) else list(range(min(len(value), 1)))
     paths = []
     for key in keys:

@@ -1,4 +1,4 @@
-"""The command lines shown after a card or an export."""
+"""The command lines that follow a card or an export."""
 
 import shlex
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from rnvp_runtime.terminal.next_commands import next_commands
 
 
 def test_paths_are_quoted_for_the_shell(bundle: Path) -> None:
-    """A path with a space, pasted, is one argument."""
+    """A pasted path with a space is one argument."""
     lines = next_commands(Manifest.read(bundle), "my flows/it's.rnvp")
     assert [shlex.split(line)[1] for line in lines] == ["my flows/it's.rnvp"] * 3
 
 
 def test_a_conditional_flow_is_given_context(conditional_bundle: Path) -> None:
-    """Its sample line has one number for each context column."""
+    """The sample line has one number for each context column."""
     line = next_commands(Manifest.read(conditional_bundle), "model.rnvp")[1]
     assert line == "rnvp-sample model.rnvp -n 1000 --seed 7 --context 0 -o samples.csv"
 
@@ -37,7 +37,7 @@ def test_a_conditional_flow_is_given_context(conditional_bundle: Path) -> None:
 def test_the_context_is_the_trained_median(
     make_bundle: Callable[..., Path], low: float, median: float, high: float, written: str
 ) -> None:
-    """With as many digits as matter within the trained range."""
+    """The number has as many digits as the trained range needs."""
     manifest = Manifest.read(make_bundle(context_dim=1, gradient=True))
     assert manifest.reference is not None
     column = ColumnReference(low, median, high, 1.0)

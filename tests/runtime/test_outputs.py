@@ -1,4 +1,4 @@
-"""No command and no function replaces a file that the user may want to keep."""
+"""No command or function replaces a file that the user may want to keep."""
 
 import os
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def test_a_suffix_belongs_to_one_kind(suffix: str, force: bool, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["model", "model.v2", "model.bin"])
 def test_other_names_are_free(name: str, tmp_path: Path) -> None:
-    """A name without a suffix, or with an unknown one, suits every kind."""
+    """A name without a suffix or with an unknown one suits every kind of output."""
     check_output(tmp_path / name, "checkpoint")
     check_output(tmp_path / name, "bundle")
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 def test_an_input_is_never_replaced(link: Callable[[Path, Path], None], tmp_path: Path) -> None:
-    """Under its own name, another spelling of it, or a link to it."""
+    """The output may not be the input, another spelling of its path, or a link to it."""
     source, alias = tmp_path / "a.pt", tmp_path / "b.pt"
     source.write_text("weights")
     link(source, alias)
@@ -54,7 +54,7 @@ def test_a_folder_that_holds_an_input_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_an_existing_output_needs_force(tmp_path: Path) -> None:
-    """A file or, for a bundle, a folder."""
+    """The output is a file, or a folder for a bundle."""
     (tmp_path / "model.pt").touch()
     (tmp_path / "model.rnvp").mkdir()
     for name, kind in (("model.pt", "checkpoint"), ("model.rnvp", "bundle")):
@@ -64,13 +64,13 @@ def test_an_existing_output_needs_force(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
-    """Also with force."""
+    """It is refused with force too."""
     with pytest.raises(OutputError, match="it is a folder"):
         check_output(tmp_path, "checkpoint", force=True)
 
 
 def test_the_folder_must_exist(tmp_path: Path) -> None:
-    """No folder is made, since a misspelt name would be one."""
+    """A missing folder is not made, since its name may be misspelt."""
     with pytest.raises(OutputError, match="does not exist"):
         check_output(tmp_path / "absent" / "model.pt", "checkpoint")
 
@@ -85,7 +85,7 @@ def test_a_pattern_names_inputs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.rnvp.zip", "model.pt.gz", "site.csv", "index.html"])
 def test_a_page_is_a_folder(name: str, tmp_path: Path) -> None:
-    """It may not have the suffix of a file, compressed or not."""
+    """Its name may not have the suffix of a file, compressed or not."""
     with pytest.raises(OutputError, match="but a web page is written: name it like site"):
         check_output(tmp_path / name, "web page", force=True)
     check_output(tmp_path / "site", "web page")

@@ -1,4 +1,4 @@
-"""The part of a graph that some outputs need, against onnx itself."""
+"""The part of a graph that some outputs need, compared with onnx."""
 
 import tracemalloc
 
@@ -14,7 +14,7 @@ X = np.array([[1.0, -2.0], [3.0, 0.5]], np.float32)
 
 
 def _model() -> onnx.ModelProto:
-    """x → twice = 2x, total = Σ tanh(2x) + 1: a chain, with a branch that only one output needs."""
+    """x → twice = 2x, total = Σ tanh(2x) + 1. Only total needs the second part."""
     tensors = [
         numpy_helper.from_array(np.float32(2), "two"),
         numpy_helper.from_array(np.array([1]), "axes"),
@@ -51,7 +51,7 @@ def _model() -> onnx.ModelProto:
     ids=" ".join,
 )
 def test_what_the_outputs_need_is_kept(outputs: list[str], operators: list[str]) -> None:
-    """Nodes keep their order; what is left is a valid model with the same metadata."""
+    """Nodes keep their order. The result is a valid model with the same metadata."""
     whole = _model()
     part = onnx.ModelProto.FromString(pruned(whole.SerializeToString(), outputs))
     onnx.checker.check_model(part, full_check=True)
@@ -63,7 +63,7 @@ def test_what_the_outputs_need_is_kept(outputs: list[str], operators: list[str])
 
 @pytest.mark.parametrize("output", ["twice", "total"])
 def test_the_numbers_stay_the_same(output: str) -> None:
-    """What is kept gives the bits that the whole gives."""
+    """The pruned model gives the same bits as the whole model."""
     whole = _model().SerializeToString()
     found, expected = (
         onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(
@@ -75,20 +75,20 @@ def test_the_numbers_stay_the_same(output: str) -> None:
 
 
 def test_needing_everything_changes_nothing() -> None:
-    """Not a byte."""
+    """The bytes stay the same."""
     whole = _model().SerializeToString()
     assert pruned(whole, ["total", "twice"]) == whole
 
 
 @pytest.mark.parametrize("content", [b"not a model", b"\x38\x01"], ids=["text", "number"])
-def test_what_is_no_model_is_refused(content: bytes) -> None:
-    """Bytes that break off, and a number where the graph should be."""
+def test_bytes_that_are_not_a_model_are_refused(content: bytes) -> None:
+    """The bytes end too early, or a number stands in place of the graph."""
     with pytest.raises(ValueError, match=r"."):
         pruned(content, ["x"])
 
 
 def test_a_large_graph_is_copied_once() -> None:
-    """Its weights are views of the file until the parts are joined."""
+    """Weights are views of the file until the parts are joined."""
     model = _model()
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(4_000_000, np.float32), "w"))
     content = model.SerializeToString()

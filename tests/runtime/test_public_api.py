@@ -1,4 +1,4 @@
-"""What is public, and nothing else by accident."""
+"""The names that the package exports, and no others."""
 
 import pytest
 
@@ -6,7 +6,7 @@ import rnvp_runtime
 
 
 def test_the_public_names() -> None:
-    """Adding or removing one is a decision."""
+    """Adding or removing a public name needs a change of this list."""
     assert set(rnvp_runtime.__all__) == {
         "AnomalyColumns", "BundleError", "EngineError", "Explanation", "Flow", "InputError",
         "Manifest", "MissingExtraError", "OutputError", "RnvpError", "SampledRows", "ScoredRows",
@@ -16,12 +16,12 @@ def test_the_public_names() -> None:
 
 @pytest.mark.parametrize("name", rnvp_runtime.__all__)
 def test_public_names_are_there(name: str) -> None:
-    """The lazy ones too."""
+    """The names that are imported lazily are there too."""
     assert getattr(rnvp_runtime, name)
 
 
 def test_other_names_are_not() -> None:
-    """A typing error is an AttributeError."""
+    """A misspelt name gives an AttributeError."""
     with pytest.raises(AttributeError, match="no attribute 'laod'"):
         _ = rnvp_runtime.laod
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, whatever happens meanwhile."""
+"""Files and folders appear complete or not at all, even if the writer fails or is killed."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and modes are POSIX'
 
 
 def is_ours(folder: Path) -> bool:
-    """The folders of these tests hold a file called ``ours``."""
+    """Whether a folder was published by these tests: it then holds a file called ``ours``."""
     return (folder / "ours").is_file()
 
 
@@ -35,7 +35,7 @@ def publish(
 
 @pytest.fixture(params=["one step", "two renames"])
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The system's exchange of two paths, and a system that has none."""
+    """Run the test with the system's exchange of two paths and with two renames."""
     if request.param == "two renames":
         monkeypatch.setattr(renaming, "_system_call", lambda: None)
     elif sys.platform != "linux":
@@ -46,7 +46,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """Where the folder is published."""
+    """The path at which the folder is published."""
     return tmp_path / "model.rnvp"
 
 
@@ -56,7 +56,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_folder_appears_when_the_block_ends(system: str, target: Path) -> None:
-    """Not before, and nothing else stays."""
+    """The target does not exist before, and no temporary folder remains."""
     seen: list[bool] = []
     publish(target, "new", meanwhile=lambda: seen.append(target.exists()))
     assert seen == [False]
@@ -66,7 +66,7 @@ def test_a_folder_appears_when_the_block_ends(system: str, target: Path) -> None
 
 @POSIX
 def test_a_folder_can_be_read_by_everyone(target: Path) -> None:
-    """Its mode is 0755, also under a strict umask: a web server must read it."""
+    """A web server must read the folder, so its mode is 0755 even under a strict umask."""
     before = os.umask(0o077)
     try:
         publish(target, "new")
@@ -76,7 +76,7 @@ def test_a_folder_can_be_read_by_everyone(target: Path) -> None:
 
 
 def test_everything_is_flushed_to_the_disk(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file, each folder, and the folder above, which holds the name."""
+    """Each file, each folder, and the parent folder, which holds the name, are flushed."""
     flushed: set[int] = set()
     fsync = os.fsync
 
@@ -91,7 +91,7 @@ def test_everything_is_flushed_to_the_disk(target: Path, monkeypatch: pytest.Mon
 
 
 def test_force_replaces_the_whole_folder(system: str, target: Path) -> None:
-    """No file of the old one stays."""
+    """The new folder has no file of the old one."""
     publish(target, "old")
     (target / "stale").write_text("")
     publish(target, "new", force=True)
@@ -112,10 +112,10 @@ def _another(target: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "folder", "empty folder"])
 @pytest.mark.parametrize("force", [False, True])
-def test_what_is_not_ours_is_never_replaced(
+def test_what_is_not_a_test_folder_is_never_replaced(
     system: str, target: Path, kind: str, force: bool
 ) -> None:
-    """Refused before any work, with and without force."""
+    """The target is refused before any work, with and without force."""
     _another(target, kind)
     said = "is not a test folder; it is left alone" if force else "is there already; --force"
     with pytest.raises(OutputError, match=said):
@@ -126,15 +126,15 @@ def test_what_is_not_ours_is_never_replaced(
 @pytest.mark.parametrize("kind", ["file", "folder", "empty folder", "link"])
 @pytest.mark.parametrize("force", [False, True])
 def test_what_appears_meanwhile_is_kept(system: str, target: Path, kind: str, force: bool) -> None:
-    """The target is looked at again at the moment of publishing."""
+    """The target is checked again at the moment of publishing."""
     with pytest.raises(OutputError, match="is there already"):
         publish(target, "new", force=force, meanwhile=lambda: _another(target, kind))
     assert names(target.parent) == ["model.rnvp"]
     assert not is_ours(target)
 
 
-def test_a_folder_of_ours_that_appears_meanwhile_needs_force(system: str, target: Path) -> None:
-    """Two runs for one target: the second to finish is refused, or replaces with force."""
+def test_a_test_folder_that_appears_meanwhile_needs_force(system: str, target: Path) -> None:
+    """Of two runs for one target, the second to finish needs force."""
     with pytest.raises(OutputError, match="--force replaces it"):
         publish(target, "second", meanwhile=lambda: publish(target, "first"))
     assert (target / "ours").read_text() == "first"
@@ -143,10 +143,10 @@ def test_a_folder_of_ours_that_appears_meanwhile_needs_force(system: str, target
     assert names(target.parent) == ["model.rnvp"]
 
 
-def test_a_target_swapped_after_the_last_look_is_given_back(
+def test_a_target_changed_after_the_last_check_is_put_back(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the last look and the exchange there is no lock: what came out is looked at too."""
+    """No lock covers the check and the exchange, so the old folder is checked again after it."""
     publish(target, "old")
     exchange = publishing.exchange
 
@@ -164,7 +164,7 @@ def test_a_target_swapped_after_the_last_look_is_given_back(
 def test_a_target_that_vanishes_meanwhile_is_written_all_the_same(
     system: str, target: Path
 ) -> None:
-    """There is nothing left to be kept."""
+    """The new folder is published, since there is nothing to keep."""
     publish(target, "old")
     away = target.with_name("away")
     publish(target, "new", force=True, meanwhile=lambda: target.rename(away))
@@ -174,7 +174,7 @@ def test_a_target_that_vanishes_meanwhile_is_written_all_the_same(
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TableError])
 @pytest.mark.parametrize("there", [False, True])
 def test_a_failure_leaves_nothing_behind(target: Path, error: type[Exception], there: bool) -> None:
-    """The target stays as it was, Ctrl-C included."""
+    """The target stays as it was after an exception and after Ctrl-C."""
     if there:
         publish(target, "old")
 
@@ -188,7 +188,7 @@ def test_a_failure_leaves_nothing_behind(target: Path, error: type[Exception], t
 
 
 def test_a_link_keeps_pointing(target: Path) -> None:
-    """The folder that it names is replaced."""
+    """The folder that the link names is replaced, and the link stays."""
     publish(target, "old")
     link = target.with_name("link.rnvp")
     link.symlink_to(target.name, target_is_directory=True)
@@ -198,7 +198,7 @@ def test_a_link_keeps_pointing(target: Path) -> None:
 
 
 def test_the_class_of_the_error_is_the_callers(tmp_path: Path) -> None:
-    """A package that has errors of its own raises those."""
+    """The caller chooses the class of the error."""
     with (
         pytest.raises(TableError, match=r"the folder .* does not exist"),
         publish_folder(tmp_path / "none" / "x", force=False, is_ours=is_ours, error=TableError),
@@ -244,7 +244,7 @@ with opened:
 
 
 def _writer(kind: str, target: Path) -> "subprocess.Popen[str]":
-    """A process that is in the middle of writing ``target``."""
+    """A process that has begun to write ``target``."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, kind, str(target)], stdout=subprocess.PIPE, text=True
     )
@@ -264,7 +264,7 @@ def _write(kind: str, target: Path) -> None:
 @POSIX
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_a_killed_run_left_is_removed_by_the_next(target: Path, kind: str) -> None:
-    """And what a run that is alive is writing is left alone."""
+    """The temporary files of a run that is still alive stay."""
     with _writer(kind, target) as alive, _writer(kind, target) as killed:
         assert alive.stdout is not None
         killed.send_signal(signal.SIGKILL)
@@ -296,7 +296,7 @@ with publishing.publish_folder(sys.argv[1], force=True, is_ours=lambda p: True) 
 
 
 def test_a_run_killed_between_two_renames_is_undone_by_the_next(target: Path) -> None:
-    """The old folder is back before the next run looks at the target."""
+    """The next run first puts the old folder back."""
     publish(target, "old")
     done = subprocess.run([sys.executable, "-c", KILLED_BETWEEN_RENAMES, str(target)], check=False)
     assert done.returncode == 9
@@ -309,7 +309,7 @@ def test_a_run_killed_between_two_renames_is_undone_by_the_next(target: Path) ->
 
 
 def test_other_hidden_files_are_left_alone(target: Path) -> None:
-    """Only names of this pattern for this target are removed."""
+    """Only temporary names for this target are removed."""
     kept = [
         ".model.rnvp",
         ".model.rnvp.tmp",
@@ -323,7 +323,7 @@ def test_other_hidden_files_are_left_alone(target: Path) -> None:
 
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
-    """Without ``replace`` the file that is there when the block ends stays."""
+    """Without ``replace``, a file that exists when the block ends stays."""
     target = tmp_path / "t.csv"
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""Scoring and sampling from Python: batches of values, with nothing printed or written."""
+"""Scoring and sampling from Python: batches of values, without output or files."""
 
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -18,7 +18,7 @@ X = np.array([[0.5, -1.0], [2.0, 3.0], [-4.0, 1.5]])
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Three rows with a column of text, and the flow's columns in another order."""
+    """Three rows with a column of text. The flow's columns are in another order."""
     path = tmp_path / "table.csv"
     path.write_text("name,x1,x0\na,-1.0,0.50\nb,3,2\nc,1.5,-4\n")
     return path
@@ -36,14 +36,14 @@ def test_a_table_is_scored_in_batches(flow: Any, table: Path) -> None:
 
 
 def test_a_batch_cannot_be_changed(flow: Any, table: Path) -> None:
-    """It is a frozen record."""
+    """A batch is a frozen record."""
     rows = next(rnvp_runtime.score_table(flow, table))
     with pytest.raises(FrozenInstanceError):
         rows.finite = 0  # type: ignore[misc]
 
 
 def test_columns_suit_the_format_that_they_are_meant_for(flow: Any, table: Path) -> None:
-    """Numbers where the format has types, and log_prob alone where it has no names."""
+    """Formats with types get numbers. A format without names gets log_prob alone."""
     rows = next(rnvp_runtime.score_table(flow, table, into=FORMATS[".parquet"]))
     np.testing.assert_array_equal(rows.columns["x0"], X[:, 0])
     assert list(rows.columns["name"]) == ["a", "b", "c"]
@@ -53,7 +53,7 @@ def test_columns_suit_the_format_that_they_are_meant_for(flow: Any, table: Path)
 
 
 def test_rows_with_gaps_are_an_error_after_the_last_batch(flow: Any, tmp_path: Path) -> None:
-    """All of them are then known, and named; with nan="keep" they are scored."""
+    """Only then all such rows are known. With nan="keep" they are scored."""
     path = tmp_path / "t.csv"
     path.write_text("x0,x1\n1,2\n,3\n4,inf\n")
     scored = rnvp_runtime.score_table(flow, path)
@@ -65,7 +65,7 @@ def test_rows_with_gaps_are_an_error_after_the_last_batch(flow: Any, tmp_path: P
 
 
 def test_a_table_with_a_column_log_prob_is_refused_at_once(flow: Any, tmp_path: Path) -> None:
-    """Before the first batch is asked for."""
+    """The error comes before the first batch is requested."""
     path = tmp_path / "t.csv"
     path.write_text("x0,x1,log_prob\n1,2,3\n")
     with pytest.raises(TableError, match="has a column 'log_prob' already"):
@@ -73,7 +73,7 @@ def test_a_table_with_a_column_log_prob_is_refused_at_once(flow: Any, tmp_path: 
 
 
 def test_float32_numbers_reach_the_flow_as_they_are() -> None:
-    """They are not widened to be narrowed again: the batch is a view of the file."""
+    """The batch is a view of the file, without a conversion to float64 and back."""
     matrix = X.astype(np.float32)
     [batch] = MatrixTable("t.npy", matrix, ReadOptions(10))
     found = batch.numeric(["x0", "x1"])
@@ -86,7 +86,7 @@ def test_float32_numbers_reach_the_flow_as_they_are() -> None:
     [("f2", "f4"), ("f4", "f4"), (">f4", "f4"), ("f8", "f8"), ("i4", "f8"), ("?", "f8")],
 )
 def test_numbers_keep_their_precision(tmp_path: Path, kind: str, expected: str) -> None:
-    """float32 holds float16 and float32 exactly; the rest are float64."""
+    """float32 holds float16 and float32 exactly. Other types become float64."""
     np.save(tmp_path / "t.npy", np.ones((2, 2), kind))
     np.savez(tmp_path / "t.npz", x0=np.ones(2, kind), x1=np.ones(2, kind))
     for name in ("t.npy", "t.npz"):
@@ -95,7 +95,7 @@ def test_numbers_keep_their_precision(tmp_path: Path, kind: str, expected: str) 
 
 
 def test_any_choice_of_the_columns_of_a_csv_file_is_written(tmp_path: Path, table: Path) -> None:
-    """Records that are written with all their columns are copied, others are put together."""
+    """Whole records are copied as text. For other choices the lines are built from cells."""
     [batch] = open_table(table)
     columns = batch.columns()
     for kept in (["name", "x1", "x0"], ["x0", "name"], ["name", "x1"], ["x1", "name", "x0"]):
@@ -107,7 +107,7 @@ def test_any_choice_of_the_columns_of_a_csv_file_is_written(tmp_path: Path, tabl
 
 
 def test_samples_come_in_batches(flow: Any) -> None:
-    """They are the rows of `Flow.sample`, numbered from ``start``."""
+    """The batches hold the rows of `Flow.sample`, numbered from ``start``."""
     batches = list(rnvp_runtime.sample_table(flow, 70_000, seed=7, start=5, log_prob=True))
     assert [rows.first_row for rows in batches] == [5, 65541]
     assert list(batches[0].columns) == ["x0", "x1", "log_prob"]
@@ -117,20 +117,20 @@ def test_samples_come_in_batches(flow: Any) -> None:
 
 
 def test_no_samples_are_one_batch_with_the_columns(flow: Any) -> None:
-    """So that a table without rows has its header."""
+    """A table without rows therefore has its header."""
     [rows] = rnvp_runtime.sample_table(flow, 0, seed=7)
     assert (len(rows), list(rows.columns), rows.log_prob) == (0, ["x0", "x1"], None)
 
 
 def test_without_a_seed_all_batches_share_one(flow: Any) -> None:
-    """Fresh entropy is taken once, not for each batch: no row is drawn twice."""
+    """Entropy is read once for all batches, so no row is drawn twice."""
     batches = list(rnvp_runtime.sample_table(flow, 65_546))
     assert not np.array_equal(batches[0].x[:10], batches[1].x)
 
 
 @pytest.mark.parametrize("context", [[2.0], [[2.0]], np.full((70_000, 1), 2.0)])
 def test_context_is_one_row_or_one_for_each_sample(conditional_bundle: Path, context: Any) -> None:
-    """Over several batches too."""
+    """This holds over several batches too."""
     flow = rnvp_runtime.load(conditional_bundle)
     batches = rnvp_runtime.sample_table(flow, 70_000, seed=7, context=context)
     expected = flow.sample(70_000, seed=7, context=[2.0])
@@ -138,7 +138,7 @@ def test_context_is_one_row_or_one_for_each_sample(conditional_bundle: Path, con
 
 
 def test_context_may_come_from_a_table(conditional_bundle: Path, tmp_path: Path) -> None:
-    """One row is drawn for each of its rows."""
+    """One sample is drawn for each row of the table."""
     path = tmp_path / "t.csv"
     path.write_text("k,c0\na,0\nb,1\n")
     flow = rnvp_runtime.load(conditional_bundle)
@@ -155,13 +155,13 @@ def test_context_may_come_from_a_table(conditional_bundle: Path, tmp_path: Path)
     ],
 )
 def test_arguments_that_contradict_are_refused_at_once(flow: Any, given: Any, said: str) -> None:
-    """Before the first batch is asked for."""
+    """The error comes before the first batch is requested."""
     with pytest.raises(InputError, match=said):
         rnvp_runtime.sample_table(flow, **given)
 
 
 def test_a_context_of_another_length_is_refused(conditional_bundle: Path) -> None:
-    """As `Flow.sample` does."""
+    """`Flow.sample` gives the same error."""
     flow = rnvp_runtime.load(conditional_bundle)
     with pytest.raises(InputError, match="context has 3 rows: pass one, or one for each of 5"):
         list(rnvp_runtime.sample_table(flow, 5, context=np.ones((3, 1))))

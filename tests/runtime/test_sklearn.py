@@ -37,12 +37,12 @@ def known(make_bundle: Any) -> Path:
 
 @pytest.fixture
 def x(known: Path) -> Any:
-    """Rows of the flow's own."""
+    """Samples of the flow."""
     return np.asarray(rnvp_runtime.load(known).sample(200, seed=1), dtype=np.float64)
 
 
 def test_a_bundle_is_a_density_without_fit(known: Path, x: Any) -> None:
-    """score_samples is log_prob, score its mean, sample the sample stream."""
+    """score_samples is log_prob, score is its mean and sample draws the sample stream."""
     density = FlowDensity.from_bundle(known)
     flow = rnvp_runtime.load(known)
     np.testing.assert_array_equal(density.score_samples(x), flow.log_prob(x))
@@ -65,14 +65,14 @@ def test_the_threshold_is_that_of_the_reference_rows(known: Path, x: Any) -> Non
 
 
 def test_fit_with_a_bundle_sets_the_threshold_from_the_rows(known: Path, x: Any) -> None:
-    """Nothing is trained; a tenth of the rows are outliers."""
+    """No flow is trained, and a tenth of the rows are outliers."""
     detector = FlowOutlierDetector(known, contamination=0.1).fit(x)
     assert (detector.predict(x) == -1).mean() == pytest.approx(0.1)
     assert (FlowOutlierDetector(known, contamination=0.1).fit_predict(x) == -1).sum() == 20
 
 
 def test_it_can_be_cloned_pickled_and_put_into_a_pipeline(known: Path, x: Any) -> None:
-    """As other estimators."""
+    """The detector supports what scikit-learn expects of an estimator."""
     detector = FlowOutlierDetector(str(known), contamination=0.2).fit(x)
     again = pickle.loads(pickle.dumps(detector))
     np.testing.assert_array_equal(again.predict(x), detector.predict(x))
@@ -82,7 +82,7 @@ def test_it_can_be_cloned_pickled_and_put_into_a_pipeline(known: Path, x: Any) -
 
 
 def test_data_frames_are_held_to_their_names(known: Path, x: Any) -> None:
-    """Those of the bundle in any order; after a fit those of its frame, as scikit-learn does."""
+    """The bundle's names may have any order. A fitted frame fixes the order, as in scikit-learn."""
     frame = pd.DataFrame(x, columns=["x0", "x1"])
     density = FlowDensity.from_bundle(known)
     for columns in (["x0", "x1"], ["x1", "x0"]):
@@ -93,7 +93,7 @@ def test_data_frames_are_held_to_their_names(known: Path, x: Any) -> None:
 
 
 def test_what_does_not_fit_is_a_value_error(known: Path, conditional_bundle: Path, x: Any) -> None:
-    """Another width, a conditional flow, a contamination, no fit."""
+    """A wrong width, a conditional flow, a wrong contamination and a missing fit are refused."""
     with pytest.raises(ValueError, match="X has 1 columns, the flow has 2"):
         FlowDensity(known).fit(x[:, :1])
     with pytest.raises(InputError, match="is conditional on c0"):
@@ -128,5 +128,5 @@ def test_fit_trains_a_flow_that_can_be_saved(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")  # the checks fit rows that the training warns about
 @pytest.mark.parametrize("kind", [FlowDensity, FlowOutlierDetector])
 def test_it_passes_the_checks_of_scikit_learn(kind: Any) -> None:
-    """Every check of this version of scikit-learn."""
+    """The installed version of scikit-learn runs all of its checks."""
     check_estimator(kind(**TINY), on_skip=None)

@@ -1,4 +1,4 @@
-"""The sample stream in numpy: published answers, its cuts, and its distribution."""
+"""The sample stream in numpy: known answers, independence of the cuts, and distribution."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ ffffffff ffffffff ffffffff ffffffff ffffffff ffffffff 408f276d 41c83b0e a20bc7c6
 
 @pytest.mark.parametrize("line", KNOWN.split("\n")[1:-1], ids=["zero", "ones", "pi"])
 def test_philox_gives_the_published_answers(line: str) -> None:
-    """Random123's known answers for philox4x32-10."""
+    """Random123 publishes the answers for philox4x32-10."""
     numbers = np.array([int(word, 16) for word in line.split()], np.uint32)
     assert philox4x32(numbers[:4], numbers[4:6]).tolist() == numbers[6:].tolist()
 
 
 def test_words_are_philox_of_row_and_block() -> None:
-    """Key and counter are laid out as the design says, past 32 bits too."""
+    """Key and counter have the documented layout, for rows beyond 32 bits too."""
     seed, row = 0x0123456789ABCDEF, 2**40 + 5
     found = words(seed, row - 3, 10, dim=9)
     assert found.shape == (10, 3, 4)
@@ -32,7 +32,7 @@ def test_words_are_philox_of_row_and_block() -> None:
 
 
 def test_rows_do_not_depend_on_how_they_are_cut() -> None:
-    """Rows 0 ... n - 1 are the same drawn at once or in pieces, and across inner chunks."""
+    """Rows 0 ... n - 1 are equal if drawn at once, in pieces and across inner chunks."""
     whole = normals(5, 0, 20_000, 3)
     cut = [normals(5, start, count, 3) for start, count in ((0, 1), (1, 12_345), (12_346, 7_654))]
     np.testing.assert_array_equal(np.concatenate(cut), whole)
@@ -44,7 +44,7 @@ def test_fewer_columns_are_the_first_columns() -> None:
 
 
 def test_float64_starts_from_the_same_uniforms() -> None:
-    """Both dtypes agree to float32's rounding."""
+    """Both dtypes agree within the rounding of float32."""
     double = normals(5, 0, 1000, 4, np.float64)
     assert double.dtype == np.float64
     np.testing.assert_allclose(normals(5, 0, 1000, 4), double, atol=2e-6)
@@ -65,7 +65,7 @@ def test_normals_are_normal() -> None:
 
 
 def test_no_rows_have_the_right_shape() -> None:
-    """count 0 gives empty arrays."""
+    """A count of 0 gives empty arrays."""
     assert words(1, 0, 0, 5).shape == (0, 2, 4)
     assert normals(1, 0, 0, 5).shape == (0, 5)
 
@@ -74,13 +74,13 @@ def test_no_rows_have_the_right_shape() -> None:
     ("seed", "start", "count"), [(2**64, 0, 1), (0, -1, 1), (0, 0, -1), (0, 2**63 - 1, 1)]
 )
 def test_numbers_out_of_range_are_refused(seed: int, start: int, count: int) -> None:
-    """Seeds are 64 bits, rows are below 2**63 - 1."""
+    """Seeds have 64 bits, and rows are below 2**63 - 1."""
     with pytest.raises(InputError):
         normals(seed, start, count, 2)
 
 
 def test_fresh_seeds_differ() -> None:
-    """They come from the system, and are small enough to write down without a sign."""
+    """They come from the system and are below 2**63, so they have no sign."""
     seeds = {fresh_seed() for _ in range(100)}
     assert len(seeds) == 100
     assert all(0 <= seed < 2**63 for seed in seeds)

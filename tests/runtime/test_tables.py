@@ -1,4 +1,4 @@
-"""Tables on disk: what is read, what is written, and what is said when either fails."""
+"""Tables on disk: what is read, what is written, and the errors of both."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ VALUES = [[0.5, -1.0], [np.nan, 2000.0], [4.0, np.nan]]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a text file and gives its path."""
+    """Return a function that writes a text file and returns its path."""
 
     def make(content: str | bytes, name: str = "table.csv") -> Path:
         path = tmp_path / name
@@ -31,14 +31,14 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def numeric(path: Path, names: list[str], **options: Any) -> Any:
-    """All rows of the columns ``names`` as one array."""
+    """Read the columns ``names`` of all rows as one array."""
     return np.concatenate([batch.numeric(names) for batch in open_table(path, **options)])
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"], ids=["plain", "bom"])
 def test_csv_columns_are_numbers_by_name(write: Any, mark: str, bom: str) -> None:
-    """The separator is found out, a byte order mark skipped, and empty cells are NaN."""
+    """The reader detects the separator, skips a byte order mark and reads empty cells as NaN."""
     path = write(bom + CSV.replace(",", mark))
     assert open_table(path).columns == ("id", "a", "b", "colour")
     np.testing.assert_array_equal(numeric(path, ["a", "b"]), VALUES)
@@ -46,7 +46,7 @@ def test_csv_columns_are_numbers_by_name(write: Any, mark: str, bom: str) -> Non
 
 
 def test_batches_number_their_rows_from_one(write: Any) -> None:
-    """first_row counts rows of data, over batches of any size."""
+    """first_row counts the rows of data over batches of any size."""
     batches = list(open_table(write(CSV), batch_rows=2))
     assert [(batch.first_row, len(batch)) for batch in batches] == [(1, 2), (3, 1)]
 
@@ -66,7 +66,7 @@ def test_blank_lines_and_quotes_in_csv(write: Any) -> None:
 
 
 def test_parquet_columns_are_numbers_by_name(tmp_path: Path) -> None:
-    """Any numeric type will do, and nulls are NaN."""
+    """Columns of any numeric type are read, and nulls are NaN."""
     table = pa.table({"a": pa.array([1, None], pa.int8()), "b": [0.5, 1.5], "c": [True, False]})
     pq.write_table(table, tmp_path / "t.parquet")
     found = numeric(tmp_path / "t.parquet", ["b", "a", "c"])
@@ -75,7 +75,7 @@ def test_parquet_columns_are_numbers_by_name(tmp_path: Path) -> None:
 
 
 def test_npy_is_mapped_and_has_no_names(tmp_path: Path) -> None:
-    """Its columns stand for the names asked for, in order."""
+    """Its columns stand for the requested names, in order."""
     np.save(tmp_path / "t.npy", np.arange(6, dtype=np.int32).reshape(3, 2))
     table = open_table(tmp_path / "t.npy", batch_rows=2)
     assert (table.columns, table.rows) == (None, 3)
@@ -86,13 +86,13 @@ def test_npy_is_mapped_and_has_no_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arrays", [{"x": 2, "label": 1}, {"anything": 2}], ids=["x", "only"])
 def test_npz_may_hold_one_matrix(tmp_path: Path, arrays: dict[str, int]) -> None:
-    """The matrix named x, or the only one."""
+    """The matrix is named x or is the only array."""
     np.savez(tmp_path / "t.npz", **{n: np.ones((3,) * d) for n, d in arrays.items()})
     assert open_table(tmp_path / "t.npz").columns is None
 
 
 def test_npz_may_hold_an_array_a_column(tmp_path: Path) -> None:
-    """1-d arrays of one length are columns."""
+    """1-d arrays of equal length are columns."""
     np.savez(tmp_path / "t.npz", a=np.arange(3), b=np.ones(3))
     np.testing.assert_array_equal(numeric(tmp_path / "t.npz", ["b", "a"])[:, 1], [0, 1, 2])
 
@@ -116,7 +116,7 @@ def test_npz_may_hold_an_array_a_column(tmp_path: Path) -> None:
     ],
 )
 def test_faulty_csv_is_refused(write: Any, content: Any, said: str) -> None:
-    """TableError names what is wrong, and where."""
+    """The TableError gives the fault and its position."""
     with pytest.raises(TableError, match=said):
         numeric(write(content), ["a", "b"])
 
@@ -128,7 +128,7 @@ def test_faulty_csv_is_refused(write: Any, content: Any, said: str) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_mutated_csv_reads_or_is_one_line(write: Any, data: st.DataObject) -> None:
-    """Valid, then bytes changed anywhere: numbers, or a one-line RnvpError."""
+    """Any change of the bytes gives numbers or a one-line RnvpError."""
     content = bytearray(b"a,b\n1,2\n3,4\n5,6\n")
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content) - 1))
@@ -154,7 +154,7 @@ def test_row_numbers_go_on_over_batches(write: Any) -> None:
 
 
 def test_text_in_parquet_is_refused(tmp_path: Path) -> None:
-    """The first value that is not a number is named."""
+    """The error names the first value that is not a number."""
     pq.write_table(pa.table({"a": [None, "red"]}), tmp_path / "t.parquet")
     with pytest.raises(TableError, match="column 'a', row 2: 'red' is string, not a number"):
         numeric(tmp_path / "t.parquet", ["a"])
@@ -162,7 +162,7 @@ def test_text_in_parquet_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.npy", "t.npz"])
 def test_files_that_are_not_what_they_are_called(write: Any, name: str) -> None:
-    """Damaged files are told in one line."""
+    """The error for a damaged file is one line."""
     for content in (b"", b"a,b\n1,2\n", b"PAR1" * 10, b"\x93NUMPY\x01\x00v\x00", b"PK\x03\x04"):
         with pytest.raises(TableError) as error:
             list(open_table(write(content, name)))
@@ -187,7 +187,7 @@ def test_npy_must_be_a_matrix_of_numbers(tmp_path: Path, array: Any) -> None:
 
 
 def test_paths_that_are_no_table(tmp_path: Path, write: Any) -> None:
-    """Missing files, folders and unknown suffixes are told apart."""
+    """Missing files, folders and unknown suffixes give different errors."""
     with pytest.raises(TableError, match="does not exist"):
         open_table(tmp_path / "none.csv")
     with pytest.raises(TableError, match="is a folder without a table"):
@@ -197,7 +197,7 @@ def test_paths_that_are_no_table(tmp_path: Path, write: Any) -> None:
 
 
 def test_rows_without_numbers_are_named() -> None:
-    """From 1; the first ten of many."""
+    """Row numbers start at 1, and at most ten are listed."""
     values = np.array([[0, 1], [np.nan, 1], [np.inf, 1]])
     assert rows_with_gaps(values) == [2, 3]
     assert describe_gaps([2]) == "1 row holds no finite number: 2"
@@ -208,7 +208,7 @@ def test_rows_without_numbers_are_named() -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
-    """Numbers survive to the last bit, over several batches."""
+    """Numbers keep every bit, over several batches."""
     path, rng = tmp_path / f"t{suffix}", np.random.default_rng(0)
     parts = [rng.normal(size=n).astype(dtype) for n in (3, 4) for dtype in ("f4", "f8")]
     with open_writer(path) as writer:
@@ -220,7 +220,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
 
 
 def test_csv_keeps_every_cell(write: Any, tmp_path: Path) -> None:
-    """Text that was read is written as it stood."""
+    """Text is written exactly as it was read."""
     path = write('id,a\n007,1.50\n"a ""b""", 2e+05 \n')
     with open_writer(tmp_path / "out.csv") as writer:
         for batch in open_table(path):
@@ -229,7 +229,7 @@ def test_csv_keeps_every_cell(write: Any, tmp_path: Path) -> None:
 
 
 def test_parquet_keeps_every_type(tmp_path: Path) -> None:
-    """Columns of pyarrow's types pass through; in CSV they are text, nulls empty."""
+    """Parquet keeps pyarrow's types. In CSV they are text, and nulls are empty."""
     kinds = {"n": pa.int8(), "s": pa.string(), "f": pa.float32()}
     cells = {"n": [1, None], "s": ["a", "b"], "f": [0.1, 2.0]}
     table = pa.table({name: pa.array(cells[name], kind) for name, kind in kinds.items()})
@@ -244,7 +244,7 @@ def test_parquet_keeps_every_type(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("vector", "shape"), [(False, (12, 1)), (True, (12,))])
 def test_npy_grows_by_batches(tmp_path: Path, vector: bool, shape: tuple[int, ...]) -> None:
-    """The header is right in the end, whatever the number of rows."""
+    """The final header has the number of rows of all batches."""
     with open_writer(tmp_path / "t.npy", vector=vector) as writer:
         for low in (0, 5):
             writer.write({"a": np.arange(low, low + (5, 7)[low > 0], dtype=np.float32)})
@@ -254,7 +254,7 @@ def test_npy_grows_by_batches(tmp_path: Path, vector: bool, shape: tuple[int, ..
 
 
 def test_no_rows_are_a_table_too(tmp_path: Path) -> None:
-    """Names and dtype are kept."""
+    """The file keeps the names and the dtype."""
     for name in ("t.csv", "t.parquet", "t.npy"):
         with open_writer(tmp_path / name) as writer:
             writer.write({"a": np.empty(0, "f4"), "b": np.empty(0, "f4")})
@@ -272,7 +272,7 @@ def _write_and_fail(path: Path, error: type[BaseException]) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npy"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TableError])
 def test_a_failure_leaves_the_target_as_it_was(tmp_path: Path, name: str, error: Any) -> None:
-    """Nothing is changed and nothing is left behind, Ctrl-C included."""
+    """After an exception or Ctrl-C the target is unchanged and no other file is left."""
     (tmp_path / name).write_text("before")
     with pytest.raises(error):
         _write_and_fail(tmp_path / name, error)
@@ -281,7 +281,7 @@ def test_a_failure_leaves_the_target_as_it_was(tmp_path: Path, name: str, error:
 
 
 def test_a_table_may_be_written_onto_itself(write: Any) -> None:
-    """Reading goes on from the old file until the new one takes its place."""
+    """The old file is read until the new one replaces it."""
     path = write(CSV)
     with open_writer(path) as writer:
         for batch in open_table(path, batch_rows=1):
@@ -290,7 +290,7 @@ def test_a_table_may_be_written_onto_itself(write: Any) -> None:
 
 
 def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
-    """An unknown suffix, a missing folder and a folder in the way are told apart."""
+    """An unknown suffix, a missing folder and an existing folder give different errors."""
     (tmp_path / "folder.csv").mkdir()
     for name, said in [
         ("t.xlsx", r"name it one of \.csv, \.tsv, \.parquet, \.npy"),
@@ -302,7 +302,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_link_keeps_pointing(tmp_path: Path) -> None:
-    """A symbolic link is followed, not replaced."""
+    """A symbolic link stays, and its target is written."""
     (tmp_path / "real.csv").write_text("before")
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     with open_writer(tmp_path / "link.csv") as writer:

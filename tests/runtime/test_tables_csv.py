@@ -1,4 +1,4 @@
-"""CSV: read strictly, by pyarrow or without it to the same cells, and written without a formula."""
+"""CSV is read strictly, gives equal cells with and without pyarrow, and is written safely."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ PARSERS = ("pyarrow", "python")
 
 @contextmanager
 def parsing_by(parser: str, block_bytes: int = 4 << 20) -> Iterator[None]:
-    """Every block, however small, is parsed and formatted by ``parser``."""
+    """Use ``parser`` to parse and format every block of any size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_records, "BLOCK_BYTES", block_bytes)
         patch.setattr(csv_parsing, "ARROW_BYTES", 0)
@@ -40,7 +40,7 @@ def parser(request: Any) -> Iterator[str]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a file and gives its path."""
+    """Return a function that writes a file and returns its path."""
 
     def make(content: str | bytes, name: str = "table.csv") -> Path:
         path = tmp_path / name
@@ -51,18 +51,18 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def cells(path: Path, **options: Any) -> dict[str, list[str]]:
-    """Every cell, as text."""
+    """Read every cell as text."""
     batches = [batch.columns() for batch in open_table(path, **options)]
     return {name: [c for columns in batches for c in columns[name]] for name in batches[0]}
 
 
 def numbers(path: Path, names: list[str], **options: Any) -> Any:
-    """Columns as numbers."""
+    """Read columns as numbers."""
     return np.concatenate([batch.numeric(names) for batch in open_table(path, **options)])
 
 
 def outcome(path: Path) -> Any:
-    """All that can be seen of a table: the cells, the numbers of each column, or the error."""
+    """The columns, the cells and the numbers of a table, or the errors."""
     try:
         table = open_table(path)
         found: list[Any] = [table.columns, cells(path)]
@@ -91,7 +91,7 @@ CELL = st.sampled_from(
 @example("1,2\r\n\r\n3,4\r\n")
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_parsers_see_the_same_table(write: Any, body: Any) -> None:
-    """With pyarrow and without, in blocks of any size: the same cells, numbers and errors."""
+    """Cells, numbers and errors are equal with and without pyarrow, for blocks of any size."""
     text = body if isinstance(body, str) else "".join(f"{a},{b}\n" for a, b in body)
     path = write(f"a,b\n{text}")
     outcomes = []
@@ -105,7 +105,7 @@ def test_both_parsers_see_the_same_table(write: Any, body: Any) -> None:
 @given(st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=2), min_size=1, max_size=8))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_text_survives_being_written_and_read(write: Any, rows: list[list[str]]) -> None:
-    """Quotes, separators, line ends and all of Unicode, by both parsers; zero bytes aside."""
+    """Cells may hold quotes, separators, line ends and all of Unicode except zero bytes."""
     rows = [[cell.replace("\0", "") for cell in row] for row in rows]
     columns = {"a": [row[0] for row in rows], "b": [row[1] for row in rows]}
     for parser in PARSERS:
@@ -133,13 +133,13 @@ def test_every_text_survives_being_written_and_read(write: Any, rows: list[list[
 def test_malformed_csv_is_refused_with_its_line(
     write: Any, parser: str, content: Any, said: str
 ) -> None:
-    """No quote swallows rows: a table is read strictly or not at all."""
+    """The reader does not guess: an open quote would hide the rows after it."""
     with pytest.raises(TableError, match=said):
         cells(write(content))
 
 
 def test_malformed_quotes_are_found_in_any_block(write: Any, parser: str) -> None:
-    """Lines are counted over the whole file."""
+    """Line numbers count from the start of the file."""
     with parsing_by(parser, 64):
         path = write('a,b\n"p\nq",2\n' + "1,2\n" * 500 + '3,"4"5\n')
         with pytest.raises(TableError, match="line 504: a quoted cell goes on"):
@@ -147,13 +147,13 @@ def test_malformed_quotes_are_found_in_any_block(write: Any, parser: str) -> Non
 
 
 def test_a_quote_inside_an_unquoted_cell_is_a_character(write: Any, parser: str) -> None:
-    """As in 5" for inches."""
+    """For example 5" means five inches."""
     assert cells(write('a,b\n5" pipe,1\nx,2\n'))["a"] == ['5" pipe', "x"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
 def test_line_ends_of_every_system(write: Any, parser: str, end: str) -> None:
-    """The last one may be missing; blank lines are skipped."""
+    """The last line end may be missing, and blank lines are skipped."""
     path = write(end.join(["a,b", "1,x", "", '2,"y,z"', "3,é"]))
     assert cells(path) == {"a": ["1", "2", "3"], "b": ["x", "y,z", "é"]}
 
@@ -161,14 +161,14 @@ def test_line_ends_of_every_system(write: Any, parser: str, end: str) -> None:
 @pytest.mark.parametrize("mark", [";", "|", " ", "~"])
 @pytest.mark.parametrize("line", ["sep={}\n", '"sep={}"\r\n', "\ufeffSEP={}\n"])
 def test_a_first_line_names_the_separator(write: Any, parser: str, mark: str, line: str) -> None:
-    """As Excel writes and reads it."""
+    """Excel reads and writes such a line."""
     path = write(f"{line.format(mark)}a,x{mark}b\n1{mark}2,5\n")
     assert open_table(path).columns == ("a,x", "b")
     assert cells(path) == {"a,x": ["1"], "b": ["2,5"]}
 
 
 def test_a_header_may_hold_line_ends_and_separators(write: Any, parser: str) -> None:
-    """In quotes."""
+    """Such a name stands in quotes."""
     path = write('"price\n(EUR; net)",b\n1,2\n')
     assert cells(path) == {"price\n(EUR; net)": ["1"], "b": ["2"]}
 
@@ -181,13 +181,13 @@ def test_a_header_may_hold_line_ends_and_separators(write: Any, parser: str) -> 
     ],
 )
 def test_other_separators_are_named(write: Any, content: str, said: str) -> None:
-    """And what to do about them."""
+    """The error says how to read the file."""
     with pytest.raises(TableError, match=said):
         open_table(write(content))
 
 
 def test_a_single_column_of_words_is_a_table(write: Any) -> None:
-    """Spaces in a name separate nothing."""
+    """A space within a name does not separate columns."""
     assert cells(write("full name\nAda Lovelace\n")) == {"full name": ["Ada Lovelace"]}
 
 
@@ -207,7 +207,7 @@ def test_a_single_column_of_words_is_a_table(write: Any) -> None:
 def test_commas_in_numbers_are_told_apart(
     write: Any, parser: str, cell: str, others: list[str], said: str
 ) -> None:
-    """They differ by a factor of 1000: where both are possible, both are named."""
+    """Two readings differ by a factor of 1000. If both are possible, the error names both."""
     path = write("a;b\n" + "".join(f"{text};1\n" for text in [cell, *others]))
     with pytest.raises(TableError, match=said):
         numbers(path, ["a"])
@@ -215,7 +215,7 @@ def test_commas_in_numbers_are_told_apart(
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-log p", "@SUM(A1)", "\tx", "\r=1"])
 def test_a_column_name_is_no_formula(tmp_path: Path, parser: str, name: str) -> None:
-    """A spreadsheet shows it as text, and it is read as the name that it was."""
+    """A spreadsheet shows the name as text, and the reader restores it."""
     path = tmp_path / "t.csv"
     with open_writer(path) as writer:
         writer.write({name: np.ones(2), "b": np.ones(2)})
@@ -225,7 +225,7 @@ def test_a_column_name_is_no_formula(tmp_path: Path, parser: str, name: str) -> 
 
 
 def test_cells_are_copied_as_they_stand(write: Any, tmp_path: Path, parser: str) -> None:
-    """With their quotes and their digits; log_prob is the only text that is new."""
+    """Cells keep their quotes and digits, and only log_prob is new text."""
     path = write('id,a\n007,1.50\n"a ""b""","2"\n"x\ny", 3 \n')
     with open_writer(tmp_path / "out.csv") as writer:
         for batch in open_table(path):
@@ -236,7 +236,7 @@ def test_cells_are_copied_as_they_stand(write: Any, tmp_path: Path, parser: str)
 
 @pytest.mark.parametrize("kind", ["f4", "f8", "i4", "?"])
 def test_numbers_are_written_to_the_same_text(tmp_path: Path, kind: str) -> None:
-    """With pyarrow and without: the fewest digits that identify the number, as Python writes it."""
+    """The text has the fewest digits that identify the number, with and without pyarrow."""
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2**63, 4000, np.uint64) * np.uint64(2)
     spread = [bits.view(np.float64), rng.normal(size=4000), 10.0 ** np.arange(-30, 30)]

@@ -1,4 +1,4 @@
-"""Damaged, encrypted and malicious tables: one line that names the file, never a traceback."""
+"""Damaged, encrypted and malicious tables give one line that names the file, no traceback."""
 
 import io
 import zipfile
@@ -45,7 +45,7 @@ WRITERS: dict[str, Callable[[Any], None]] = {
 
 
 def read_all(path: Path) -> None:
-    """Every cell, as it is and as numbers."""
+    """Read every cell as it is and as a number."""
     for batch in open_table(path):
         names = list(batch.columns()) or ["a", "s"]
         for column in batch.columns().values():
@@ -57,7 +57,7 @@ def read_all(path: Path) -> None:
 @given(data=st.data())
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_files_read_or_are_one_line(tmp_path: Path, suffix: str, data: Any) -> None:
-    """Valid, then bytes changed, added or cut anywhere."""
+    """Bytes of a valid file are changed, added or removed anywhere."""
     file = io.BytesIO()
     WRITERS[suffix](file)
     content = bytearray(file.getvalue())
@@ -81,7 +81,7 @@ def _complaint(path: Path) -> str:
 
 
 def test_an_encrypted_npz_is_refused(tmp_path: Path) -> None:
-    """The flag of encryption is looked at before the content."""
+    """The reader checks the encryption flag before it reads the content."""
     path = tmp_path / "t.npz"
     np.savez(path, a=np.ones(3))
     content = bytearray(path.read_bytes())
@@ -96,7 +96,7 @@ def test_an_encrypted_npz_is_refused(tmp_path: Path) -> None:
 def test_a_small_file_that_expands_is_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is kept on disk has limits: a size, and beyond it a ratio."""
+    """The expanded size has a limit, and beyond it the ratio has one."""
     monkeypatch.setattr(compression, "LIMIT_BYTES", 1 << 20)
     array, raw = np.zeros((1 << 20, 2)), io.BytesIO()
     np.save(raw, array)
@@ -116,7 +116,7 @@ def test_a_small_file_that_expands_is_refused(
 
 
 def test_a_header_cannot_claim_more_than_the_file_holds(tmp_path: Path) -> None:
-    """Nothing is allocated for it."""
+    """The reader refuses the file and allocates no memory for the claimed size."""
     header = io.BytesIO()
     shape = (1 << 40, 2)
     np.lib.format.write_array_header_1_0(
@@ -131,7 +131,7 @@ def test_a_header_cannot_claim_more_than_the_file_holds(tmp_path: Path) -> None:
 
 
 def test_compressed_text_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    """The rows before the end are not the table."""
+    """The rows before the cut are not returned as the whole table."""
     text = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(2000))
     for suffix in (".gz", ".bz2", ".xz", ".zst"):
         path = tmp_path / f"t.csv{suffix}"
@@ -143,7 +143,7 @@ def test_compressed_text_that_is_cut_off_is_refused(tmp_path: Path) -> None:
 
 
 def test_endless_devices_are_refused() -> None:
-    """Zero bytes are no text; nothing is read to memory's end."""
+    """Zero bytes are not text, so the reader stops before it fills the memory."""
     if not Path("/dev/zero").exists():
         pytest.skip("this system has no /dev/zero")
     with pytest.raises(TableError, match="holds zero bytes"):

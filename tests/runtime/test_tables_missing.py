@@ -1,4 +1,4 @@
-"""Missing values: one list of spellings, for CSV, Parquet, Arrow, numpy's files and data frames."""
+"""Missing values: all table formats and data frames accept the same list of spellings."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -20,19 +20,19 @@ NAN = float("nan")
 
 
 def numbers(path: Path, **options: Any) -> list[float]:
-    """The column a."""
+    """Read column a of a file."""
     batches = [batch.numeric(["a"])[:, 0] for batch in open_table(path, **options)]
     return np.concatenate(batches).tolist()
 
 
 def column_of(frame: Any) -> list[float]:
-    """The column a of a data frame."""
+    """Read column a of a data frame."""
     rows = rows_of(frame, "x", ["a"], np.float64)
     return rows.block(0, len(rows)).ravel().tolist()
 
 
 def assert_same(found: list[float], expected: list[float]) -> None:
-    """NaN is equal to NaN here."""
+    """Compare two lists; NaN is equal to NaN here."""
     np.testing.assert_array_equal(found, expected)
 
 
@@ -41,14 +41,14 @@ LISTED = ["NA", "N/A", "NULL", "None", r"\N", "-", "#DIV/0!", "", "nan", "-nan(i
 
 @pytest.mark.parametrize("change", [str, str.lower, str.upper, str.title, " {} ".format])
 def test_csv_knows_every_spelling(tmp_path: Path, parser: str, change: Any) -> None:  # noqa: F811
-    """In any case, with white space around it."""
+    """CSV cells may use any case and have white space around the spelling."""
     texts = [change(text) for text in (*LISTED, *sorted(SPELLINGS))]
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{text},1\n" for text in [*texts, "2.5"]))
     assert_same(numbers(tmp_path / "t.csv"), [NAN] * len(texts) + [2.5])
 
 
 def test_typed_columns_of_text_know_every_spelling(tmp_path: Path) -> None:
-    """A Parquet or numpy column in which every value is missing; other text is refused."""
+    """A Parquet or numpy column of text may hold only missing values. Other text is refused."""
     texts = [*LISTED, *sorted(SPELLINGS)]
     for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
         column = pa.array([*texts, None], pa.string()).cast(kind)
@@ -63,7 +63,7 @@ def test_typed_columns_of_text_know_every_spelling(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_data_frames_know_every_spelling(make: Any) -> None:
-    """Text columns of pandas, polars and pyarrow."""
+    """Text columns of pandas, polars and pyarrow may hold only missing values."""
     texts = [*LISTED, *sorted(SPELLINGS), None]
     assert_same(column_of(make({"a": texts})), [NAN] * len(texts))
     with pytest.raises(InputError, match="row 2: 'red' is str"):
@@ -71,14 +71,14 @@ def test_data_frames_know_every_spelling(make: Any) -> None:
 
 
 def test_objects_of_pandas_may_be_numbers_and_missing() -> None:
-    """A column that pandas could not give a type."""
+    """An object column of pandas may mix numbers and missing values."""
     assert_same(
         column_of(pd.DataFrame({"a": [1, "NA", None, pd.NA, 2.5]})), [1, NAN, NAN, NAN, 2.5]
     )
 
 
 def test_a_parquet_column_of_nulls_is_missing(tmp_path: Path) -> None:
-    """It has no type of number."""
+    """Every value of a column of type null is NaN, although the type is not numeric."""
     table = pa.table({"a": pa.nulls(2), "b": [1.0, 2.0]})
     pq.write_table(table, tmp_path / "t.parquet")
     assert_same(numbers(tmp_path / "t.parquet"), [NAN, NAN])
@@ -95,19 +95,19 @@ def test_a_parquet_column_of_nulls_is_missing(tmp_path: Path) -> None:
     ids=["decimal", "dictionary", "float16", "double"],
 )
 def test_frames_are_read_as_files_are(tmp_path: Path, column: Any) -> None:
-    """Decimals and dictionaries of numbers too, from Parquet and from every data frame."""
+    """Decimals and dictionaries of numbers give the same values in files and data frames."""
     table = pa.table({"a": column})
     pq.write_table(table, tmp_path / "t.parquet")
     expected = [1.5, NAN, 2.25]
     assert_same(numbers(tmp_path / "t.parquet"), expected)
     assert_same(column_of(table), expected)
     assert_same(column_of(table.to_pandas()), expected)
-    if not pa.types.is_dictionary(column.type):  # polars' dictionaries are of text only
+    if not pa.types.is_dictionary(column.type):  # polars has dictionaries of text only
         assert_same(column_of(pl.from_arrow(table)), expected)
 
 
 def test_a_user_adds_spellings(tmp_path: Path, parser: str) -> None:  # noqa: F811
-    """Text, and numbers, which are the same however they are written or stored."""
+    """The user may add text and numbers. A number matches in every notation of it."""
     options = {"missing": ["-999", "not measured"]}
     (tmp_path / "t.csv").write_text("a\n1\n-999\n-999.0\n-9.99e2\nNot Measured\nNA\n2\n")
     assert_same(numbers(tmp_path / "t.csv", **options), [1, NAN, NAN, NAN, NAN, NAN, 2])
@@ -116,7 +116,7 @@ def test_a_user_adds_spellings(tmp_path: Path, parser: str) -> None:  # noqa: F8
 
 
 def test_a_number_that_is_missing_is_so_in_typed_columns(tmp_path: Path) -> None:
-    """However it is stored."""
+    """An added number is missing in columns of any numeric type."""
     options = {"missing": ["-999"]}
     pq.write_table(pa.table({"a": [1, -999, 2]}), tmp_path / "t.parquet")
     np.save(tmp_path / "t.npy", np.array([[1], [-999], [2]], "f4"))

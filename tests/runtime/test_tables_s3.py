@@ -1,4 +1,4 @@
-"""Tables of an S3 service: pyarrow's filesystem reads from a real server on this machine."""
+"""Tables of an S3 service: pyarrow's filesystem reads from a local test server."""
 
 import io
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ NUMBERS = np.random.default_rng(3).standard_normal((500, 2))
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The query of a URI that leads to the server, whose bucket holds tables."""
+    """The query of a URI for the server, with a bucket of tables."""
     from moto.server import ThreadedMotoServer
 
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -39,7 +39,7 @@ def server() -> Iterator[str]:
 
 
 def files() -> dict[str, bytes]:
-    """A table in two formats, and a folder of two halves."""
+    """A table in two formats, and a folder with the table in two parts."""
 
     def parquet(rows: slice) -> bytes:
         buffer = io.BytesIO()
@@ -58,7 +58,7 @@ def files() -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv", "2026"])
 def test_a_table_of_a_bucket_is_read(server: str, name: str) -> None:
-    """A file of each kind, and a folder as one table."""
+    """A URI may name a Parquet file, a CSV file or a folder."""
     batches = open_table(f"s3://events/{name}?{server}")
     found = np.concatenate([batch.numeric(["a", "b"]) for batch in batches])
     np.testing.assert_array_equal(found, NUMBERS)
@@ -66,6 +66,6 @@ def test_a_table_of_a_bucket_is_read(server: str, name: str) -> None:
 
 @pytest.mark.slow
 def test_a_key_that_is_not_in_the_bucket_is_named(server: str) -> None:
-    """In one line."""
+    """The error names the URI."""
     with pytest.raises(TableError, match=r"s3://events/absent\.csv.* does not exist"):
         open_table(f"s3://events/absent.csv?{server}")

@@ -1,4 +1,4 @@
-"""Where tables come from: pipes, compressed files, folders, patterns and URIs, all read alike."""
+"""Tables from pipes, compressed files, folders, patterns and URIs are read in the same way."""
 
 import bz2
 import gzip
@@ -28,7 +28,7 @@ NUMBERS = FRAME[["a", "b"]].to_numpy()
 
 
 def content(suffix: str) -> bytes:
-    """The table in a format."""
+    """The bytes of the table in a format."""
     file = io.BytesIO()
     if suffix == ".csv":
         return FRAME.to_csv(index=False).encode()
@@ -48,7 +48,7 @@ def content(suffix: str) -> bytes:
 
 
 def zipped(data: bytes, name: str) -> bytes:
-    """A zip archive of one file, with what macOS puts beside it."""
+    """A zip archive of one file, with the second entry that macOS adds."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"folder/{name}", data)
@@ -62,7 +62,7 @@ def zstd(data: bytes) -> bytes:
 
 
 def numbers(location: Any) -> Any:
-    """The two columns, read twice: a table can be read again."""
+    """Read the two columns, and check that a second read gives the same."""
     table = open_table(location)
     first, again = (np.concatenate([b.numeric(["a", "b"]) for b in table]) for _ in range(2))
     np.testing.assert_array_equal(first, again)
@@ -85,7 +85,7 @@ COMPRESSIONS: dict[str, Callable[[bytes, str], bytes]] = {
 def test_every_format_is_read_from_every_compression(
     tmp_path: Path, suffix: str, compression: str
 ) -> None:
-    """Compression is a layer in front of the format, known by its suffix."""
+    """The suffix gives the compression. The format below it is read as without compression."""
     path = tmp_path / f"t{suffix}{compression}"
     path.write_bytes(COMPRESSIONS[compression](content(suffix), f"t{suffix}"))
     np.testing.assert_array_equal(numbers(path), NUMBERS)
@@ -95,7 +95,7 @@ def test_every_format_is_read_from_every_compression(
 @pytest.mark.parametrize("compression", ["", ".gz", ".zst", ".zip"])
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_is_read_from_a_pipe(tmp_path: Path, suffix: str, compression: str) -> None:
-    """A pipe without a suffix is known by its first bytes, and may be read twice."""
+    """The first bytes of a pipe give its format, and a table from a pipe may be read twice."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     data = COMPRESSIONS[compression](content(suffix), f"t{suffix}")
@@ -117,7 +117,7 @@ print(*(sum(len(batch) for batch in table) for _ in range(2)))
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no /dev")
 def test_standard_input_is_a_table(suffix: str, location: str) -> None:
-    """From a pipe, in a process of its own."""
+    """A separate process reads the table from standard input."""
     command = [sys.executable, "-c", READ_TWICE, location]
     ran = subprocess.run(command, input=content(suffix), capture_output=True, check=True)
     assert ran.stdout.split() == [b"3", b"3"]
@@ -125,7 +125,7 @@ def test_standard_input_is_a_table(suffix: str, location: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no bash")
 def test_process_substitution_is_a_table() -> None:
-    """As in rnvp-score model.rnvp <(zcat data.csv.gz)."""
+    """The location may be a shell's <(...), as in rnvp-score model.rnvp <(zcat data.csv.gz)."""
     line = f"'{sys.executable}' -c \"$CODE\" <(printf 'a,b\\n1,2\\n3,4\\n')"
     ran = subprocess.run(
         ["bash", "-c", line],
@@ -138,7 +138,7 @@ def test_process_substitution_is_a_table() -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy", ".feather"])
 def test_a_folder_is_one_table(tmp_path: Path, suffix: str) -> None:
-    """Its files by name, those of folders in it too; rows are counted over all of them."""
+    """Files are read in the order of their names, subfolders included, and rows are counted on."""
     folder = tmp_path / "data"
     for name in (f"2{suffix}", f"1{suffix}", f"more/3{suffix}"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def test_a_folder_is_one_table(tmp_path: Path, suffix: str) -> None:
 
 
 def test_files_with_other_columns_are_not_one_table(tmp_path: Path) -> None:
-    """Both files and their columns are named."""
+    """The error names both files and their columns."""
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("b,a\n1,2\n")
     with pytest.raises(TableError, match=r"2.csv has b, a, .*1.csv has a, b"):
@@ -160,7 +160,7 @@ def test_files_with_other_columns_are_not_one_table(tmp_path: Path) -> None:
 
 
 def test_a_partitioned_folder_is_refused(tmp_path: Path) -> None:
-    """Its files lack a column, which only the names of the folders hold."""
+    """The files lack a column that only the names of the folders hold."""
     (tmp_path / "year=2024").mkdir()
     (tmp_path / "year=2024" / "0.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TableError, match=r"partitioned by year, .*: give a pattern of files"):
@@ -169,7 +169,7 @@ def test_a_partitioned_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    """A file, a pattern, a URI, and a URI of no known kind are told apart."""
+    """A missing file, pattern and URI and an unknown URI scheme give different errors."""
     for location, said in [
         (tmp_path / "no.csv", "no.csv does not exist: give a table"),
         (f"{tmp_path}/*.csv", r"no file matches .*\*.csv"),
@@ -183,7 +183,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npy", "t.csv.gz"])
 def test_a_uri_is_a_table(tmp_path: Path, name: str) -> None:
-    """Through pyarrow's filesystems."""
+    """pyarrow's filesystems open the URI."""
     suffix = Path(name).suffix if name != "t.csv.gz" else ".csv"
     data = content(suffix)
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
@@ -192,7 +192,7 @@ def test_a_uri_is_a_table(tmp_path: Path, name: str) -> None:
 
 
 def test_a_uri_of_fsspec_is_a_table() -> None:
-    """Where pyarrow has no filesystem of that name."""
+    """fsspec opens a URI for which pyarrow has no filesystem."""
     fsspec = pytest.importorskip("fsspec")
     fsspec.filesystem("memory").pipe("/bucket/t.parquet", content(".parquet"))
     np.testing.assert_array_equal(numbers("memory://bucket/t.parquet"), NUMBERS)
@@ -200,7 +200,7 @@ def test_a_uri_of_fsspec_is_a_table() -> None:
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.xls", "t.csv", "t.zip"])
 def test_a_spreadsheet_says_what_to_do(tmp_path: Path, name: str) -> None:
-    """By its suffix, or by its content."""
+    """The suffix or the content shows that the file is a spreadsheet."""
     workbook = io.BytesIO()
     with zipfile.ZipFile(workbook, "w") as archive:
         archive.writestr("[Content_Types].xml", b"<Types/>")
@@ -211,7 +211,7 @@ def test_a_spreadsheet_says_what_to_do(tmp_path: Path, name: str) -> None:
 
 
 def test_a_zip_of_several_tables_is_refused(tmp_path: Path) -> None:
-    """They are named."""
+    """The error names the tables."""
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         for name in ("a.csv", "b.csv", "readme.txt"):
             archive.writestr(name, "a,b\n1,2\n")
@@ -221,7 +221,7 @@ def test_a_zip_of_several_tables_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv.gz", ".csv.bz2", ".tsv.xz", ".csv.zst"])
 def test_text_is_written_compressed(tmp_path: Path, suffix: str) -> None:
-    """And read back."""
+    """The compressed file is read back with the same numbers."""
     with open_writer(tmp_path / f"t{suffix}") as writer:
         writer.write({"a": NUMBERS[:, 0], "b": NUMBERS[:, 1]})
     np.testing.assert_array_equal(numbers(tmp_path / f"t{suffix}"), NUMBERS)
@@ -229,14 +229,14 @@ def test_text_is_written_compressed(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("name", ["t.npy.gz", "t.parquet.gz", "t.npz", "s3://bucket/t.csv"])
 def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
-    """Formats that are written in any order, and places that cannot be replaced atomically."""
+    """Compressed binary formats, .npz and object stores are refused when the writer opens."""
     target = name if "://" in name else str(tmp_path / name)
     with pytest.raises(TableError, match="cannot write"), open_writer(target):
         pass
 
 
 def test_an_index_of_pandas_is_kept(tmp_path: Path) -> None:
-    """The metadata of a Parquet file is carried over, of its columns too."""
+    """The metadata of a Parquet file and of its columns is copied to the output."""
     frame = FRAME.set_index("id")
     schema = pa.Schema.from_pandas(frame)
     field = schema.field("a").with_metadata({"unit": "nats"})

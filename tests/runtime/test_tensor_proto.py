@@ -1,4 +1,4 @@
-"""``TensorProto`` files, against onnx itself."""
+"""The reader and writer of ``TensorProto`` files agree with the onnx package."""
 
 from pathlib import Path
 
@@ -31,14 +31,14 @@ def test_what_onnx_writes_is_read(array: np.ndarray) -> None:
 
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda a: f"{a.dtype}{a.shape}")
 def test_onnx_reads_what_is_written(array: np.ndarray) -> None:
-    """The writer is its inverse."""
+    """onnx reads the same array from the bytes of `serialize`."""
     found = numpy_helper.to_array(TensorProto.FromString(serialize(array, "name")))
     np.testing.assert_array_equal(found, array, strict=True)
 
 
 @pytest.mark.parametrize("kind", ["FLOAT", "DOUBLE", "INT64", "INT32", "UINT64", "BOOL", "FLOAT16"])
 def test_typed_fields_are_read_as_raw_ones(kind: str) -> None:
-    """Some writers use float_data, int64_data and so on instead of raw_data."""
+    """Some writers use float_data, int64_data and similar fields instead of raw_data."""
     tensor = helper.make_tensor("t", getattr(TensorProto, kind), [3], [0, 1, 1])
     np.testing.assert_array_equal(parse(tensor.SerializeToString()), [0, 1, 1])
 
@@ -50,15 +50,15 @@ def test_negative_integers_are_read() -> None:
 
 
 def test_every_cut_is_refused() -> None:
-    """A message cut short anywhere is a ValueError, never another array."""
+    """A message that is cut anywhere gives a ValueError and no array."""
     message = serialize(np.arange(40, dtype=np.float32).reshape(5, 8))
     for end in range(len(message)):
         with pytest.raises(ValueError, match=r"."):
             parse(message[:end])
 
 
-def test_files_that_are_no_tensor_are_bundle_errors(tmp_path: Path) -> None:
-    """Missing or damaged, the file is named."""
+def test_files_that_are_not_a_tensor_are_bundle_errors(tmp_path: Path) -> None:
+    """The error names the missing or damaged file."""
     with pytest.raises(BundleError, match="is missing"):
         read(tmp_path / "input_0.pb")
     (tmp_path / "input_0.pb").write_bytes(b"not a tensor")
@@ -67,7 +67,7 @@ def test_files_that_are_no_tensor_are_bundle_errors(tmp_path: Path) -> None:
 
 
 def test_absurd_dimensions_are_refused() -> None:
-    """100,000 of 2^40 each, which were multiplied once; packed or not."""
+    """100,000 dimensions of 2^40 are refused before they are multiplied, packed or not."""
     packed = encoded(1, b"\x80\x80\x80\x80\x80\x20" * 100_000)
     one_by_one = encoded(1, 2**40) * 100_000
     for dims in (packed, one_by_one):
@@ -76,7 +76,7 @@ def test_absurd_dimensions_are_refused() -> None:
 
 
 def test_a_typed_field_of_half_a_number_is_refused() -> None:
-    """Readers differ in whether the next part goes on with it."""
+    """Readers differ on whether the next part completes the number."""
     parts = encoded(4, b"\0\0") * 2
     with pytest.raises(ValueError, match="2 bytes in field 4"):
         parse(encoded(1, 1) + encoded(2, 1) + parts)

@@ -1,4 +1,4 @@
-"""``rnvp``: the commands as subcommands of one."""
+"""``rnvp`` has the commands as subcommands."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def test_every_command_is_a_subcommand() -> None:
-    """rnvp-train is rnvp train, the same function."""
+    """``rnvp train`` and ``rnvp-train`` run the same function."""
     scripts = tomllib.loads(PYPROJECT.read_text())["project"]["scripts"]
     own = scripts.pop("rnvp")
     assert own == "rnvp_runtime.commands.umbrella:rnvp"
@@ -24,7 +24,7 @@ def test_every_command_is_a_subcommand() -> None:
 
 
 def test_help_is_in_groups_with_a_sentence_for_each_command() -> None:
-    """In the order of use."""
+    """The groups are in the order of use."""
     told = CliRunner().invoke(rnvp, ["--help"]).stdout
     positions = [told.index(f"{heading}:") for heading in GROUPS]
     assert positions == sorted(positions)
@@ -34,7 +34,7 @@ def test_help_is_in_groups_with_a_sentence_for_each_command() -> None:
 
 
 def test_help_imports_no_command() -> None:
-    """Nor numpy: it starts fast."""
+    """The help starts fast, since it imports no command and no numpy."""
     code = (
         "import sys; from click.testing import CliRunner\n"
         "from rnvp_runtime.commands.umbrella import rnvp\n"
@@ -47,7 +47,7 @@ def test_help_imports_no_command() -> None:
 
 
 def test_a_subcommand_is_the_command(bundle: Path) -> None:
-    """Its output, its errors in one line, and its exit codes."""
+    """Both have the same output, the same one-line errors and the same exit codes."""
     drawn = CliRunner().invoke(rnvp, ["sample", str(bundle), "-n", "2", "--seed", "7"])
     assert (drawn.exit_code, drawn.stdout.count("\n")) == (0, 3)
     same = CliRunner().invoke(rnvp, ["rnvp-sample", str(bundle), "-n", "2", "--seed", "7"])
@@ -66,7 +66,7 @@ def test_a_subcommand_is_the_command(bundle: Path) -> None:
     ],
 )
 def test_names_and_options_are_completed(words: str, expected: Any) -> None:
-    """As for the single commands."""
+    """The shell completes the names of subcommands and their options."""
     environment = {
         "_RNVP_COMPLETE": "bash_complete",
         "COMP_WORDS": words,

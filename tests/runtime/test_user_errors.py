@@ -1,4 +1,4 @@
-"""Commands that report a user's error in one line, as every command of the distribution does."""
+"""Every command reports a user's error in one line."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 
 
 def run(error: BaseException) -> Result:
-    """What a command prints and returns whose code raises ``error``."""
+    """Run a command that raises ``error``."""
 
     def fail() -> None:
         raise error
@@ -35,7 +35,7 @@ def run(error: BaseException) -> Result:
     ],
 )
 def test_errors_that_a_user_can_correct_are_one_line(error: Any, code: int, said: str) -> None:
-    """The text on stderr, and the exit code."""
+    """The command prints one line on stderr and returns the exit code."""
     result = run(error)
     assert (result.exit_code, result.stderr, result.stdout) == (code, said, "")
 

@@ -1,4 +1,4 @@
-"""Verifying a bundle: every file, then every test vector, each failure with its size."""
+"""Verification checks every file and every test vector and gives the size of each error."""
 
 import dataclasses
 import os
@@ -22,7 +22,7 @@ Make = Callable[..., Path]
 
 
 def vectors_of(bundle: Path, engine: OnnxRuntime) -> list[Check]:
-    """The checks of the bundle's test vectors."""
+    """Check the test vectors of the bundle."""
     manifest = Manifest.read(bundle)
     _, contents = read_files(open_source(bundle), manifest, manifest.files)
     return check_vectors(contents, manifest, engine)
@@ -35,7 +35,7 @@ def failed(checks: list[Check]) -> list[str]:
 
 @pytest.mark.parametrize("options", [{}, {"dtype": "float64"}, {"context_dim": 2}, {"dim": 5}])
 def test_a_sound_bundle_passes(make_bundle: Make, options: Any) -> None:
-    """The files, and both outputs of the three graphs."""
+    """One check of the files and six of the outputs of three graphs pass."""
     checks = verify(make_bundle(**options))
     assert failed(checks) == []
     assert len(checks) == 7
@@ -56,7 +56,7 @@ def test_a_sound_bundle_passes(make_bundle: Make, options: Any) -> None:
 def test_harm_to_any_file_is_found(
     make_bundle: Make, harm: Callable[[Path], Any], said: str
 ) -> None:
-    """Each such file is named, and the vectors are not run."""
+    """The check names the file, and the test vectors are not run."""
     path = make_bundle()
     harm(path)
     found = failed(verify(path))
@@ -65,7 +65,7 @@ def test_harm_to_any_file_is_found(
 
 
 def test_a_file_too_many_is_named_and_the_vectors_run_all_the_same(make_bundle: Make) -> None:
-    """A desktop's own droppings do not keep anyone from the numbers."""
+    """A file that the desktop added is reported, and the vectors are still checked."""
     path = make_bundle()
     (path / ".DS_Store").write_text("x")
     checks = verify(path)
@@ -74,7 +74,7 @@ def test_a_file_too_many_is_named_and_the_vectors_run_all_the_same(make_bundle: 
 
 
 def test_an_engine_that_computes_wrong_numbers_is_found(bundle: Path) -> None:
-    """The excess is given in units of what is permitted, with the place and both numbers."""
+    """The message gives the error relative to the tolerance, its position and both numbers."""
 
     class WrongDensity(OnnxRuntime):
         def open(self, content: bytes, outputs: Any, **given: Any) -> Run:
@@ -96,7 +96,7 @@ def test_an_engine_that_computes_wrong_numbers_is_found(bundle: Path) -> None:
 
 
 def test_an_engine_that_fails_is_a_finding(bundle: Path) -> None:
-    """Whatever it raises becomes a failed check of that graph."""
+    """Any exception of the engine becomes a failed check of that graph."""
 
     class Broken(OnnxRuntime):
         def open(self, content: bytes, outputs: Any, **given: Any) -> Run:
@@ -108,7 +108,7 @@ def test_an_engine_that_fails_is_a_finding(bundle: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_must_be_the_same(make_bundle: Make, reseal: Any, value: float) -> None:
-    """A vector that expects them passes only where the engine gives them."""
+    """If a vector expects NaN or infinity, the engine must return it."""
     path = make_bundle()
     data = path / "tests" / "density" / "test_data_set_0"
     x = read(data / "input_0.pb")
@@ -132,7 +132,7 @@ def _wider(parity: Parity) -> Parity:
 
 
 def test_scale_is_by_column(make_bundle: Make, reseal: Any) -> None:
-    """A column of larger units may stray further."""
+    """The tolerance of a column grows with the scale of that column."""
     path = make_bundle()
     manifest = Manifest.read(path)
     wide = [p if p.output == "log_prob" else _wider(p) for p in manifest.parity]
@@ -145,7 +145,7 @@ def test_scale_is_by_column(make_bundle: Make, reseal: Any) -> None:
 
 
 def test_a_bundle_without_vectors_fails(make_bundle: Make, reseal: Any) -> None:
-    """What cannot be checked has not passed."""
+    """A graph that has no test vectors does not pass."""
     path = make_bundle()
     shutil.rmtree(path / "tests" / "sampler")
     reseal(path, Manifest.read(path))
@@ -153,7 +153,7 @@ def test_a_bundle_without_vectors_fails(make_bundle: Make, reseal: Any) -> None:
 
 
 def test_an_output_without_tolerance_fails(make_bundle: Make, reseal: Any) -> None:
-    """Nor has an output for which the manifest permits nothing."""
+    """An output for which the manifest gives no tolerance does not pass."""
     path = make_bundle()
     manifest = Manifest.read(path)
     reseal(path, dataclasses.replace(manifest, parity=manifest.parity[1:]))
@@ -163,7 +163,7 @@ def test_an_output_without_tolerance_fails(make_bundle: Make, reseal: Any) -> No
 def test_each_file_is_read_once_and_each_graph_opened_once(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was hashed is what runs: no file is opened again, whatever the number of vectors."""
+    """The engine runs the bytes that were hashed: no file and no graph is opened twice."""
     opened: list[str] = []
     system_open = os.open
 
@@ -185,6 +185,6 @@ def test_each_file_is_read_once_and_each_graph_opened_once(
 
 
 def test_an_old_onnxruntime_fails(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a check of its own."""
+    """The version of onnxruntime is a separate check."""
     monkeypatch.setattr("onnxruntime.__version__", "1.0.0")
     assert failed(verify(bundle))[0].startswith("onnxruntime onnxruntime 1.0.0 is too old")

@@ -1,4 +1,4 @@
-"""``rnvp-web``: a page from a bundle alone, where no PyTorch is."""
+"""``rnvp-web`` writes a page from a bundle alone, without PyTorch."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from rnvp_exporters.commands.web import web
 
 
 def engine(folder: Path) -> Path:
-    """What stands for npm's onnxruntime-web."""
+    """Write a stand-in for npm's onnxruntime-web."""
     (folder / "dist").mkdir(parents=True)
     (folder / "package.json").write_text(json.dumps({"version": ONNXRUNTIME_WEB}))
     for name in WASM_BUILD:
@@ -23,19 +23,19 @@ def engine(folder: Path) -> Path:
 
 @pytest.fixture
 def ort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """onnxruntime-web in node_modules of the current folder."""
+    """A stand-in for onnxruntime-web in node_modules of the current folder."""
     monkeypatch.delenv("RNVP_ONNXRUNTIME_WEB", raising=False)
     monkeypatch.chdir(tmp_path)
     return engine(tmp_path / "node_modules" / "onnxruntime-web")
 
 
 def run(*arguments: object) -> Result:
-    """The command with these arguments."""
+    """Run the command with these arguments."""
     return CliRunner().invoke(web, [str(argument) for argument in arguments])
 
 
 def test_it_writes_the_page_and_says_how_to_see_it(bundle: Path, ort: Path) -> None:
-    """The page, the runtime, the engine and the bundle are one folder."""
+    """One folder holds the page, the runtime, the engine and the bundle."""
     told = run(bundle, "site")
     assert told.exit_code == 0, told.output
     assert "See it: python -m http.server --directory site" in told.stdout
@@ -46,7 +46,7 @@ def test_it_writes_the_page_and_says_how_to_see_it(bundle: Path, ort: Path) -> N
 
 
 def test_it_imports_neither_torch_nor_onnx(bundle: Path, ort: Path) -> None:
-    """The plain install has neither."""
+    """The plain install has neither torch nor onnx, so the command must not import them."""
     code = (
         "import sys; from click.testing import CliRunner\n"
         "from rnvp_exporters.commands.web import web\n"
@@ -60,7 +60,7 @@ def test_it_imports_neither_torch_nor_onnx(bundle: Path, ort: Path) -> None:
 
 
 def test_what_is_there_is_kept(bundle: Path, ort: Path) -> None:
-    """A page needs --force; another folder and the bundle's own are never replaced."""
+    """An existing page is replaced with --force; other folders and the bundle never are."""
     Path("site").mkdir()
     Path("site/thesis.tex").touch()
     said = {(): "site exists: pass --force", ("--force",): "is not a page; it is left alone"}
@@ -75,7 +75,7 @@ def test_what_is_there_is_kept(bundle: Path, ort: Path) -> None:
 def test_a_missing_engine_is_one_line_that_says_what_to_do(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command to run, and what to do without npm."""
+    """The error names the npm command, and what to do without npm."""
     monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
     monkeypatch.chdir(tmp_path)
     result = run(bundle, "site")
@@ -89,7 +89,7 @@ def test_a_missing_engine_is_one_line_that_says_what_to_do(
 def test_global_packages_are_found(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """Where NODE_PATH points, and where npm install --global puts them."""
+    """onnxruntime-web is found through NODE_PATH and in npm's global folder."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.delenv("RNVP_ONNXRUNTIME_WEB", raising=False)
@@ -100,7 +100,7 @@ def test_global_packages_are_found(
 
 
 def test_another_file_in_place_of_the_bundle_is_named(tmp_path: Path, ort: Path) -> None:
-    """A checkpoint is exported first."""
+    """The error for a checkpoint says to export it first."""
     (tmp_path / "model.pt").touch()
     result = run("model.pt", "site")
     assert "export it first, rnvp-export model.pt" in result.stderr
