@@ -1,1 +1,1 @@
-"""Faults of bundles, one typed error each; `python -m tests.faults` fuzzes."""
+"""Tests of faulty bundles: each fault gives one typed error. `python -m tests.faults` fuzzes."""

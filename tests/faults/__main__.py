@@ -1,11 +1,11 @@
-"""Fuzz the reading of bundles and checkpoints, and write what came of it.
+"""Fuzz the reading of bundles and checkpoints, and write the outcomes.
 
     python -m tests.faults --times 1000000 --seed 1     print the table
     python -m tests.faults --times 1000000 --write      put it into docs/faults.md
 
-The mutations are shared among the kinds: most are of graphs, few of checkpoints, which take
-longest. It ends with the first finding, see `tests.faults.fuzzing`. `tests.faults.guided` does the
-same, led by coverage.
+The mutations are divided among the kinds: most are of graphs, few of checkpoints, which take
+longest. The run ends with the first finding, see `tests.faults.fuzzing`. `tests.faults.guided`
+does the same with guidance by coverage.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.pages import write_measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 SHARES = {"manifest": 0.25, "graph": 0.73, "checkpoint": 0.01, "archive": 0.01}
-PART = 2_500  # mutations that one process makes from one seed
+PART = 2_500  # mutations in one process from one seed
 OUTCOMES = ("refused", "equal", "other")
 
 
@@ -38,7 +38,7 @@ def parts(kinds: list[str], times: int, seed: int) -> list[tuple[str, int, int]]
 
 
 def table(outcomes: dict[str, Counter[str]], seconds: Counter[str], seed: int) -> str:
-    """The rows of the kinds."""
+    """A table with one row for each kind of file."""
     lines = [
         "| kind | mutations | refused | loads, equal | loads, other numbers | processor time |",
         "|---|---|---|---|---|---|",
@@ -54,7 +54,7 @@ def table(outcomes: dict[str, Counter[str]], seconds: Counter[str], seed: int) -
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command that the module's docstring describes."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--times", type=int, default=10_000, help="mutations of all kinds together")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,6 @@
-"""A tiny real bundle, and the faults that are made in copies of it.
+"""A small valid bundle, and the faults that the tests put into copies of it.
 
-Each fault keeps the manifest's hashes true, since a person who alters a graph alters them too.
+Each fault keeps the hashes of the manifest correct, since an attacker would correct them too.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ GraphFault = Callable[[onnx.ModelProto], Any]
 
 
 def sound_bundle(folder: Path) -> Path:
-    """An affine map as a bundle, below ``folder``."""
+    """Write a bundle of an affine map below ``folder``."""
     return write_bundle(folder / "model.rnvp")
 
 
 def copy(bundle: Path, folder: Path) -> Path:
-    """A copy of ``bundle`` below ``folder``."""
+    """Copy ``bundle`` to a place below ``folder``."""
     return Path(shutil.copytree(bundle, folder / bundle.name))
 
 
 def put_graph(bundle: Path, graph: str, content: bytes) -> None:
-    """Replace an ONNX file and make the manifest's size and hash of it true."""
+    """Replace an ONNX file, and correct its size and hash in the manifest."""
     (bundle / f"{graph}.onnx").write_bytes(content)
     manifest = Manifest.read(bundle)
     record = FileRecord(hashlib.sha256(content).hexdigest(), len(content))
@@ -233,4 +233,4 @@ GRAPH_FAULTS: dict[str, tuple[GraphFault, str]] = {
     "no nodes": (_nothing_computed, "no node computes its output"),
     "a quantization": (_quantized, "field 14 of GraphProto"),
 }
-"""Name -> (what is done to the density graph, part of the error)."""
+"""Name -> (the change of the density graph, part of the error)."""

@@ -1,4 +1,4 @@
-"""The hand-written bundles of the runtime's tests, and a signed one."""
+"""Fixtures: the hand-written bundles of the runtime's tests, and a signed bundle."""
 
 from tests.faults.signed import keys, signed
 from tests.runtime.conftest import bundle, make_bundle

@@ -1,4 +1,4 @@
-"""How many cases the fault suite has; docs/faults.md states it.
+"""Count the cases of the fault suite; docs/faults.md states the number.
 
 python -m tests.faults.counting --write
 """
@@ -28,7 +28,7 @@ SUITE = (
 
 
 def count_cases() -> int:
-    """The tests that pytest collects, slow ones too."""
+    """The number of tests that pytest collects, slow ones included."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:randomly", *SUITE]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     found = re.search(r"^(\d+) tests collected", done.stdout, re.MULTILINE)
@@ -37,7 +37,7 @@ def count_cases() -> int:
 
 
 def sentence(cases: int) -> str:
-    """What the page says."""
+    """The sentence of the page."""
     return f"`tests/faults`, and the fault tests beside it, are {cases:,} cases."
 
 

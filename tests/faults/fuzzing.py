@@ -1,18 +1,19 @@
-"""Mutations of manifests, graphs and checkpoints; each must load, or be refused with a typed error.
+"""Mutate manifests, graphs and checkpoints. Each must load or be refused with a typed error.
 
     manifest     the text of a manifest
-    graph        an ONNX file, whose hash is made true
-    checkpoint   the pickle of a checkpoint, whose checksum is made true
-    archive      any byte of a checkpoint
+    graph        an ONNX file; the hash in the manifest is corrected
+    checkpoint   the pickle of a checkpoint; its checksum is corrected
+    archive      any byte of a checkpoint; no checksum is corrected
 
 An outcome is one of
 
-    equal      it loads, and its numbers are those of the original
-    other      it loads and gives other numbers, as a changed weight does; never of `EXACT`
+    equal      it loads and gives the numbers of the original
+    other      it loads and gives other numbers, for example for a changed weight
     refused    an error of this package
 
-Anything else is a finding and is raised: another exception, more than a second of processor time,
-or, where memory is measured, more than twice the file and 4 MiB.
+Anything else is a finding and is raised: another exception, the outcome "other" for a kind of
+`EXACT`, more than a second of processor time, or, if memory is measured, more than twice the file
+and 4 MiB.
 """
 
 import io
@@ -50,7 +51,7 @@ TOKENS = (
     b"\x00",
     b"../",
 )
-MEASURED = 50  # memory is measured in one mutation of so many, since that takes time
+MEASURED = 50  # memory is measured for one of this many mutations, since measuring takes time
 
 Judge = Callable[[bytes], str]
 
@@ -80,7 +81,7 @@ def fuzz(kind: str, folder: Path, times: int, seed: int = 0) -> Counter[str]:
 
 
 def fuzz_afresh(kind: str, times: int, seed: int) -> tuple[Counter[str], float]:
-    """`fuzz` in a folder of its own; the outcomes, and the processor time in seconds."""
+    """Run `fuzz` in a temporary folder. Return the outcomes and the processor time in seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sound_bundle(folder)
@@ -97,7 +98,7 @@ def _timed(judge: Judge, content: bytes) -> str:
 
 
 def measured(judge: Judge, content: bytes) -> str:
-    """What ``judge`` says, with memory of at most twice the content and 4 MiB."""
+    """Return what ``judge`` returns; memory must stay below twice the content and 4 MiB."""
     tracemalloc.start()
     try:
         outcome = judge(content)
@@ -162,7 +163,7 @@ def _checkpoints(folder: Path) -> tuple[bytes, Judge]:
 
 
 def _judge_of_checkpoints(folder: Path, whole: Callable[[bytes], bytes]) -> Judge:
-    """``whole`` makes the file from what is mutated."""
+    """Return a judge of checkpoints. ``whole`` makes the file from the mutated part."""
     import torch
 
     import rnvp_deploy
@@ -186,7 +187,7 @@ def _judge_of_checkpoints(folder: Path, whole: Callable[[bytes], bytes]) -> Judg
 
 
 def _archives(folder: Path) -> tuple[bytes, Judge]:
-    """No checksum is made true: a damaged weight must be found."""
+    """Mutate the whole file without correcting a checksum: a damaged weight must be found."""
     original = (folder / "model.pt").read_bytes()
     return original, _judge_of_checkpoints(folder, lambda content: content)
 
@@ -198,7 +199,7 @@ KINDS: dict[str, Callable[[Path], tuple[bytes, Judge]]] = {
     "archive": _archives,
 }
 EXACT = ("manifest", "archive")
-"""The kinds of which no mutation may give other numbers."""
+"""For these kinds no mutation may give other numbers."""
 
 
 def _densities(bundle: Path) -> np.ndarray:
@@ -215,7 +216,7 @@ def _compared(bundle: Path, truth: np.ndarray) -> str:
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:
-    """One to three changes: a bit, a byte, a part removed, doubled, moved, or a token put in."""
+    """Make one to three changes: flip a bit, set a byte, delete, repeat, copy or insert a part."""
     out = bytearray(content)
     for _ in range(draw.randint(1, 3)):
         at = draw.randrange(len(out))

@@ -1,9 +1,9 @@
-"""Fuzzing led by coverage, with atheris: inputs that reach new lines of the readers are kept.
+"""Fuzz with guidance by coverage (atheris): inputs that reach new lines of the readers are kept.
 
     pip install atheris    # not a dependency: it has wheels for some systems only
     python -m tests.faults.guided graph --seconds 3600
 
-It ends with the first finding, see `tests.faults.fuzzing`, and prints the input.
+The run ends with the first finding, see `tests.faults.fuzzing`, and prints the input.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Pairs of keys to sign bundles with."""
+"""Key pairs for signing bundles."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def key_pair(
     password: bytes | None = None,
     curve: type[ec.EllipticCurve] = ec.SECP256R1,
 ) -> tuple[Path, Path]:
-    """A private and a public key as files."""
+    """Write a private and a public key as files."""
     folder.mkdir(exist_ok=True)
     private, public = folder / f"{name}.pem", folder / f"{name}.pub"
     key = ec.generate_private_key(curve())

@@ -1,11 +1,11 @@
-"""A writer that replaces a bundle again and again until it is killed, and a reader that loads it.
+"""Kill a process that replaces a bundle repeatedly, while a reader loads the bundle.
 
     python -m tests.faults.killing --times 200            print the outcome
     python -m tests.faults.killing --times 200 --write    put it into docs/faults.md
 
-kills the writer at so many random moments, 0 to 30 ms after it began to replace the bundle. The
-bundle is prepared before: what is tested is publishing, not tracing. Each load must give one of two
-bundles whole. After the last kill one more run must leave no trace of the killed ones.
+Each of the writers is killed at a random moment, 0 to 30 ms after it began to replace the bundle.
+The bundle is prepared before, so the test covers publishing and not tracing. Each load must give
+one of the two bundles complete. One more run after the last kill must remove all leftovers.
 """
 
 import argparse
@@ -53,11 +53,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the readers saw, and what was left."""
+    """What the reader saw, and what was left."""
 
     kills: int
     loads: int
-    faults: tuple[str, ...]  # of loads that were not whole
+    faults: tuple[str, ...]  # of loads that were not complete
     litter: int  # temporary folders before the last run
     names: tuple[str, ...]  # in the folder after the last run
 
@@ -72,12 +72,12 @@ def kill_writers(folder: Path, times: int, seed: int = 0) -> Outcome:
     (folder / "truth.json").write_text(json.dumps(_truth(bundles)))
     reader = _start("-m", "tests.faults.killing", "--read", folder)
     assert reader.stdout is not None
-    reader.stdout.read(1)  # it has loaded the bundle once
+    reader.stdout.read(1)  # the reader has loaded the bundle once
     most_litter = 0
     for _ in range(times):
         writer = _start("-c", WRITER, folder)
         assert writer.stdout is not None
-        writer.stdout.read(1)  # it has begun
+        writer.stdout.read(1)  # the writer has begun
         time.sleep(draw.uniform(0, 0.03))
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
@@ -91,7 +91,7 @@ def kill_writers(folder: Path, times: int, seed: int = 0) -> Outcome:
 
 
 def _two_bundles(folder: Path) -> tuple[Path, Path]:
-    """Two bundles of the same columns that give other numbers."""
+    """Two bundles of the same columns that give different numbers."""
     one = sound_bundle(folder)
     other = copy(one, folder / "other")
     model = onnx.load(other / "density.onnx")
@@ -105,7 +105,7 @@ def _two_bundles(folder: Path) -> tuple[Path, Path]:
 
 
 def _truth(bundles: tuple[Path, Path]) -> dict[str, list[float]]:
-    """Id of a bundle -> the densities that it gives."""
+    """The id of each bundle and the densities that it gives."""
     flows = [rnvp_runtime.load(bundle) for bundle in bundles]
     return {flow.manifest.id: flow.log_prob(X).tolist() for flow in flows}
 
@@ -120,7 +120,7 @@ def _start(*arguments: str | Path) -> "subprocess.Popen[bytes]":
 
 
 def _read(folder: Path) -> None:
-    """Load the bundle and compute with it until told to stop."""
+    """Load the bundle and compute with it until the file ``stop`` exists."""
     truth = json.loads((folder / "truth.json").read_text())
     loads, faults = 0, []
     while not (folder / "stop").exists():

@@ -1,4 +1,4 @@
-"""Manifests made from a valid one by changes of its values or of its text."""
+"""Change the values or the text of a valid manifest."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ TEXTS = ("NaN", "Infinity", "1e999", "-1e999", "\\ud800", "\\ud83d\\ude00", '"di
 
 
 def mutated_manifests(text: str, times: int, seed: int) -> Iterator[str]:
-    """``times`` texts: two in three have other values, one in three is changed as text."""
+    """Yield ``times`` texts: two thirds have changed values, one third has changed text."""
     draw = random.Random(seed)
     for i in range(times):
         yield _other_text(text, draw) if i % 3 == 0 else _other_values(text, draw)

@@ -1,4 +1,4 @@
-"""A signed bundle and the keys that it was signed with, for the tests of both readers."""
+"""A signed bundle and its keys, for the tests of Python and JavaScript."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ __all__ = ["keys", "signed"]
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The publisher's private and public key."""
+    """The private and the public key of the publisher."""
     from tests.faults.keys import key_pair
 
     return key_pair(tmp_path_factory.mktemp("keys"), "publisher")
@@ -19,7 +19,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def signed(keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A signed bundle; not to be changed."""
+    """A signed bundle. Tests must not change it."""
     from rnvp_exporters.bundle.signing import sign
 
     bundle = sound_bundle(tmp_path_factory.mktemp("signed"))

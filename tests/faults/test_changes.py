@@ -1,4 +1,4 @@
-"""A bundle that is replaced or removed while a flow of it is loaded."""
+"""A bundle is replaced or removed while a flow of it is loaded."""
 
 import dataclasses
 import shutil
@@ -19,7 +19,7 @@ X = np.zeros((3, 2))
 
 
 def _other(make_bundle: Make, **options: int) -> Path:
-    """Another bundle, with another id and other bytes in each graph."""
+    """Write another bundle, with another id and other bytes in each graph."""
     path = make_bundle("other.rnvp", **options)
     for graph in ("density", "inverse", "sampler"):
         file = path / f"{graph}.onnx"
@@ -34,7 +34,7 @@ def _replace(path: Path, by: Path) -> None:
 
 
 def test_a_bundle_that_is_replaced_before_it_is_used_is_opened_again(make_bundle: Make) -> None:
-    """A reader between two exports gets the new one, whole."""
+    """The reader uses the complete new bundle."""
     path = make_bundle()
     flow = rnvp_runtime.load(path)
     _replace(path, _other(make_bundle))
@@ -53,7 +53,7 @@ def test_graphs_of_two_bundles_are_never_mixed(make_bundle: Make) -> None:
 
 
 def test_a_replacement_with_other_columns_is_refused(make_bundle: Make) -> None:
-    """The caller may have read the old columns."""
+    """The caller may have read the old columns, so the new bundle is not used."""
     path = make_bundle()
     flow = rnvp_runtime.load(path)
     _replace(path, _other(make_bundle, dim=3))
@@ -62,7 +62,7 @@ def test_a_replacement_with_other_columns_is_refused(make_bundle: Make) -> None:
 
 
 def test_a_bundle_that_vanishes_is_named_as_such(make_bundle: Make) -> None:
-    """Another text than for a bundle that was copied in part."""
+    """The error differs from the one for a bundle that was copied only in part."""
     path = make_bundle()
     flow = rnvp_runtime.load(path)
     shutil.rmtree(path)
@@ -71,7 +71,7 @@ def test_a_bundle_that_vanishes_is_named_as_such(make_bundle: Make) -> None:
 
 
 def test_a_preloaded_flow_needs_no_files(make_bundle: Make) -> None:
-    """All methods work after the bundle is gone."""
+    """All methods work after the bundle was removed."""
     path = make_bundle()
     expected = rnvp_runtime.load(path).sample(20, seed=1)
     flow = rnvp_runtime.load(path, preload=True)
@@ -83,7 +83,7 @@ def test_a_preloaded_flow_needs_no_files(make_bundle: Make) -> None:
 def test_a_page_of_a_bundle_that_is_replaced_meanwhile_is_not_written(
     make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was checked is what is published."""
+    """Only the files that were checked may be published."""
     engine = tmp_path / "onnxruntime-web"
     (engine / "dist").mkdir(parents=True)
     for name in WASM_BUILD:

@@ -1,4 +1,4 @@
-"""A checkpoint that is damaged or hostile is refused: it runs nothing and fills no memory."""
+"""A damaged or hostile checkpoint is refused: it runs no code and does not fill the memory."""
 
 import io
 import warnings
@@ -21,14 +21,14 @@ Alter = Callable[[dict[str, Any]], Any]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A checkpoint without a fault."""
+    """A valid checkpoint."""
     path = tmp_path / "model.pt"
     rnvp_deploy.save(RNVP(RNVPConfig(2, context_dim=1, couplings=2, hidden=(8,))), path)
     return path
 
 
 def refusal(path: Path) -> str:
-    """What each reader says against a file, in one line."""
+    """The one-line error of each reader for a file."""
     for reader in (read, rnvp_deploy.load):
         with pytest.raises(CheckpointError) as error:
             reader(path)
@@ -37,13 +37,13 @@ def refusal(path: Path) -> str:
 
 
 def members(path: Path) -> dict[str, bytes]:
-    """The members of an archive."""
+    """The members of an archive, by name."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_one_reading_gives_flow_record_and_hash(path: Path) -> None:
-    """So that none of them is of another file."""
+    """All three come from one read, so they belong to the same file."""
     found = read(path)
     assert found.training == read_training(path)
     assert found.flow.spec == rnvp_deploy.load(path).spec
@@ -62,7 +62,7 @@ def test_every_flipped_bit_of_a_weight_is_found(path: Path) -> None:
 
 
 def test_any_damage_is_found_or_harmless(path: Path) -> None:
-    """A bit of a header or of the padding between members changes no weight."""
+    """A changed byte in a header or in padding may be accepted, but no weight may change."""
     whole, state = path.read_bytes(), rnvp_deploy.load(path).state_dict()
     for at in range(0, len(whole), max(1, len(whole) // 150)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
@@ -100,7 +100,7 @@ def _script(path: Path) -> None:
 
 def _claims_more(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    at = content.index(b"PK\x01\x02")  # the sizes in the central directory
+    at = content.index(b"PK\x01\x02")  # where the central directory begins; it holds the sizes
     content[at + 20 : at + 28] = (b"\xff\xff\xff\x7f") * 2
     path.write_bytes(content)
 
@@ -119,7 +119,7 @@ def _claims_more(path: Path) -> None:
 def test_an_archive_that_pytorch_does_not_write_is_refused(
     path: Path, harm: Callable[[Path], None], said: str
 ) -> None:
-    """Before PyTorch opens it."""
+    """The archive is refused before PyTorch opens it."""
     harm(path)
     assert said in refusal(path)
 
@@ -133,7 +133,7 @@ def _shared() -> Any:
 
 def _nested() -> Any:
     inner: Any = []
-    for _ in range(150):  # torch.save itself is recursive
+    for _ in range(150):  # torch.save is recursive, so the depth is limited
         inner = [inner]
     return inner
 
@@ -226,7 +226,7 @@ DESCRIPTIONS: dict[str, tuple[Alter, str]] = {
 
 @pytest.mark.parametrize("fault", DESCRIPTIONS)
 def test_a_description_that_does_not_fit_is_refused(fault: str, path: Path) -> None:
-    """Before anything is built: the memory stays near the file's size."""
+    """The reader refuses it before it builds a flow, so memory stays near the file's size."""
     alter, said = DESCRIPTIONS[fault]
     content = torch.load(path, weights_only=True)
     alter(content)
@@ -246,7 +246,7 @@ def test_a_description_that_does_not_fit_is_refused(fault: str, path: Path) -> N
 def test_a_recipe_of_version_1_that_does_not_fit_is_refused(
     change: dict[str, Any], path: Path
 ) -> None:
-    """Version 1 stored numbers from which transforms are made."""
+    """Version 1 stored the sizes from which the transforms are built."""
     content = torch.load(CHECKPOINT, weights_only=True)
     content["config"].update(change)
     torch.save(content, path)
@@ -254,7 +254,7 @@ def test_a_recipe_of_version_1_that_does_not_fit_is_refused(
 
 
 def test_a_pickle_outside_an_archive_is_not_opened(path: Path) -> None:
-    """PyTorch's format before 1.6."""
+    """PyTorch wrote such files before version 1.6."""
     content = torch.load(path, weights_only=True)
     buffer = io.BytesIO()
     torch.save(content, buffer, _use_new_zipfile_serialization=False)

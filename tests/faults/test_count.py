@@ -1,4 +1,4 @@
-"""The count of cases in docs/faults.md is true."""
+"""The number of cases in docs/faults.md is correct."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.faults.counting import PAGE, count_cases, sentence
 
 @pytest.mark.slow
 def test_the_page_states_how_many_cases_there_are() -> None:
-    """Else run ``python -m tests.faults.counting --write``."""
+    """If it fails, run ``python -m tests.faults.counting --write``."""
     assert sentence(count_cases()) in PAGE.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A file of a bundle that is no regular file of its size is refused, without waiting for it."""
+"""A bundle's file that is not a regular file of its size is refused, without waiting for it."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ def _socket(path: Path) -> None:
     path.unlink()
     with socket.socket(socket.AF_UNIX) as server:
         here = Path.cwd()
-        os.chdir(path.parent)  # a socket's path is at most 108 bytes
+        os.chdir(path.parent)  # the path of a socket may have at most 108 bytes
         server.bind(path.name)
         os.chdir(here)
 
@@ -58,7 +58,7 @@ def _sparse(path: Path) -> None:
 def test_what_is_no_regular_file_is_refused(
     make_bundle: Make, file: str, harm: Callable[[Path], None]
 ) -> None:
-    """By load and by verify, each in one line."""
+    """load and verify both refuse it, each in one line."""
     path = make_bundle()
     harm(path / file)
     with pytest.raises(BundleError, match=file.replace(".", r"\.")) as error:
@@ -70,9 +70,9 @@ def test_what_is_no_regular_file_is_refused(
 
 @pytest.mark.skipif(not hasattr(os, "link"), reason="this system has no hard links")
 def test_hard_links_are_files(make_bundle: Make, tmp_path: Path) -> None:
-    """Package managers install by hard links; what is read is checked and run as of any file.
+    """Package managers install files as hard links, so a hard link is read as any other file.
 
-    What another name of the file changes later is found by the hash.
+    If the file is changed later under its other name, the hash shows it.
     """
     path = make_bundle()
     os.link(path / "density.onnx", tmp_path / "store")
@@ -85,7 +85,7 @@ def test_hard_links_are_files(make_bundle: Make, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_a_link_is_refused(make_bundle: Make, tmp_path: Path) -> None:
-    """It may lead out of the bundle; the bundle itself may be a link, as a release often is."""
+    """The link may point outside the bundle. The bundle itself may be a link, for releases."""
     path = make_bundle()
     (path / "tests").rename(tmp_path / "elsewhere")
     (path / "tests").symlink_to(tmp_path / "elsewhere")
@@ -104,7 +104,7 @@ def _zipped(bundle: Path, to: Path, top: str = "", method: int = zipfile.ZIP_DEF
 
 @pytest.mark.parametrize("top", ["", "model.rnvp/"])
 def test_a_zip_file_is_a_bundle(bundle: Path, tmp_path: Path, top: str) -> None:
-    """Its files are at the top or in one folder; nothing is extracted."""
+    """The files are at the top or in one folder, and nothing is extracted."""
     path = _zipped(bundle, tmp_path / "model.rnvp.zip", top)
     expected = rnvp_runtime.load(bundle).log_prob(X)
     np.testing.assert_array_equal(rnvp_runtime.load(path).log_prob(X), expected)
@@ -113,7 +113,7 @@ def test_a_zip_file_is_a_bundle(bundle: Path, tmp_path: Path, top: str) -> None:
 
 
 def test_a_package_resource_is_a_bundle(bundle: Path, tmp_path: Path) -> None:
-    """As ``importlib.resources.files`` gives it for a package that is a zip file."""
+    """``importlib.resources.files`` gives such a path for a package in a zip file."""
     archive = _zipped(bundle, tmp_path / "package.whl", "package/model.rnvp/")
     resource = zipfile.Path(archive) / "package" / "model.rnvp"
     expected = rnvp_runtime.load(bundle).log_prob(X)
@@ -153,7 +153,7 @@ def _flipped(path: Path) -> None:
 def test_a_zip_file_with_a_fault_is_refused(
     bundle: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
-    """An entry is never read past the size in the manifest."""
+    """The reader stops at the size in the manifest."""
     path = _zipped(bundle, tmp_path / "model.zip")
     harm(path)
     with pytest.raises(BundleError) as error:

@@ -19,7 +19,7 @@ X = np.zeros((3, 2))
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle without a fault; not to be changed."""
+    """A valid bundle. Tests must not change it."""
     return sound_bundle(tmp_path_factory.mktemp("faults"))
 
 
@@ -27,7 +27,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_graph_with_a_fault_is_refused(
     fault: str, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With true hashes, by `load` and by verifying; no engine sees the bytes."""
+    """`load` and verification refuse it although its hash is correct, and no engine opens it."""
     bundle = copy(sound, tmp_path)
     monkeypatch.chdir(tmp_path)
     Path("secret.txt").write_bytes(b"8 bytes!")
@@ -47,7 +47,7 @@ def test_a_graph_with_a_fault_is_refused(
 
 
 def test_swapped_graphs_are_refused(sound: Path, tmp_path: Path) -> None:
-    """The density's file in place of the inverse's has other outputs than the manifest says."""
+    """The density's file has other inputs and outputs than the manifest gives for the inverse."""
     bundle = copy(sound, tmp_path)
     put_graph(bundle, "inverse", (sound / "density.onnx").read_bytes())
     with pytest.raises(BundleError, match=r"inverse\.onnx has the inputs"):
@@ -56,7 +56,7 @@ def test_swapped_graphs_are_refused(sound: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["graph", "opset"])
 def test_a_part_that_stands_twice_is_refused(part: str, sound: Path, tmp_path: Path) -> None:
-    """Readers differ in which of two parts counts."""
+    """Readers differ in which of the two parts they use."""
     bundle = copy(sound, tmp_path)
     model = onnx.load(bundle / "density.onnx")
     if part == "opset":
@@ -90,7 +90,7 @@ def _end(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
 def test_an_output_of_another_shape_is_refused(
     alter: Any, rows: int, sound: Path, tmp_path: Path
 ) -> None:
-    """The contract is checked on each run: one row would else be broadcast to all."""
+    """Each run is checked. Otherwise numpy would broadcast one row to all rows."""
     bundle = copy(sound, tmp_path)
     model = onnx.load(bundle / "density.onnx")
     alter(model)

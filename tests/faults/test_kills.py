@@ -1,4 +1,4 @@
-"""A bundle that is replaced stays whole, whenever its writer is killed, and on a full disk."""
+"""A bundle that is being replaced stays complete if its writer is killed or the disk is full."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges
 @LINUX
 @pytest.mark.parametrize("times", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_killed_writer_leaves_a_whole_bundle(times: int, tmp_path: Path) -> None:
-    """To a reader that loads it all the time; the next writer removes what the killed ones left."""
+    """Every load succeeds, and the next writer removes the files of the killed ones."""
     outcome = kill_writers(tmp_path, times)
     assert outcome.loads > 0
     assert outcome.faults == ()
@@ -44,7 +44,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_a_full_disk_leaves_the_old_one(kind: str, small_disk: Path, tmp_path: Path) -> None:
-    """At 50 amounts of free space; some suffice, most do not, and nothing else stays."""
+    """With too little free space the old bundle stays complete, and no other file is left."""
     old, new = sound_bundle(tmp_path), copy(tmp_path / "model.rnvp", tmp_path / "new")
     if kind == "file":
         shutil.make_archive(str(tmp_path / "old"), "zip", old)

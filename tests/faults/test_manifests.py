@@ -1,4 +1,4 @@
-"""A manifest that readers could understand differently, or that is absurd, is refused."""
+"""A manifest with absurd values, or one that readers may understand differently, is refused."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def _text(bundle: Path) -> str:
     ],
 )
 def test_texts_that_readers_differ_on(bundle: Path, alter: Callable[[str], str], said: str) -> None:
-    """Each is one line of BundleError."""
+    """Each text gives a BundleError of one line."""
     altered = alter(_text(bundle))
     assert altered != _text(bundle)
     with pytest.raises(BundleError, match=said) as error:
@@ -52,7 +52,7 @@ def test_texts_that_readers_differ_on(bundle: Path, alter: Callable[[str], str],
     ],
 )  # fmt: skip
 def test_names_that_are_not_one_file_inside_the_bundle(bundle: Path, name: str) -> None:
-    """Names that leave the bundle, collide, or that some system cannot store."""
+    """Names may not leave the bundle or collide, and every system must be able to store them."""
     found = json.loads(_text(bundle))
     found["files"][name] = RECORD
     with pytest.raises(BundleError, match=r"a name of files should be|files holds") as error:
@@ -91,7 +91,7 @@ def test_values_that_contradict_or_are_absurd(
 
 
 def test_a_manifest_over_the_limit_is_not_read(make_bundle: Callable[..., Path]) -> None:
-    """1 MiB."""
+    """The limit is 1 MiB."""
     path = make_bundle()
     with (path / "manifest.json").open("a", encoding="utf-8") as file:
         file.write(" " * MAX_MANIFEST_BYTES)

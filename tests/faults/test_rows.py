@@ -1,4 +1,4 @@
-"""A row's result is the same beside any other rows."""
+"""The result of a row does not depend on the other rows."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ BAD = [np.nan, np.inf, -np.inf, 1e38, -1e38]
 
 @pytest.fixture(scope="module")
 def flow() -> rnvp_runtime.Flow:
-    """A flow of couplings and networks: an affine one would mix no rows by mistake."""
+    """A flow with coupling networks; an affine flow would not reveal a mixing of rows."""
     golden = Path(__file__).parents[1] / "versions" / "golden" / "bundle_version_1.zip"
     return rnvp_runtime.load(golden)
 
@@ -22,7 +22,7 @@ def flow() -> rnvp_runtime.Flow:
 def test_bad_rows_do_not_harm_their_neighbours(
     flow: rnvp_runtime.Flow, rows: int, method: str
 ) -> None:
-    """One row in ten holds NaN, infinity or a huge number; the others give the same bits."""
+    """One row in ten holds NaN, infinity or a huge number. The others give the same bits."""
     draw = np.random.default_rng(1)
     x, context = draw.normal(size=(rows, 2)), draw.normal(size=(rows, 2))
     harmed = x.copy()
@@ -40,14 +40,14 @@ def test_bad_rows_do_not_harm_their_neighbours(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_bad_row_has_no_density(flow: rnvp_runtime.Flow, value: float) -> None:
-    """NaN or minus infinity, and no exception."""
+    """Its log_prob is NaN or minus infinity, and no exception is raised."""
     found = flow.log_prob([[value, 0.0], [0.0, value]], [[0.0, 0.0], [0.0, 0.0]])
     assert not np.isfinite(found).any()
     assert not (found > 0).any()
 
 
 def test_a_row_is_the_same_in_a_batch_of_any_size(flow: rnvp_runtime.Flow) -> None:
-    """Up to rounding: an engine may sum in another order."""
+    """Results may differ by rounding, since an engine may sum in another order."""
     draw = np.random.default_rng(2)
     context = draw.normal(size=(5_000, 2))
     x = flow.sample(5_000, seed=2, context=context)

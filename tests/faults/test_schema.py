@@ -1,4 +1,4 @@
-"""``manifest.schema.json`` is current, and the readers in Python and JavaScript obey it."""
+"""``manifest.schema.json`` is current, and the Python and JavaScript readers follow it."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ TIMES = 3_000
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Mutated manifests of a flow without and with a context, and the two originals."""
+    """The manifests of a flow without and with a context, and mutations of both."""
     folder = tmp_path_factory.mktemp("schema")
     originals = [
         (write_bundle(folder / f"{c}.rnvp", context_dim=c) / "manifest.json").read_text("utf-8")
@@ -36,7 +36,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def refusals(texts: list[str]) -> list[str | None]:
-    """What Python says against each text; None if it is a manifest."""
+    """Python's error for each text; None for a valid manifest."""
     return [_refusal(text) for text in texts]
 
 
@@ -49,12 +49,12 @@ def _refusal(text: str) -> str | None:
 
 
 def test_the_shipped_schema_is_current() -> None:
-    """Else run ``python -m rnvp_runtime.bundle.manifest_schema``."""
+    """If it fails, run ``python -m rnvp_runtime.bundle.manifest_schema``."""
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text()
 
 
 def test_the_mutations_are_of_both_kinds(refusals: list[str | None]) -> None:
-    """Many are manifests still, more are not."""
+    """Many mutated texts are valid manifests, and more are not."""
     assert refusals[:2] == [None, None]
     accepted = refusals.count(None)
     assert accepted > TIMES / 20
@@ -62,7 +62,7 @@ def test_the_mutations_are_of_both_kinds(refusals: list[str | None]) -> None:
 
 
 def test_python_obeys_the_schema(texts: list[str], refusals: list[str | None]) -> None:
-    """What the schema forbids is refused; what it allows, only for a reason beside the schema."""
+    """The schema's refusals are Python's too. Python refuses more only for the listed reasons."""
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(schema_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -82,7 +82,7 @@ BESIDE_WORDS = (
 
 
 def _parsed(texts: list[str], refusals: list[str | None]) -> Iterator[tuple[Any, str | None]]:
-    """(value, refusal) of the texts that are JSON which readers agree on."""
+    """Yield (value, refusal) of the texts that all readers accept as JSON."""
     for text, refusal in zip(texts, refusals, strict=True):
         if refusal is None or "not JSON" not in refusal:
             yield json.loads(text), refusal
@@ -91,7 +91,7 @@ def _parsed(texts: list[str], refusals: list[str | None]) -> Iterator[tuple[Any,
 def test_javascript_accepts_what_python_accepts(
     texts: list[str], refusals: list[str | None]
 ) -> None:
-    """And nothing else."""
+    """Both readers accept the same texts."""
     if shutil.which("node") is None:
         pytest.skip("Node is not installed")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A signed bundle is accepted with its key as it is, and with nothing changed."""
+"""A signed bundle is accepted with its key. Any change of the bundle is refused."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.faults.keys import PEM, PKCS8, PLAIN, PUBLIC, key_pair
 
 
 def fault(bundle: Path, key: Path) -> Check | None:
-    """The check of the signature, if it failed."""
+    """The check of the signature if it failed, else None."""
     return next(
         (c for c in verify(bundle, key=key) if c.name == "model.sig" and not c.passed), None
     )
@@ -31,7 +31,7 @@ def fault(bundle: Path, key: Path) -> Check | None:
 def test_a_signed_bundle_passes_with_its_key(
     signed: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Offline, from a folder and from a zip file; all other checks run too."""
+    """Verification works offline, for a folder and a zip file, and runs all other checks too."""
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("not offline"))
     packed = shutil.make_archive(str(keys[0].parent / "model.rnvp"), "zip", signed)
     for path in (signed, packed):
@@ -41,14 +41,14 @@ def test_a_signed_bundle_passes_with_its_key(
 
 
 def test_a_signed_bundle_passes_without_a_key(signed: Path) -> None:
-    """The signature is a part of the bundle, and is not opened."""
+    """The signature is part of the bundle and is then not read."""
     assert all(check.passed for check in verify(signed))
 
 
 def test_the_signature_is_checked_by_model_signing_alone(
     signed: Path, keys: tuple[Path, Path]
 ) -> None:
-    """The format is that of OpenSSF, so that its own command checks a bundle."""
+    """The format is OpenSSF model signing, so its own command can check a bundle."""
     from model_signing import verifying
 
     config = verifying.Config().use_elliptic_key_verifier(public_key=keys[1])
@@ -56,7 +56,7 @@ def test_the_signature_is_checked_by_model_signing_alone(
 
 
 def test_another_key_is_refused(signed: Path, tmp_path: Path) -> None:
-    """One line says so, and nothing is run."""
+    """The check gives one line, and the test vectors are not run."""
     _, other = key_pair(tmp_path, "other")
     checks = verify(signed, key=other)
     assert [c.name for c in checks if not c.passed] == ["model.sig", "test vectors"]
@@ -67,7 +67,7 @@ def test_another_key_is_refused(signed: Path, tmp_path: Path) -> None:
 def test_a_changed_file_is_refused_though_its_hash_is_true(
     file: str, signed: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """The manifest's hashes are made true again, which whoever changes a file can do."""
+    """An attacker can correct the hashes of the manifest, but not the signature."""
     bundle = copy(signed, tmp_path)
     content = (bundle / file).read_bytes()
     if file == "density.onnx":
@@ -83,7 +83,7 @@ def test_a_changed_file_is_refused_though_its_hash_is_true(
 def test_a_damaged_signature_is_refused(
     at: float, signed: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A byte, and the whole."""
+    """The signature may be cut, replaced as a whole or changed in one byte."""
     bundle = copy(signed, tmp_path)
     content = bytearray((signed / "model.sig").read_bytes())
     for harm in (content[: int(at * len(content))], b"", b"{}", b"\xff" * 40):
@@ -97,7 +97,7 @@ def test_a_damaged_signature_is_refused(
 def test_the_signature_of_another_bundle_is_refused(
     signed: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """Of the same publisher."""
+    """A signature by the same publisher does not fit another bundle."""
     bundle = copy(signed, tmp_path)
     put_graph(bundle, "density", (bundle / "density.onnx").read_bytes() + b"\x1a\x00")
     sign(bundle, keys[0])
@@ -109,7 +109,7 @@ def test_the_signature_of_another_bundle_is_refused(
 def test_an_unsigned_bundle_is_refused_where_a_key_is_given(
     signed: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """By the command too, with exit code 1."""
+    """The command exits with 1 and says that the bundle is not signed."""
     bundle = copy(signed, tmp_path)
     (bundle / "model.sig").unlink()
     done = CliRunner().invoke(verify_command, [str(bundle), "--key", str(keys[1])])
@@ -119,7 +119,7 @@ def test_an_unsigned_bundle_is_refused_where_a_key_is_given(
 
 
 def test_a_key_that_is_none_is_named(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
-    """A private key for a public one, a key of another kind, no file, and the other way round."""
+    """A key of the wrong kind and a missing file are refused for signing and for verifying."""
     other = tmp_path / "rsa.pem"
     secret = rsa.generate_private_key(65537, 2048)
     other.write_bytes(secret.private_bytes(PEM, PKCS8, PLAIN))
@@ -144,7 +144,7 @@ def test_a_key_that_is_none_is_named(signed: Path, keys: tuple[Path, Path], tmp_
 def test_an_encrypted_key_needs_its_password(
     signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the environment, where no list of processes shows it."""
+    """The environment gives the password, because a process list would show an argument."""
     private, public = key_pair(tmp_path, "secret", b"correct horse")
     bundle = copy(signed, tmp_path)
     with pytest.raises(ExportError, match="RNVP_SIGN_PASSWORD"):

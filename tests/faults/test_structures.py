@@ -1,4 +1,4 @@
-"""JavaScript opens the ONNX files that Python opens, and no others."""
+"""JavaScript opens exactly the ONNX files that Python opens."""
 
 import base64
 import json
@@ -23,12 +23,12 @@ TIMES = 5_000
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle without a fault; not to be changed."""
+    """A valid bundle. Tests must not change it."""
     return sound_bundle(tmp_path_factory.mktemp("structures"))
 
 
 def python_refusal(content: bytes, manifest: Manifest) -> str | None:
-    """What Python says against a density graph; None if it would be opened."""
+    """Python's error for a density graph; None if it would be opened."""
     try:
         check_structure(content, manifest, "density")
     except BundleError as error:
@@ -37,7 +37,7 @@ def python_refusal(content: bytes, manifest: Manifest) -> str | None:
 
 
 def javascript_refusals(contents: list[bytes], bundle: Path) -> list[str | None]:
-    """What JavaScript says against each."""
+    """JavaScript's error for each density graph; None if it would be opened."""
     if shutil.which("node") is None:
         pytest.skip("Node is not installed")
     given = {
@@ -57,7 +57,7 @@ def javascript_refusals(contents: list[bytes], bundle: Path) -> list[str | None]
 
 
 def differing(contents: list[bytes], bundle: Path) -> list[tuple[str | None, str | None]]:
-    """The answers about files that one reader opens and the other refuses."""
+    """The answers for files that one reader opens and the other refuses."""
     manifest = Manifest.read(bundle)
     return [
         (python, javascript)
@@ -77,7 +77,7 @@ def test_the_operators_are_the_same() -> None:
 
 
 def test_javascript_refuses_every_fault(bundle: Path) -> None:
-    """For the reason that Python gives, in one line."""
+    """JavaScript gives Python's reason in one line."""
     contents = []
     for alter, _ in GRAPH_FAULTS.values():
         model = onnx.load(bundle / "density.onnx")
@@ -91,7 +91,7 @@ def test_javascript_refuses_every_fault(bundle: Path) -> None:
 
 
 def test_javascript_opens_what_python_opens(bundle: Path) -> None:
-    """Of the bundle's own graph and of many mutated ones."""
+    """The test compares the readers on a valid graph and on many mutations of it."""
     original, draw = (bundle / "density.onnx").read_bytes(), random.Random(4)
     contents = [original, *(mutated(original, draw) for _ in range(TIMES))]
     assert python_refusal(original, Manifest.read(bundle)) is None

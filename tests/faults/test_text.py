@@ -1,4 +1,4 @@
-"""Column names from elsewhere reach terminal, card and report without effect."""
+"""Column names of a foreign bundle have no effect on terminal, card or report."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ NAMES = [
 
 
 def with_columns(bundle: Path, *columns: str) -> Manifest:
-    """The manifest of ``bundle``, which takes these columns."""
+    """Write these column names into the manifest of ``bundle``."""
     found = Manifest.read(bundle)
     flow = dataclasses.replace(found.flow, description=f"a flow of {columns[0]}")
     manifest = dataclasses.replace(found, columns=columns, flow=flow)
@@ -41,7 +41,7 @@ def with_columns(bundle: Path, *columns: str) -> Manifest:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_terminal_shows_every_name(make_bundle: Callable[..., Path], name: str) -> None:
-    """No control character of a bundle or a table is written to it, in errors neither."""
+    """No control character of a bundle or table is printed, in output or in errors."""
     bundle = make_bundle()
     with_columns(bundle, name, "x1")
     table = bundle.parent / "table.csv"
@@ -58,7 +58,7 @@ def test_a_terminal_shows_every_name(make_bundle: Callable[..., Path], name: str
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_shows_every_name(make_bundle: Callable[..., Path], name: str) -> None:
-    """As text: no HTML, link, image, heading, code, formula or cell of a table."""
+    """A name is text: it makes no HTML, link, image, heading, code, formula or table cell."""
     text = card.write(with_columns(make_bundle(), name, "x1"), "model.rnvp")
     above = text[: text.index("\n| graph")]
     assert not re.search(r"<[a-z/!]", above)
@@ -72,7 +72,7 @@ def test_the_card_shows_every_name(make_bundle: Callable[..., Path], name: str) 
     "name", ["x; touch P; #.rnvp", '".rnvp', "$(id).rnvp", "a b.rnvp", "-n.rnvp", "`id`.rnvp"]
 )
 def test_a_folders_name_is_not_run(make_bundle: Callable[..., Path], name: str) -> None:
-    """The programs of the card use another name, and say so."""
+    """The programs of the card use another name for the bundle, and the card says so."""
     text = card.write(Manifest.read(make_bundle()), name)
     assert name not in text
     assert "Below, the bundle is called `model.rnvp`" in text
@@ -80,7 +80,7 @@ def test_a_folders_name_is_not_run(make_bundle: Callable[..., Path], name: str) 
 
 
 def test_the_report_shows_every_name(make_bundle: Callable[..., Path]) -> None:
-    """In the text and in the picture, which draws no formula."""
+    """Names are text in the page and in the picture, which draws no formula."""
     flow = lively(CONFIGS["two coordinates"])
     for i, pair in enumerate(zip(NAMES[::2], NAMES[1::2], strict=True)):
         flow.columns = pair
