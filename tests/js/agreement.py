@@ -1,4 +1,4 @@
-"""What "the same floats" means: within the errors that the manifest publishes."""
+"""The meaning of "the same floats": they agree within the errors that the manifest publishes."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ import rnvp_runtime
 
 __all__ = ["agree"]
 
-WORST = 8.0  # times eager's error: the factor that an export allows the worst row
+WORST = 8.0  # an export allows the worst row this factor times the error of eager
 
 
 def agree(flow: rnvp_runtime.Flow, graph: str, output: str, found: Any, expected: Any) -> None:
-    """``found`` is within the manifest's errors: 99 % of rows closely, the worst row loosely.
+    """Assert that ``found`` is within the manifest's errors.
 
-    The tolerance, 1.5 times eager's 99th percentile, is for the rows of the test vectors, on which
-    eager is accurate. Of other rows, one in a hundred may exceed that percentile.
+    The error of 99 % of rows must be within the tolerance. The worst row has a larger limit. The
+    tolerance is 1.5 times eager's 99th percentile on the rows of the test vectors, on which eager
+    is accurate. Of other rows, one in a hundred may exceed it.
     """
     parity = flow.manifest.parity_of(graph, output)
     error = np.abs(found.astype(np.float64) - expected) / np.array(parity.scale)

@@ -1,7 +1,7 @@
-"""Three bundles as pages on a static server, and Node and Chromium to look at them with.
+"""Bundles as pages on a static server, with Node and Chromium to run them.
 
-``setup.sh`` installs what is needed. Without it these tests are skipped, but where ``CI`` is set
-they fail.
+``setup.sh`` installs what is needed. Without it these tests are skipped. If ``CI`` is set, they
+fail instead.
 """
 
 import os
@@ -35,7 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def needed(what: str, there: bool) -> None:
-    """Go on only if a tool is there."""
+    """Skip or fail the test unless a tool is installed."""
     if there:
         return
     sentence = f"{what} is not installed: run tests/js/setup.sh"
@@ -79,7 +79,7 @@ def server(root: Path) -> Iterator[str]:
 def site(
     root: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """The page of a kind of bundle, made when first asked for; not to be changed."""
+    """Return a function that makes the page of a kind of bundle. Tests must not change a page."""
     bundles = tmp_path_factory.mktemp("bundles")
 
     def make(kind: str) -> Path:
@@ -95,13 +95,13 @@ def site(
 
 @pytest.fixture(params=["node", "chromium"])
 def place(request: pytest.FixtureRequest, driver: Driver, server: str) -> Place:
-    """Node, then Chromium."""
+    """Run the test in Node and in Chromium."""
     return Place(driver, server, request.param)
 
 
 @pytest.fixture
 def artefacts(tmp_path: Path) -> Path:
-    """Where screenshots are kept: the folder that ``RNVP_ARTIFACTS`` names."""
+    """The folder for screenshots, which ``RNVP_ARTIFACTS`` names."""
     folder = Path(os.environ.get("RNVP_ARTIFACTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,8 +1,8 @@
 /**
- * Node and Chromium at a Python test's disposal. Each line of standard input is {code, args}: the
- * body of an async function, run here with `args`, `load` (of rnvp-runtime), `ort` (onnxruntime-node)
- * and `newPage`. Each line of standard output is {result} or {error: {name, message}}. Typed arrays
- * cross as {dtype, base64}.
+ * Runs JavaScript for Python tests, in Node and in Chromium. Each line of standard input is
+ * {code, args}. `code` is the body of an async function. It runs here with `args`, `load` (of
+ * rnvp-runtime), `ort` (onnxruntime-node) and `newPage`. Each line of standard output is {result} or
+ * {error: {name, message}}. Typed arrays are sent as {dtype, base64}.
  */
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -12,7 +12,7 @@ const runtime = await import("../../runtime/js/src/index.js");
 const AsyncFunction = (async () => {}).constructor;
 let browser;
 
-/** A page of a fresh profile's context; `page.complaints` gathers what its console complains of. */
+/** A page in a fresh browser context; `page.complaints` collects the messages of its console. */
 async function newPage(options = {}) {
   const { chromium } = packages("playwright-core");
   browser ??= await chromium.launch({
@@ -36,14 +36,14 @@ async function newPage(options = {}) {
   return page;
 }
 
-/** A page of a browser that was started for it, with nothing cached. */
+/** A page in a new browser, which has nothing in its cache. */
 async function freshPage(options) {
   await browser?.close();
   browser = undefined;
   return newPage(options);
 }
 
-/** `value` with its typed arrays as base64. Also runs in pages. */
+/** `value` with its typed arrays as base64. This function also runs in pages. */
 function packed(value) {
   if (ArrayBuffer.isView(value)) {
     const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);

@@ -1,4 +1,4 @@
-"""JavaScript run for a test: in Node, or in a page of real Chromium."""
+"""Run JavaScript for a test in Node or in a page of Chromium."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ __all__ = ["Driver", "JavaScriptError", "Place"]
 
 
 class JavaScriptError(Exception):
-    """What the code threw."""
+    """The error that the code threw."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
@@ -32,12 +32,12 @@ class Driver:
         )
 
     def run(self, code: str, /, **args: Any) -> Any:
-        """What ``code`` returns; typed arrays as numpy's.
+        """Return what ``code`` returns, with typed arrays as numpy arrays.
 
         Raises
         ------
         JavaScriptError
-            It threw.
+            The code threw an error.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -49,19 +49,22 @@ class Driver:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process, and its browser."""
+        """End the process and its browser."""
         self._process.communicate()
 
 
 class Place:
-    """Where a piece of code that uses ``load`` can run: ``place.run(code, source, **args)``."""
+    """An environment for code that uses ``load``.
+
+    Call ``place.run(code, source, **args)``.
+    """
 
     def __init__(self, driver: Driver, server: str, kind: str) -> None:
         self.kind = kind
         self._driver, self._server = driver, server
 
     def source(self, site: Path) -> str:
-        """What to give to ``load`` for the bundle of the page at ``site``."""
+        """The argument of ``load`` for the bundle of the page at ``site``."""
         if self.kind == "node":
             return str(site / "model.rnvp")
         return f"{self._server}/{site.name}/model.rnvp"

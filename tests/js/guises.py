@@ -1,4 +1,4 @@
-"""How a page is looked at in each guise: its size, its colours, and what axe-core says of it."""
+"""JavaScript that surveys a page: a screenshot, accessibility faults and overflow."""
 
 __all__ = ["SURVEY"]
 
@@ -12,4 +12,4 @@ SURVEY = """
     complaints: page.complaints,
   };
 """
-"""JavaScript: keeps a screenshot of ``page`` at ``args.path``, and makes ``survey``."""
+"""JavaScript that saves a screenshot of ``page`` at ``args.path`` and defines ``survey``."""

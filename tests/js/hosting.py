@@ -16,15 +16,15 @@ __all__ = ["Habits", "serving"]
 
 @dataclass(frozen=True)
 class Habits:
-    """How a host answers.
+    """The behaviour of a host.
 
     Attributes:
-        rate: Bytes a second of each file, at most.
-        headers: Sent with every file.
-        types: MIME types by suffix, which replace the usual ones.
-        seen: Gathers what was asked for: a path with its query, and the request's headers.
-        sent: Gathers the bytes of each file that was sent whole, where there is a rate.
-        permitted: Whether a request is answered; others get 403.
+        rate: The maximum rate of each file in bytes per second.
+        headers: Headers of every answer.
+        types: MIME types by suffix, in place of the usual ones.
+        seen: A list for the requests: the path with its query, and the headers.
+        sent: A list for the bytes of each file that was sent completely; needs a rate.
+        permitted: Whether a request is answered; otherwise the answer is 403.
     """
 
     rate: float | None = None
@@ -37,7 +37,7 @@ class Habits:
 
 @contextmanager
 def serving(root: Path, rate: float | None = None, **habits: Any) -> Iterator[str]:
-    """The URL of a host that serves ``root``; ``habits`` as `Habits` names them."""
+    """The URL of a host that serves ``root``; ``habits`` are the fields of `Habits`."""
     handler = partial(Handler, Habits(rate, **habits), directory=str(root))
     with Server(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever)
@@ -50,7 +50,7 @@ def serving(root: Path, rate: float | None = None, **habits: Any) -> Iterator[st
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Knows what scripts and wasm are, whatever this machine's table of types says."""
+    """A handler with fixed MIME types of scripts and wasm, independent of this machine's table."""
 
     USUAL = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
@@ -89,11 +89,11 @@ class Handler(SimpleHTTPRequestHandler):
             self.habits.sent.append(sent)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing of a browser that goes away in the middle of an answer."""
+        """Ignore a browser that closes the connection during an answer."""

@@ -1,4 +1,4 @@
-// For each text of the JSON list on standard input: null if it is a manifest, else why not.
+// Standard input is a JSON list of texts. The answer to each is null for a manifest, else the error.
 import { parseManifest } from "../../runtime/js/src/manifest.js";
 
 let input = "";

@@ -1,4 +1,4 @@
-"""Where a bundle's files are fetched from, and with what."""
+"""The addresses from which a bundle's files are fetched, with queries, headers and cookies."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def expected(page):
 
 @pytest.fixture(params=["node", "chromium"])
 def visit(request, driver, root):
-    """Runs code in Node or in a page of a host of its own, with the host's URL."""
+    """Return a function that runs code in Node or in a page, given the URL of a host."""
 
     def run(url: str, site, code: str, **args):
         place = Place(driver, url, request.param)
@@ -39,7 +39,7 @@ def visit(request, driver, root):
     "kind", ["args.address + args.query", "new URL(args.address + args.query)"]
 )
 def test_the_query_of_the_address_is_kept_for_every_file(visit, page, root, expected, query, kind):
-    """A signed address permits a file only with its signature."""
+    """A signed address permits a file only if the request has the signature."""
     seen = []
     signed = {"permitted": lambda path, _: "model.rnvp/" not in path or path.endswith(query)}
     with serving(root, seen=seen, **signed) as url:
@@ -62,14 +62,14 @@ def test_fetch_may_add_headers(visit, page, root, expected) -> None:
 
 
 def test_fetch_may_send_credentials_to_another_origin(driver, page, root, expected) -> None:
-    """The cookie is set by the host of the bundle, and the page comes from another."""
+    """The host of the bundle sets the cookie. The page comes from another origin."""
     cors = {
         "Access-Control-Allow-Credentials": "true",
         "Set-Cookie": "session=open; Path=/",
     }
     allowed = {"permitted": lambda path, h: "model.rnvp/" not in path or "open" in h["cookie"]}
     with serving(root) as url:
-        # localhost and 127.0.0.1 are two origins of one machine
+        # The second host has another port, so it is another origin.
         origin = url
         headers = cors | {"Access-Control-Allow-Origin": origin}
         with serving(root, headers=headers, **allowed) as other:
@@ -85,13 +85,13 @@ def test_fetch_may_send_credentials_to_another_origin(driver, page, root, expect
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_fetch_that_is_no_function_is_refused(driver, page) -> None:
+def test_fetch_that_is_not_a_function_is_refused(driver, page) -> None:
     with pytest.raises(JavaScriptError, match="InputError: fetch is string, expected a function"):
         driver.run("return load('model.rnvp', { fetch: 'https://example.org' });")
 
 
 def test_a_name_with_special_characters_is_fetched(visit, page, root, expected) -> None:
-    """Characters that mean something in a URL are escaped."""
+    """Characters with a meaning in URLs are escaped."""
     odd = root / "odd"
     shutil.copytree(page, odd)
     bundle = odd / "model.rnvp"

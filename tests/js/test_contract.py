@@ -1,6 +1,6 @@
-"""The outputs of a graph are checked on every run: a graph that breaks its contract is refused.
+"""The outputs of a graph are checked on every run. Wrong shapes and dtypes are refused.
 
-The graphs are spoilt in ONNX, so onnxruntime runs them. The check is the same for both engines.
+The faults are put into ONNX files, so onnxruntime runs them. Both engines use the same check.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ def own(site, root):
 
 @pytest.mark.parametrize(("output", "change", "told"), FAULTS.values(), ids=FAULTS)
 def test_an_output_of_another_shape_is_refused(place, own, output, change, told) -> None:
-    """The hashes and the declared shape are right: only the check of the outputs can notice it.
+    """The hashes and the declared shape are correct, so only the check of outputs can find it.
 
-    Or onnxruntime does, from the number of dimensions, or where it uses a buffer again.
+    onnxruntime may find it first, from the number of dimensions or when it reuses a buffer.
     """
     rewrite(own / "model.rnvp", output, change)
     with pytest.raises(JavaScriptError) as caught:
@@ -55,14 +55,14 @@ def test_an_output_of_another_shape_is_refused(place, own, output, change, told)
 
 @pytest.mark.parametrize("change", ["int64", "double"])
 def test_an_output_of_another_dtype_is_refused(driver, own, change: str) -> None:
-    """Before the graph is opened."""
+    """The graph is refused before it is opened."""
     rewrite(own / "model.rnvp", "log_prob", change)
     with pytest.raises(JavaScriptError, match=r"BundleError: density\.onnx has the outputs "):
         driver.run(SCORE, source=str(own / "model.rnvp"))
 
 
 def test_every_run_is_checked_not_only_the_first(driver, own) -> None:
-    """A graph may be right for one row and wrong for many."""
+    """A graph may be correct for one row and wrong for several."""
     rewrite(own / "model.rnvp", "log_prob", "first_row")
     found = driver.run(
         """
@@ -98,7 +98,7 @@ def test_a_graph_of_another_size_is_refused(place, own, size: int) -> None:
 
 
 def rewrite(bundle: Path, output: str, change: str) -> None:
-    """Change one output of the density graph, and make the manifest's hash fit."""
+    """Change one output of the density graph, and correct the manifest's hash."""
     model = onnx.load(bundle / "density.onnx")
     names = [o.name for o in model.graph.output]
     inner = f"{output}_before"
@@ -117,7 +117,7 @@ def rewrite(bundle: Path, output: str, change: str) -> None:
 
 
 def changed(change: str, inner: str, output: str):
-    """The nodes and constants that make ``output`` of ``inner``, and its dtype."""
+    """The nodes and constants that change ``inner`` into ``output``, and the dtype."""
 
     def int64(name: str, *values: int):
         return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)

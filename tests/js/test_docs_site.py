@@ -1,4 +1,4 @@
-"""The documentation site, built strictly, as a reader meets it in Chromium."""
+"""The documentation site builds without a warning and works in Chromium."""
 
 import subprocess
 import sys
@@ -49,8 +49,8 @@ try {
 } finally { await page.context().close(); }
 """
 
-# What a reader who has not seen the project types, and the pages of which one has to be among the
-# first three results.
+# What a new reader may type into the search, and the pages that answer it. One of these pages must
+# be among the first three results.
 QUESTIONS = {
     "keep conditions in the output": {"questions", "tutorials/conditions", "commands"},
     "which onnxruntime do I need": {"questions", "compatibility"},
@@ -71,7 +71,7 @@ QUESTIONS = {
 
 @pytest.fixture(scope="session")
 def built(root: Path) -> str:
-    """The name of the folder of the site, below the host's root."""
+    """Build the site and return the name of its folder below the host's root."""
     if find_spec("sphinx") is None:
         pytest.fail("sphinx is not installed: pip install -e '.[docs]'")
     command = [sys.executable, "-m", "sphinx", "--fresh-env", "--fail-on-warning", "--keep-going"]
@@ -102,7 +102,7 @@ class Anchors(HTMLParser):
 
 
 def test_every_link_and_anchor_of_the_site_leads_somewhere(built: str, root: Path) -> None:
-    """Also those that a theme or a generated page makes; none loads from another host."""
+    """Links of the theme and of generated pages are checked too."""
     site = root / built
     pages = {path.resolve(): Anchors(path) for path in site.rglob("*.html")}
     broken = []
@@ -123,7 +123,7 @@ def test_every_link_and_anchor_of_the_site_leads_somewhere(built: str, root: Pat
 def test_pages_are_accessible_in_every_guise(
     driver, server, built, artefacts, width: int, scheme: str
 ) -> None:
-    """Nothing of another host, in the console, beyond the side, or serious for axe."""
+    """Pages load nothing foreign, log nothing, do not overflow and have no serious axe fault."""
     for page in PAGES:
         name = f"docs-{page.replace('/', '-')}-{width}-{scheme}.png"
         found = driver.run(
@@ -140,7 +140,7 @@ def test_pages_are_accessible_in_every_guise(
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_question_leads_to_the_page_that_answers_it(driver, server, built, question: str) -> None:
-    """Typed into the site's own search; the answer is among the first three pages."""
+    """The site's own search lists the page among the first three."""
     results = driver.run(SEARCH, url=f"{server}/{built}/search.html?q={quote(question)}")
     pages = [path.removeprefix(f"/{built}/").removesuffix(".html") for path in results]
     first = list(dict.fromkeys(pages))[:3]

@@ -1,4 +1,4 @@
-"""A closed flow, and one whose engine or worker failed: every call rejects, none waits for ever."""
+"""If a flow is closed, or its engine or worker fails, every call rejects and none hangs."""
 
 import base64
 import shutil
@@ -6,7 +6,7 @@ import shutil
 import pytest
 from driving import Place
 
-# What a promise comes to within 20 s: its error's name and message, "fulfilled" or "waits".
+# The state of a promise after at most 20 s: its error's name and message, "fulfilled" or "waits".
 TOLD = """
 const told = (promise) => Promise.race([
   promise.then(() => "fulfilled", ({ name, message }) => `${name}: ${message}`),
@@ -23,7 +23,7 @@ def page(site):
 
 @pytest.fixture
 def own(site, root):
-    """A copy of a page, to be spoilt."""
+    """A copy of a page, which the test may damage."""
     target = root / "failing"
     shutil.copytree(site("unconditional"), target)
     yield target
@@ -106,7 +106,7 @@ def test_another_flow_of_the_bundle_goes_on(place, page) -> None:
 
 
 def test_a_worker_that_stops_rejects_the_calls_that_wait_and_all_later_ones(chromium, page) -> None:
-    """The worker fails with an error that it does not catch, in the middle of a run."""
+    """The worker throws an error in the middle of a run and does not catch it."""
     found = chromium.run(
         f"""
         {TOLD}
@@ -153,7 +153,7 @@ def test_a_worker_that_imports_a_missing_module_rejects(chromium, own) -> None:
 
 
 def test_a_worker_that_cannot_be_made_rejects(chromium, page) -> None:
-    """A browser throws at once for a script of another origin."""
+    """A browser refuses a worker script of another origin at once."""
     found = chromium.run(
         f"""
         {TOLD}
@@ -165,8 +165,8 @@ def test_a_worker_that_cannot_be_made_rejects(chromium, page) -> None:
     assert all(text.startswith("EngineError: the worker cannot be started: ") for text in found)
 
 
-def test_a_worker_of_ones_own_is_used(chromium, page) -> None:
-    """By URL, and by a function."""
+def test_a_worker_of_the_caller_is_used(chromium, page) -> None:
+    """The caller gives the URL of a script or a function."""
     found = chromium.run(
         """
         const url = new URL(args.source + "/../rnvp-runtime/src/worker.js");
@@ -200,7 +200,7 @@ def test_without_a_worker_the_flow_runs_on_the_pages_thread(chromium, page) -> N
 
 
 def test_an_engine_that_cannot_start_rejects_every_call(place, page) -> None:
-    """Here onnxruntime-web is not where ``ort`` says."""
+    """In this test the address ``ort`` has no onnxruntime-web."""
     found = place.run(
         f"""
         {TOLD}
@@ -217,7 +217,7 @@ def test_an_engine_that_cannot_start_rejects_every_call(place, page) -> None:
 
 
 def test_a_graph_that_could_not_be_fetched_is_tried_again(place, own) -> None:
-    """A network may fail for a moment: that is not remembered."""
+    """A network may fail for a moment, so the failure is not remembered."""
     flow = own / "model.rnvp" / "flow.bin"
     content = flow.read_bytes()
     flow.unlink()
@@ -233,7 +233,7 @@ def test_a_graph_that_could_not_be_fetched_is_tried_again(place, own) -> None:
         "args.restore = () => writeFile(args.path, Buffer.from(args.content, 'base64'));"
     )
     if place.kind == "chromium":
-        # The page's copy of the file is under a second name.
+        # The page fetches a copy of the file under a second name.
         (own / "model.rnvp" / "kept").write_bytes(content)
         restore = """
             let missing = true;

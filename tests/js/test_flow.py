@@ -1,4 +1,4 @@
-"""What `load` and a flow's methods do, in Node; what could differ in a page is asked there too."""
+"""`load` and the methods of a flow in Node. Tests of what may differ run in a page too."""
 
 import json
 
@@ -22,7 +22,7 @@ def flow(page) -> rnvp_runtime.Flow:
 
 @pytest.fixture
 def node(driver, page):
-    """Runs code in Node with a loaded ``flow``."""
+    """Return a function that runs code in Node with a loaded ``flow``."""
 
     def run(code: str, **args):
         code = f"const flow = await load(args.source); {code}"
@@ -50,7 +50,7 @@ def test_forward_and_inverse_are_pythons(place, page, flow) -> None:
 
 
 def test_any_part_of_a_large_sample_is_the_same_rows(place, page) -> None:
-    """20,000 rows are several tiles, and the part begins in the middle of one."""
+    """20,000 rows are several tiles, and the part begins within one."""
     found = place.run(
         """
         const flow = await load(args.source);
@@ -80,7 +80,7 @@ def test_calls_may_run_side_by_side(place, page) -> None:
         np.testing.assert_array_equal(together, alone)
 
 
-def test_nothing_is_drawn_or_scored_as_nothing(place, page) -> None:
+def test_no_rows_are_drawn_and_scored_as_no_rows(place, page) -> None:
     found = place.run(
         """
         const flow = await load(args.source);
@@ -123,7 +123,7 @@ def test_rows_come_as_lists_as_typed_arrays_and_as_a_matrix(node) -> None:
         np.testing.assert_allclose(scored, found[0], atol=1e-4)
 
 
-def test_a_matrix_knows_its_rows_and_columns(node) -> None:
+def test_a_matrix_gives_its_rows_and_columns(node) -> None:
     assert node("""
         const x = new Matrix(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]);
         return [[...x.row(1)], [...x.column(1)], Array.from(x.rows(), (row) => row[0])];""") == [
@@ -241,7 +241,7 @@ def test_onnxruntime_may_be_given_and_web_runs_in_node_too(driver, page) -> None
 
 
 def test_the_gradient_is_that_of_python(place, site) -> None:
-    """For a conditional flow by the data and by the context; one row of context stands for all."""
+    """A conditional flow gives both gradients, and one row of context serves all rows."""
     page = site("conditional")
     rows = [[0.1, 0.2, 0.3], [1.0, -1.0, 0.5]] * 200
     found = place.run(

@@ -1,6 +1,6 @@
-"""Bundlers and module systems: one of each kind, built and run.
+"""Projects with bundlers and module systems, one of each kind, are built and run.
 
-`python -m tests.js.hosts` runs all of them. The bundlers come from npm; where it cannot be reached,
+`python -m tests.js.hosts` runs all of them. The bundlers come from npm. If npm cannot be reached,
 their tests are skipped.
 """
 
@@ -19,7 +19,7 @@ BY_NAME = {host.name: host for host in HOSTS}
 
 
 def cost(host: Host):
-    """A case; slow where a bundler must be installed first."""
+    """A test case, marked slow if a bundler must be installed first."""
     return pytest.param(host, id=host.name, marks=[pytest.mark.slow] if host.packages else [])
 
 
@@ -30,7 +30,7 @@ def kit(driver, site, packages) -> Kit:
 
 @pytest.fixture(scope="module")
 def npm() -> None:
-    """Skip where packages cannot be installed."""
+    """Skip the test if packages cannot be installed."""
     asked = ["npm", "view", "esbuild", "version"]
     there = shutil.which("npm") and subprocess.run(asked, capture_output=True).returncode == 0
     needed("npm's registry cannot be reached: a bundler", bool(there))
@@ -45,7 +45,7 @@ def test_a_project_builds_runs_and_gives_pythons_numbers(request, kit, host: Hos
 
 @pytest.mark.slow
 def test_vites_dev_server_without_the_setting_says_what_to_set(npm, kit) -> None:
-    """Vite 5 to 7 move the package away from its worker, unless they are told not to."""
+    """Vite 5 to 7 separate the package from its worker unless a setting excludes it."""
     host = BY_NAME["Vite 7, dev server"]
     plain = replace(host, files={**host.files, "vite.config.js": "export default {};"})
     told = answer_of(plain, kit)
@@ -55,7 +55,7 @@ def test_vites_dev_server_without_the_setting_says_what_to_set(npm, kit) -> None
 
 @pytest.mark.slow
 def test_a_bundle_without_its_worker_says_where_the_recipes_are(npm, kit) -> None:
-    """esbuild and rollup emit the worker only as an entry of its own."""
+    """esbuild and rollup emit the worker only if it is an entry of its own."""
     host = BY_NAME["esbuild, ES module for a page"]
     command = "npx esbuild app.js --bundle --format=esm --outdir=dist"
     told = answer_of(replace(host, commands=(command,)), kit)
@@ -76,7 +76,7 @@ def test_a_bundle_without_onnxruntimes_address_says_what_to_pass(npm, kit, name:
 
 
 def test_a_host_that_gives_other_numbers_fails(kit) -> None:
-    """The comparison of the tests above can fail."""
+    """This shows that the comparison in the tests above can fail."""
     host = BY_NAME["Node, ES module"]
     wrong = host.files["program.mjs"].replace("seed: 7", "seed: 8")
     with pytest.raises(Failed, match=r"x is .* expected"):

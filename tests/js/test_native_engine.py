@@ -1,4 +1,4 @@
-"""`load` computes from flow.bin where the bundle has it, and needs no onnxruntime there."""
+"""`load` uses flow.bin if the bundle has it, and then needs no onnxruntime."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not is_available(), reason="there is no compiled
 
 @pytest.mark.parametrize("kind", ["unconditional", "double"])
 def test_it_gives_pythons_numbers(place, site, kind: str) -> None:
-    """Samples of a stream, densities, latents and gradients, over several tiles."""
+    """Samples, log_prob, latents and gradients agree over several tiles."""
     page = site(kind)
     found = place.run(
         """
@@ -44,7 +44,7 @@ def test_it_gives_pythons_numbers(place, site, kind: str) -> None:
 
 
 def test_it_needs_no_other_package(driver, site, tmp_path: Path) -> None:
-    """The sources alone, in a folder where no onnxruntime is found."""
+    """The sources run alone in a folder where onnxruntime cannot be found."""
     shutil.copytree(SOURCES, tmp_path / "src")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     found = driver.run(
@@ -66,8 +66,8 @@ def test_it_needs_no_other_package(driver, site, tmp_path: Path) -> None:
         ('{ engine: "native", threads: 2 }', "takes neither ort nor threads: leave them out"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused(driver, options: str, told: str) -> None:
-    """Before anything is read."""
+def test_an_impossible_choice_is_refused(driver, options: str, told: str) -> None:
+    """The options are refused before any file is read."""
     with pytest.raises(JavaScriptError, match=told) as caught:
         driver.run(
             f"""
@@ -84,7 +84,7 @@ SERVED = "const flow = await load(args.source, OPTIONS); return (await flow.samp
 
 @pytest.fixture
 def own(site, tmp_path: Path) -> Path:
-    """A copy of a bundle, to be spoilt."""
+    """A copy of a bundle, which the test may damage."""
     return Path(shutil.copytree(site("unconditional") / "model.rnvp", tmp_path / "own.rnvp"))
 
 
@@ -101,7 +101,7 @@ def own(site, tmp_path: Path) -> Path:
     ],
 )
 def test_the_options_choose_the_engine(driver, own: Path, options: str, engine: str) -> None:
-    """Told by the file that it needs: native by default, onnxruntime where only it can be meant."""
+    """The file that is read shows the engine: native unless an option needs onnxruntime."""
     for other in {"flow.bin", "sampler.onnx"} - {engine}:
         (own / other).unlink()
     assert driver.run(SERVED.replace("OPTIONS", options), source=str(own)) == [3, 2]
@@ -111,7 +111,7 @@ def test_the_options_choose_the_engine(driver, own: Path, options: str, engine: 
 
 
 def test_onnxruntime_serves_a_flow_bin_of_a_later_version(driver, own: Path) -> None:
-    """As in Python; the native engine by name says what it found."""
+    """Python does the same. If native is chosen by name, the error gives the version found."""
     content = bytearray((own / "flow.bin").read_bytes())
     content[8] = 2
     (own / "flow.bin").write_bytes(content)
@@ -124,7 +124,7 @@ def test_onnxruntime_serves_a_flow_bin_of_a_later_version(driver, own: Path) -> 
 
 
 def test_a_flow_bin_is_read_once_for_all_graphs(driver, own: Path) -> None:
-    """Also by calls that run together."""
+    """Calls that run at the same time share it too."""
     found = driver.run(
         """
         const { rm } = await import("node:fs/promises");
@@ -140,7 +140,7 @@ def test_a_flow_bin_is_read_once_for_all_graphs(driver, own: Path) -> None:
 
 
 def test_onnxruntime_serves_a_bundle_without_flow_bin(driver, own: Path) -> None:
-    """The native engine by name says why there is none, with what the manifest says of it."""
+    """If native is chosen by name, the error gives the reason from the manifest."""
     bundle = own
     manifest = json.loads((bundle / "manifest.json").read_text())
     for graph in manifest["graphs"].values():

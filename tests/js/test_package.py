@@ -1,4 +1,4 @@
-"""The npm package: what is in it, that its types hold, and that its API is the documented one."""
+"""The npm package: its files, its types and its documented API."""
 
 import json
 import re
@@ -124,7 +124,7 @@ def here(packages: Path) -> Path:
 
 
 def compiled(here: Path, packages: Path, folder: Path, source: str, **options) -> str:
-    """What a strict TypeScript compiler says of ``source``."""
+    """The output of a strict TypeScript compiler for ``source``."""
     folder.mkdir(exist_ok=True)
     (folder / "consumer.mts").write_text(source)
     if not (folder / "node_modules").exists():
@@ -150,7 +150,7 @@ def test_the_types_are_what_a_strict_consumer_needs(here, packages, tmp_path, op
 
 
 def test_the_methods_are_those_of_a_typed_array(driver) -> None:
-    """None is left out above."""
+    """The list above has every method of a typed array."""
     names = driver.run(
         "return Object.getOwnPropertyNames(Object.getPrototypeOf(Float32Array).prototype);"
     )
@@ -180,7 +180,7 @@ def test_the_package_holds_its_sources_and_nothing_else(here, packages) -> None:
 
 
 def test_packed_and_installed_it_runs(here, packages, site, tmp_path) -> None:
-    """As a user's project has it, which needs no other package."""
+    """The package runs in a user's project without any other package."""
     subprocess.run(
         ["npm", "pack", "--pack-destination", tmp_path], cwd=here, capture_output=True, check=True
     )
@@ -225,14 +225,14 @@ def test_without_onnxruntime_node_says_what_to_install(here, site, tmp_path) -> 
 
 @pytest.fixture(params=["unconditional", "conditional"])
 def project(request, here, site, root):
-    """A user's folder: the package where npm puts it, a bundle, and its card's programs."""
+    """A user's folder with the installed package, a bundle and the card's programs."""
     bundle = site(request.param) / "model.rnvp"
     folder = root / "project"
     (folder / "node_modules").mkdir(parents=True)
     (folder / "node_modules" / "rnvp-runtime").mkdir()
     shutil.copytree(here / "src", folder / "node_modules" / "rnvp-runtime" / "src")
     shutil.copy(here / "package.json", folder / "node_modules" / "rnvp-runtime")
-    shutil.copytree(bundle, folder / f"{request.param}.rnvp")  # the name that the card gives it
+    shutil.copytree(bundle, folder / f"{request.param}.rnvp")  # the card uses this name
     yield folder
     shutil.rmtree(folder)
 

@@ -1,4 +1,4 @@
-"""The page that ``rnvp-export --web`` writes, as a person meets it in Chromium."""
+"""The page that ``rnvp-export --web`` writes works in Chromium."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from guises import SURVEY
 import rnvp_runtime
 
 N = 10_000
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 42  # margins of a plot, CSS pixels
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 42  # the margins of a plot in CSS pixels
 
 VISIT = """
 const page = await newPage({ viewport: { width: 1280, height: 900 }, ...args.options });
@@ -33,7 +33,7 @@ LEAVE = "\n})(); } finally { await page.context().close(); }"
 
 @pytest.fixture
 def visit(driver, server):
-    """Runs code on the page of a site, with ``page``, ``drawn``, ``surveyed`` and ``samples``."""
+    """Return a function that runs code on a page, with ``drawn``, ``surveyed`` and ``samples``."""
 
     def run(site, code: str, **args):
         return driver.run(VISIT + code + LEAVE, url=f"{server}/{site.name}/", **args)
@@ -71,7 +71,7 @@ def test_the_seed_the_button_and_the_sliders_draw_pythons_samples(visit, site, k
 
 
 def test_the_canvas_shows_the_samples(visit, site) -> None:
-    """There is ink where the samples are, and only there."""
+    """Pixels are drawn where the samples are, and nowhere else."""
     found = visit(
         site("unconditional"),
         """
@@ -100,7 +100,7 @@ def test_the_canvas_shows_the_samples(visit, site) -> None:
 
 
 def places(found, height: int, width: int):
-    """Rows and columns of the pixels of samples in a plot of that size."""
+    """The pixel rows and columns of the samples in a plot of that size."""
     x = found["data"].reshape(-1, 2)
     (left, right), (bottom, top) = found["view"]
     across = (x[:, 0] - left) / (right - left) * width
@@ -140,7 +140,7 @@ def test_the_heat_map_is_log_density_over_a_slice(visit, site, kind, across: int
 
 
 def test_pointing_reads_log_prob(visit, site) -> None:
-    """From the mouse, and from the keyboard."""
+    """The mouse and the keyboard both read log_prob at a place."""
     flow = rnvp_runtime.load(site("unconditional") / "model.rnvp")
     said = visit(
         site("unconditional"),
@@ -195,7 +195,7 @@ def test_the_samples_are_downloaded_as_csv(visit, site) -> None:
 
 
 @pytest.mark.parametrize("way", ["folder", "files", "drop"])
-def test_ones_own_bundle_is_opened(visit, site, way: str) -> None:
+def test_a_bundle_of_the_visitor_is_opened(visit, site, way: str) -> None:
     folder = site("wide") / "model.rnvp"
     found = visit(
         site("unconditional"),
@@ -247,7 +247,7 @@ def test_an_altered_bundle_is_refused_and_the_last_one_stays(visit, site, tmp_pa
     assert found["dim"] == 2
 
 
-def test_a_seed_that_is_none_is_told(visit, site) -> None:
+def test_an_invalid_seed_gives_a_message(visit, site) -> None:
     found = visit(
         site("unconditional"),
         """
@@ -266,7 +266,7 @@ def test_a_seed_that_is_none_is_told(visit, site) -> None:
 
 @pytest.fixture
 def ranged(site, root):
-    """The conditional page with the trained range of each condition in its manifest."""
+    """The conditional page; its manifest has the trained range of each condition."""
     folder = root / "ranged"
     if not folder.exists():
         shutil.copytree(site("conditional"), folder)
@@ -288,7 +288,7 @@ def ranged(site, root):
 def test_conditions_start_at_the_trained_median_and_an_emptied_field_is_an_error(
     visit, ranged
 ) -> None:
-    """Not 0: the message is beside the field, and the last samples stay."""
+    """An empty field does not mean 0: it shows a message, and the last samples stay."""
     found = visit(
         ranged,
         """
@@ -315,7 +315,7 @@ def test_conditions_start_at_the_trained_median_and_an_emptied_field_is_an_error
 
 
 def test_the_address_keeps_the_view(visit, ranged) -> None:
-    """What was chosen is in the address, and the page that opens it shows the same samples."""
+    """The address holds what was chosen, so opening it again shows the same samples."""
     found = visit(
         ranged,
         """
@@ -340,7 +340,7 @@ def test_the_address_keeps_the_view(visit, ranged) -> None:
 
 
 def test_across_and_up_are_never_the_same_column(visit, site) -> None:
-    """The column that was not changed takes the other's place, from an address too."""
+    """The other axis gets the column that was replaced, also for an address."""
     found = visit(
         site("wide"),
         """
@@ -402,7 +402,7 @@ def test_code_and_link_are_copied(visit, site) -> None:
 
 
 def test_a_tap_reads_log_prob_and_stays(visit, site) -> None:
-    """On a touch screen, with words for a finger."""
+    """On a touch screen the value stays, and the hint does not mention a mouse."""
     found = visit(
         site("unconditional"),
         """
@@ -418,7 +418,7 @@ def test_a_tap_reads_log_prob_and_stays(visit, site) -> None:
 
 
 def test_where_it_cannot_run_the_page_says_why(driver, server, site) -> None:
-    """Without JavaScript, and opened as a file."""
+    """The page explains that it needs JavaScript and a server."""
     folder = site("unconditional")
     found = driver.run(
         """
@@ -474,7 +474,7 @@ def test_the_page_reads_nothing_from_elsewhere(visit, site, server) -> None:
     assert found == {"asked": [server], "complaints": []}
 
 
-def test_a_page_without_a_bundle_invites_one(visit, site, root) -> None:
+def test_a_page_without_a_bundle_asks_for_one(visit, site, root) -> None:
     bare = root / "bare"
     shutil.copytree(site("unconditional"), bare, ignore=shutil.ignore_patterns("model.rnvp"))
     found = visit(
@@ -497,7 +497,7 @@ def test_a_page_without_a_bundle_invites_one(visit, site, root) -> None:
 def test_the_page_is_accessible_in_every_guise(
     visit, site, artefacts, kind: str, width: int, scheme: str
 ) -> None:
-    """axe finds nothing, nothing is cut off at the side, and a screenshot is kept."""
+    """axe reports no fault, nothing overflows at the side, and a screenshot is saved."""
     found = visit(
         site(kind),
         """

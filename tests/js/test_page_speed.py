@@ -1,7 +1,7 @@
-"""How soon the page draws, and that it answers all the while: for an idle machine.
+"""Times of the page until it draws, and its response while it draws. For an idle machine.
 
-Times depend on what else runs, so CI does not hold the page to them: `make test-matrix` does. Each
-is measured several times, in a browser started for it, and the least counts.
+Other programs change the times, so CI does not check them, but `make test-matrix` does. Each time
+is measured several times in a new browser, and the smallest value counts.
 """
 
 import pytest
@@ -10,7 +10,7 @@ from hosting import serving
 pytestmark = pytest.mark.matrix
 
 TRIALS = 3
-HOME = 100e6 / 8  # bytes a second: a fast line to a home
+HOME = 100e6 / 8  # bytes per second of a fast home connection
 
 WASM = """
 const page = await freshPage();
@@ -59,7 +59,7 @@ window.compiled = performance.now();
 
 @pytest.fixture
 def default(site):
-    """The page of a flow of default size, and beside it one that only fetches the wasm."""
+    """The page of a flow of default size, and a page that only fetches the wasm."""
     page = site("unconditional")
     (page / "wasm.html").write_text(BARE)
     yield page
@@ -73,8 +73,11 @@ def host(root):
 
 
 def test_first_samples_come_soon_and_no_frame_is_long(driver, default, host) -> None:
-    """First samples within 3 times what fetching and compiling the wasm takes a bare page. The main
-    thread is never busy for 100 ms, and while 100,000 are drawn no frame takes so long."""
+    """The first samples come within 3 times the time that the wasm alone takes.
+
+    That is the time in which a bare page fetches and compiles the wasm. The main thread is never
+    busy for 100 ms, and no frame takes so long while 100,000 samples are drawn.
+    """
     url = f"{host}/{default.name}/"
     wasm, runs = [], []
     for _ in range(TRIALS):

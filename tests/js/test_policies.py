@@ -1,14 +1,14 @@
-"""A page under a Content-Security-Policy: what it needs, and the error that names what to set."""
+"""A page under a Content-Security-Policy: what it needs, and the error that names the setting."""
 
 import pytest
 from driving import JavaScriptError, Place
 from hosting import serving
 
 STRICT = "default-src 'none'; script-src 'self' 'unsafe-eval'; connect-src 'self'"
-# 'unsafe-eval' is for the test's own code, which is evaluated; it permits WebAssembly too.
+# The test's own code is evaluated and needs 'unsafe-eval', which permits WebAssembly too.
 EVAL_FREE = "default-src 'none'; script-src 'self'{wasm}; connect-src 'self'{more}"
 
-# A page whose only script is a file of its own, as a strict policy demands.
+# The only script of the page is a separate file, which a strict policy requires.
 HTML = '<!doctype html><script type="module" src="strict.js"></script>'
 SCRIPT = """
 import { load } from "./rnvp-runtime/src/index.js";
@@ -37,7 +37,7 @@ try {
 
 @pytest.fixture
 def visit(driver, root, site):
-    """What two samples come to in a page under a policy."""
+    """Return a function that draws two samples in a page under a policy."""
     page = site("unconditional")
     (page / "strict.html").write_text(HTML)
     (page / "strict.js").write_text(SCRIPT)
@@ -53,7 +53,7 @@ def visit(driver, root, site):
 
 @pytest.mark.parametrize("engine", ["native", "onnxruntime"])
 def test_the_documented_policy_is_enough(visit, engine: str) -> None:
-    """It is the one that docs/javascript.md recommends."""
+    """docs/javascript.md recommends this policy."""
     policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'self'")
     assert visit(policy, engine=engine) == ["5,2", "5,2"]
     assert visit(policy, engine=engine, worker=False) == ["5,2", "5,2"]

@@ -1,4 +1,4 @@
-"""What JavaScript refuses, with the sentences that Python refuses it with."""
+"""JavaScript refuses faulty bundles and arguments with the same sentences as Python."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SCORE = "const flow = await load(args.source); return flow.logProb([[0, 0]]);"
 
 @pytest.fixture
 def own(site, root, request):
-    """A copy of a page, to be spoilt."""
+    """A copy of a page, which the test may damage."""
     target = root / "spoilt"
     shutil.copytree(site("unconditional"), target)
     yield target
@@ -37,7 +37,7 @@ def refusal(place, code: str, page, error: str = "BundleError") -> str:
 def test_an_altered_graph_is_refused_as_in_python(
     place, own, graph: str, code: str, engine: str
 ) -> None:
-    """An altered flow.bin is an error too, and onnxruntime does not take its place."""
+    """An altered flow.bin is an error, and onnxruntime is not used in its place."""
     path = own / "model.rnvp" / ("flow.bin" if engine == "native" else f"{graph}.onnx")
     code = code if engine == "native" else code.replace(*ONNX)
     content = bytearray(path.read_bytes())
@@ -50,7 +50,7 @@ def test_an_altered_graph_is_refused_as_in_python(
 
 
 def test_a_graph_that_names_another_file_is_refused(driver, tmp_path) -> None:
-    """Its hash is true. Else onnxruntime-node would read the file and give its bytes."""
+    """The hash is correct. Without the check, onnxruntime-node would read the other file."""
     bundle = sound_bundle(tmp_path)
     model = onnx.load(bundle / "density.onnx")
     GRAPH_FAULTS["external data"][0](model)
@@ -88,8 +88,8 @@ def _sparse(path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 @pytest.mark.parametrize("file", ["density.onnx", "manifest.json"])
 @pytest.mark.parametrize("harm", [_link, _fifo, _endless, _folder, _sparse])
-def test_what_is_no_regular_file_is_refused(driver, tmp_path, harm, file: str) -> None:
-    """In Node, without waiting for it."""
+def test_a_file_that_is_not_regular_is_refused(driver, tmp_path, harm, file: str) -> None:
+    """Node refuses the file without waiting for it."""
     bundle = sound_bundle(tmp_path)
     harm(bundle / file)
     with pytest.raises(JavaScriptError, match="BundleError") as caught:
@@ -98,7 +98,7 @@ def test_what_is_no_regular_file_is_refused(driver, tmp_path, harm, file: str) -
 
 
 def test_a_folder_that_is_a_link_is_refused(driver, tmp_path) -> None:
-    """It may lead out of the bundle; the bundle itself may be a link."""
+    """The link may point outside the bundle. The bundle itself may be a link."""
     bundle = sound_bundle(tmp_path)
     graph, manifest = bundle / "density.onnx", json.loads((bundle / "manifest.json").read_text())
     (tmp_path / "elsewhere").mkdir()
@@ -120,7 +120,7 @@ def test_a_missing_graph_is_refused_as_in_python(place, own) -> None:
     assert "has no flow.bin: copy the whole folder again" in refusal(place, SAMPLE, own)
 
 
-def test_a_folder_without_manifest_is_no_bundle(place, own) -> None:
+def test_a_folder_without_a_manifest_is_not_a_bundle(place, own) -> None:
     (own / "model.rnvp" / "manifest.json").unlink()
     assert "has no manifest.json, so it is not a bundle" in refusal(place, SAMPLE, own)
 
@@ -168,7 +168,7 @@ MANIFESTS = {
 
 @pytest.mark.parametrize("changes", MANIFESTS.values(), ids=MANIFESTS)
 def test_a_manifest_is_read_as_strictly_as_in_python(driver, site, tmp_path, changes) -> None:
-    """Both refuse it, and start to say why in the same words."""
+    """Both refuse it, and their reasons begin with the same words."""
     found = json.loads((site("unconditional") / "model.rnvp" / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(found | changes))
     with pytest.raises(rnvp_runtime.BundleError) as python:
@@ -182,7 +182,7 @@ def test_a_manifest_is_read_as_strictly_as_in_python(driver, site, tmp_path, cha
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"format": NaN}'])
-def test_a_manifest_that_is_no_object_is_refused(driver, tmp_path, text: str) -> None:
+def test_a_manifest_that_is_not_an_object_is_refused(driver, tmp_path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(JavaScriptError, match="BundleError"):
         driver.run("return load(args.source);", source=str(tmp_path))
@@ -240,7 +240,7 @@ def test_a_context_that_does_not_fit_is_refused(driver, site, call: str, reason:
     assert reason in caught.value.message
 
 
-def test_files_without_a_manifest_are_no_bundle(driver) -> None:
+def test_files_without_a_manifest_are_not_a_bundle(driver) -> None:
     with pytest.raises(JavaScriptError, match="none of these files is a manifest"):
         driver.run("return load(new Map([['a.txt', new Uint8Array(1)]]));")
 
@@ -266,7 +266,7 @@ def test_a_file_without_end_is_refused(driver, own, file: str) -> None:
 
 @pytest.mark.parametrize("how", ["path", "url", "files"])
 def test_a_manifest_of_more_than_a_mebibyte_is_refused(driver, server, own, how: str) -> None:
-    """It is read no further."""
+    """The reader stops at the limit."""
     path = own / "model.rnvp" / "manifest.json"
     path.write_text(path.read_text() + " " * 2**20)
     source = f"{server}/{own.name}/model.rnvp" if how == "url" else str(own / "model.rnvp")

@@ -1,4 +1,4 @@
-"""A bundle that is replaced: by a redeploy behind a cache, or under a flow that is loaded."""
+"""A bundle is replaced: by a redeploy behind a cache, or while a flow of it is loaded."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ SAMPLE = "return (await flow.sample(5, { seed: 1 })).x.data;"
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory) -> dict[str, Path]:
-    """Two exports with the same columns, and one with others."""
+    """Two exports with the same columns, and one with other columns."""
     folder = tmp_path_factory.mktemp("exports")
     for name, dim, seed in (("old", 2, 1), ("new", 2, 2), ("wider", 3, 3)):
         export(folder / name, dim=dim, seed=seed)
@@ -26,7 +26,7 @@ def exports(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def own(site, root, exports):
-    """A page of its own whose bundle is the old export."""
+    """A page of its own with the old export as its bundle."""
     target = root / "replaced"
     shutil.copytree(site("unconditional"), target)
     put(target, exports["old"])
@@ -76,7 +76,7 @@ try {
 
 
 def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, exports) -> None:
-    """The host lets browsers keep every file for an hour. After the redeploy the old flow is in
+    """Browsers may keep every file for an hour, so they still hold the old flow afterwards.
     the browser's cache."""
     shutil.copytree(exports["new"], own / "next.rnvp")
     draw = f"const flow = await load(source, {{ ort }}); {SAMPLE}"
@@ -93,7 +93,7 @@ def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, expor
 
 
 def test_a_stale_manifest_and_a_new_graph(driver, root, own, exports) -> None:
-    """A proxy between them answers with the old manifest until it is asked past its cache."""
+    """A proxy answers with the old manifest until a request bypasses its cache."""
     put(own, exports["new"])
     shutil.copyfile(exports["old"] / "manifest.json", own / "stale.json")
     code = """
@@ -151,7 +151,7 @@ def test_replaced_before_first_use_two_graphs_opened_together_are_of_one_export(
 
 @pytest.mark.parametrize("how", ["path", "url"])
 def test_replaced_after_first_use_it_says_so(driver, root, own, exports, how) -> None:
-    """Graphs of two exports are never mixed. In ONNX each graph is a file of its own."""
+    """Graphs of two exports are never mixed. With ONNX each graph is a separate file."""
     code = REPLACED.format(before="await flow.sample(5);", after="return flow.logProb([[0, 0]]);")
     code = code.replace("load(args.source)", 'load(args.source, { engine: "onnxruntime" })')
     with pytest.raises(JavaScriptError, match="was replaced since it was loaded: load it again"):
@@ -167,7 +167,7 @@ def test_replaced_after_first_use_open_graphs_go_on(driver, root, own, exports) 
 def test_replaced_after_first_use_other_graphs_of_the_file_go_on(
     driver, root, own, exports
 ) -> None:
-    """flow.bin holds all graphs, and is read once."""
+    """flow.bin holds all graphs and is read once."""
     code = REPLACED.format(before="await flow.sample(1);", after="return flow.logProb([[0, 0]]);")
     log_prob = replacing(driver, root, own, exports["new"], code, "path")
     expected = rnvp_runtime.load(exports["old"]).log_prob([[0, 0]])

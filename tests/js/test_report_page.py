@@ -1,4 +1,4 @@
-"""``report.html`` as a person meets it in Chromium: on a desk, in the dark, on a phone."""
+"""``report.html`` works in Chromium: wide, narrow, light and dark."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ function collisions() {
 
 @pytest.fixture(scope="session")
 def reported(root, site) -> str:
-    """The report of a conditional flow of four columns that was trained for an epoch."""
+    """The report of a conditional flow of four columns after a short training."""
     draw = np.random.default_rng(0)
     context = draw.uniform(100, 200, (400, 1)).astype(np.float32)
     x = (draw.normal(size=(400, 4)) * [1, 1e3, 1e-3, 1]).astype(np.float32) + context
@@ -49,7 +49,7 @@ def reported(root, site) -> str:
         ("angle",),
     )
     result = rnvp_deploy.fit(flow, x, context, options=TrainingOptions(epochs=2, held_out=0.5))
-    known = Manifest.read(site("conditional") / "model.rnvp")  # parity of another flow
+    known = Manifest.read(site("conditional") / "model.rnvp")  # the parity of another flow
     times = [Latency("log_prob", 1, 1e-4, 1e-3)]
     html = report.write(known, flow, "m.rnvp", result.record, times)
     (root / "report.html").write_text(html, encoding="utf-8")
@@ -60,7 +60,7 @@ def reported(root, site) -> str:
 def test_the_report_is_accessible_in_every_guise(
     driver, server, reported, artefacts, width: int, scheme: str
 ) -> None:
-    """axe finds nothing, no label covers another, nothing is cut off at the side."""
+    """axe reports no fault, no label covers another, and nothing overflows at the side."""
     found = driver.run(
         LOOK,
         url=f"{server}/{reported}",

@@ -1,4 +1,4 @@
-"""Node and Chromium draw the samples that Python draws: the same words, floats within tolerance."""
+"""Node and Chromium draw Python's samples: equal words, and floats within the tolerance."""
 
 import base64
 from pathlib import Path
@@ -11,7 +11,7 @@ from agreement import agree
 import rnvp_runtime
 from rnvp_runtime.stream import words
 
-N, SEED = 10_000, 2**63 + 12_345  # a seed that needs all 64 bits
+N, SEED = 10_000, 2**63 + 12_345  # the seed needs all 64 bits
 
 WORDS = """
 const engine = args.wasm ? await import(args.wasm + "ort.wasm.min.js") : ort;
@@ -52,7 +52,7 @@ def page(request, site) -> Path:
 
 def test_the_random_words_are_the_same_bit_for_bit(place, page, server) -> None:
     flow = rnvp_runtime.load(page / "model.rnvp")
-    start = 2**32 - 5000  # the row's high word changes on the way
+    start = 2**32 - 5000  # the high word of the row changes within the range
     found = place.run(
         WORDS,
         page,
@@ -64,7 +64,7 @@ def test_the_random_words_are_the_same_bit_for_bit(place, page, server) -> None:
         width=flow.context_dim,
     )
     even, odd = (found[k].reshape(2, -1, N).transpose(2, 1, 0) for k in ("even", "odd"))
-    # [w2; w0] and [w3; w1], as the graph keeps them
+    # The graph holds [w2; w0] and [w3; w1].
     drawn = np.stack([even[..., 1], odd[..., 1], even[..., 0], odd[..., 0]], axis=-1)
     np.testing.assert_array_equal(drawn, words(SEED, start, N, flow.dim))
 
@@ -102,7 +102,7 @@ def test_a_float64_bundle_agrees_in_float64(place, site, engine: str) -> None:
 
 
 def with_words(path: Path) -> str:
-    """The graph at ``path`` with its random words as outputs too, in base64."""
+    """Add the random words to the outputs of the graph at ``path``; return it in base64."""
     model = onnx.load(path)
     for name in ("philox_even", "philox_odd"):
         model.graph.output.append(

@@ -31,17 +31,17 @@ return [...found];
 
 @pytest.fixture
 def own(signed: Path, tmp_path: Path) -> Path:
-    """A copy of the signed bundle, to be spoilt."""
+    """A copy of the signed bundle, which the test may damage."""
     return copy(signed, tmp_path)
 
 
 def loaded(driver: Driver, bundle: Path, key: Path, code: str = LOAD) -> object:
-    """What Node makes of a bundle."""
+    """Run ``code`` in Node with a bundle and a key."""
     return driver.run(code, source=str(bundle), key=key.read_text())
 
 
 def refusal(driver: Driver, bundle: Path, key: Path) -> str:
-    """Node's refusal of a bundle that Python refuses too."""
+    """Node's error for a bundle that Python refuses too."""
     assert any(check.name == "model.sig" and not check.passed for check in verify(bundle, key=key))
     with pytest.raises(JavaScriptError) as caught:
         loaded(driver, bundle, key)
@@ -53,7 +53,7 @@ def refusal(driver: Driver, bundle: Path, key: Path) -> str:
 def test_a_signed_bundle_is_loaded_with_its_key(
     place: Place, root: Path, packages: Path, signed: Path, keys: tuple[Path, Path]
 ) -> None:
-    """In Node and in a page; with another key it is not."""
+    """Node and a page load it. With another key both refuse it."""
     site = root / f"signed-{place.kind}"
     write_page(signed, site, onnxruntime_web=packages / "onnxruntime-web")
     assert len(place.run(SCORE, site, key=keys[1].read_text())) == 1
@@ -66,7 +66,7 @@ def test_a_signed_bundle_is_loaded_with_its_key(
 def test_the_other_curves(
     driver: Driver, signed: Path, tmp_path: Path, curve: type[ec.EllipticCurve]
 ) -> None:
-    """P-384 and P-521."""
+    """Keys of P-384 and P-521 are accepted."""
     bundle = copy(signed, tmp_path)
     (bundle / "model.sig").unlink()
     private, public = key_pair(tmp_path, "other", curve=curve)
@@ -128,7 +128,7 @@ def _edit(bundle: Path, edit: Callable[[dict[str, object]], None]) -> None:
 def test_what_was_not_signed_is_refused(
     driver: Driver, own: Path, keys: tuple[Path, Path], harm: Callable[[Path], None], said: str
 ) -> None:
-    """All hashes of the manifest are true, which whoever changes a file can do."""
+    """The hashes of the manifest are correct, since an attacker would correct them."""
     harm(own)
     assert said in refusal(driver, own, keys[1])
 
@@ -136,7 +136,7 @@ def test_what_was_not_signed_is_refused(
 def test_a_changed_graph_is_refused_when_it_is_read(
     driver: Driver, own: Path, keys: tuple[Path, Path]
 ) -> None:
-    """Where its hash was not made true: the signed manifest does not permit it."""
+    """The hash in the signed manifest does not fit the changed file."""
     with (own / "density.onnx").open("ab") as file:
         file.write(b"\x1a\x00")
     with pytest.raises(JavaScriptError, match=r"density\.onnx is not the file that was exported"):
@@ -146,7 +146,7 @@ def test_a_changed_graph_is_refused_when_it_is_read(
 def test_a_file_beside_the_signed_ones_is_refused(
     driver: Driver, own: Path, keys: tuple[Path, Path]
 ) -> None:
-    """In a folder, and among files that are at hand."""
+    """It is refused in a folder and among files in memory."""
     (own / "tests" / "more.txt").write_bytes(b"")
     assert not all(check.passed for check in verify(own, key=keys[1]))
     in_memory = """
@@ -169,7 +169,7 @@ def test_a_file_beside_the_signed_ones_is_refused(
 def test_the_signature_of_another_bundle_is_refused(
     driver: Driver, own: Path, signed: Path, keys: tuple[Path, Path]
 ) -> None:
-    """Of the same publisher."""
+    """A signature by the same publisher does not fit another bundle."""
     _changed_graph(own)
     sign(own, keys[0])
     loaded(driver, own, keys[1])
@@ -178,7 +178,7 @@ def test_the_signature_of_another_bundle_is_refused(
 
 
 def test_a_damaged_signature_is_refused(driver: Driver, own: Path, keys: tuple[Path, Path]) -> None:
-    """Cut short anywhere, or with another byte anywhere."""
+    """The signature is cut at several places or changed in one byte."""
     content = (own / "model.sig").read_bytes()
     damaged = [b"", b"{}", b"\xff" * 40, *(content[: len(content) * k // 9] for k in range(1, 9))]
     at = content.index(b'"sig":"') + 7
@@ -192,10 +192,10 @@ def test_a_damaged_signature_is_refused(driver: Driver, own: Path, keys: tuple[P
             loaded(driver, own, keys[1])
 
 
-def test_a_key_that_is_none_is_named(
+def test_an_invalid_key_is_refused(
     driver: Driver, signed: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A private key, a key of another kind, another curve, and no text."""
+    """A private key, another kind of key, an unsupported curve and no key are refused."""
     other = rsa.generate_private_key(65537, 2048)
     secret = other.private_bytes(PEM, PKCS8, PLAIN).decode()
     public = other.public_key().public_bytes(PEM, PUBLIC).decode()

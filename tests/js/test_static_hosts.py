@@ -1,4 +1,4 @@
-"""Static hosts that do not know every MIME type: a stock nginx, and hosts that are set up worse."""
+"""Static hosts with missing or wrong MIME types: a standard nginx and worse configurations."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def nginx(root, tmp_path_factory) -> Iterator[str]:
     temporary = Path(tempfile.gettempdir()).resolve()
     for path in {folder, root, *folder.resolve().parents, *root.resolve().parents}:
         if temporary in path.resolve().parents:
-            path.chmod(0o755)  # the workers of nginx are another user
+            path.chmod(0o755)  # the workers of nginx run as another user
     port = free_port()
     (folder / "nginx.conf").write_text(
         CONFIG.format(folder=folder, types=types, port=port, root=root)
@@ -71,7 +71,7 @@ def nginx(root, tmp_path_factory) -> Iterator[str]:
 
 
 def wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when ``url`` answers, with whatever status."""
+    """Return when ``url`` answers with any status."""
     while process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=10).close()
@@ -84,7 +84,7 @@ def wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def test_this_nginx_serves_mjs_as_octets(nginx, root) -> None:
-    """The reason why the page has no such file; skipped where nginx has learnt better."""
+    """This is why the page has no .mjs file. The test is skipped for a newer nginx."""
     (root / "probe.mjs").write_text("")
     with urllib.request.urlopen(f"{nginx}/probe.mjs") as response:
         if response.headers["content-type"] != OCTETS:
@@ -112,7 +112,7 @@ def test_a_page_has_only_suffixes_that_every_host_knows(site) -> None:
 
 
 def test_a_module_with_another_mime_type_is_named_with_it(driver, root, site, packages) -> None:
-    """npm's own folder, whose files are called .mjs, on a host that does not know them."""
+    """npm's folder has .mjs files, for which this host has no MIME type."""
     page = site("unconditional")
     shutil.copytree(packages / "onnxruntime-web" / "dist", root / "npm-dist")
     try:
@@ -153,7 +153,7 @@ def test_wasm_with_another_mime_type_runs(driver, root, site) -> None:
 
 
 def test_the_umd_build_is_refused_by_name(driver, root, site, packages) -> None:
-    """npm's ort.wasm.min.js is no ES module; the page's file of that name is one."""
+    """npm's ort.wasm.min.js is not an ES module, but the page's file of that name is one."""
     shutil.copytree(packages / "onnxruntime-web" / "dist", root / "npm-dist")
     try:
         with serving(root) as url, pytest.raises(JavaScriptError) as caught:

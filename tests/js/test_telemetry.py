@@ -1,4 +1,4 @@
-"""onnxruntime-node writes no file and looks up no host, unless the user has asked for it.
+"""onnxruntime-node writes no file and looks up no host unless the user enables telemetry.
 
 onnxruntime 1.29 and newer has telemetry on by default. A small library, loaded before the C
 library, records name look-ups and refuses each of them.
@@ -35,7 +35,7 @@ console.log(process.env.ORT_DISABLE_TELEMETRY);
 
 @pytest.fixture
 def traces(packages, site, tmp_path):
-    """Runs a program that samples; returns the files that it wrote and the names it looked up."""
+    """Return a function that samples in Node and returns the files written and names looked up."""
     needed("A C compiler", shutil.which("cc") is not None)
     (tmp_path / "spy.c").write_text(SPY)
     library = tmp_path / "spy.so"
@@ -75,12 +75,12 @@ def test_no_file_is_written_and_no_name_is_looked_up(traces) -> None:
 
 @pytest.mark.slow
 def test_no_name_is_looked_up_later(traces) -> None:
-    """With telemetry on, the first look-up came after about 10 s."""
+    """With telemetry on, the first look-up comes after about 10 s."""
     assert traces(seconds=20) == ([], [], "1")
 
 
 def test_what_the_user_has_set_is_kept(traces) -> None:
-    """It also shows that the tests above can fail."""
+    """This also shows that the tests above can fail."""
     written, _, value = traces(seconds=2, ORT_DISABLE_TELEMETRY="0")
     assert value == "0"
     if not written:

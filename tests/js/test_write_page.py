@@ -1,4 +1,4 @@
-"""``write_page`` and ``rnvp-export --web``: a folder for any static host, whole or not at all."""
+"""``write_page`` and ``rnvp-export --web`` write a folder for any static host, or nothing."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def bundle(exported, tmp_path) -> Path:
 
 @pytest.fixture
 def ort(tmp_path, monkeypatch) -> Path:
-    """What stands for npm's onnxruntime-web, where npm puts it, seen from a folder below."""
+    """A stand-in for onnxruntime-web in node_modules, one level above the current folder."""
     monkeypatch.delenv("RNVP_ONNXRUNTIME_WEB", raising=False)
     (tmp_path / "deeper").mkdir()
     monkeypatch.chdir(tmp_path / "deeper")
@@ -59,7 +59,7 @@ def engine(folder: Path, version: str = ONNXRUNTIME_WEB) -> Path:
 
 
 def test_a_page_is_its_files_the_runtime_and_the_bundle(bundle, tmp_path, monkeypatch) -> None:
-    """No onnxruntime-web is needed or looked for."""
+    """The page needs no onnxruntime-web and does not search for it."""
     monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
     written = write_page(bundle, tmp_path / "site")
     names = [file.name for file in written]
@@ -79,7 +79,7 @@ def test_a_page_is_its_files_the_runtime_and_the_bundle(bundle, tmp_path, monkey
 
 
 def without_native(bundle: Path) -> None:
-    """The bundle as an older rnvp-deploy wrote it, or one that the native engine refuses."""
+    """Change the manifest to that of a bundle without the native engine."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     for graph in manifest["graphs"].values():
         del graph["files"]["native"]
@@ -88,8 +88,8 @@ def without_native(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("why", ["needed", "asked for", "of the user"])
-def test_onnxruntime_web_is_part_of_the_page_where_it_is(bundle, ort, tmp_path, why) -> None:
-    """Needed by the bundle, chosen as the engine, or given for other bundles."""
+def test_onnxruntime_web_is_copied_if_it_is_used(bundle, ort, tmp_path, why) -> None:
+    """The bundle may need it, the caller may choose it, or visitors' bundles may need it."""
     if why == "needed":
         without_native(bundle)
     options = {"asked for": {"engine": "onnxruntime"}, "of the user": {"onnxruntime_web": ort}}
@@ -103,7 +103,7 @@ def test_onnxruntime_web_is_part_of_the_page_where_it_is(bundle, ort, tmp_path, 
     assert f'<meta name="rnvp-engine" content="{chosen}" />' in page
 
 
-def test_an_engine_that_cannot_be_is_refused(bundle, tmp_path) -> None:
+def test_an_unknown_or_missing_engine_is_refused(bundle, tmp_path) -> None:
     with pytest.raises(ExportError, match="no engine 'tensorflow': choose from native, onnx"):
         write_page(bundle, tmp_path / "site", engine="tensorflow")
     without_native(bundle)
@@ -127,7 +127,7 @@ def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
     assert not (tmp_path / "site" / "stale.js").exists()
 
 
-def test_what_is_no_page_is_left_alone(bundle, ort, tmp_path) -> None:
+def test_another_folder_is_left_alone(bundle, ort, tmp_path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "thesis.tex").write_text("")
     with pytest.raises(ExportError, match="is not a page; it is left alone"):
@@ -142,7 +142,7 @@ def test_an_altered_bundle_gets_no_page(bundle, ort, tmp_path) -> None:
     assert not (tmp_path / "site").exists()
 
 
-def test_what_is_no_bundle_gets_no_page(ort, tmp_path) -> None:
+def test_a_missing_bundle_gets_no_page(ort, tmp_path) -> None:
     with pytest.raises(BundleError, match="does not exist"):
         write_page(tmp_path / "none.rnvp", tmp_path / "site")
 
@@ -192,8 +192,8 @@ def test_rnvp_export_writes_the_page_and_prints_its_files(exported, ort, tmp_pat
     assert f"python -m http.server --directory {tmp_path / 'site'}" in told.output
 
 
-def test_rnvp_export_sees_at_once_that_a_page_cannot_be_written(exported, tmp_path) -> None:
-    """Before the export, which takes a while."""
+def test_rnvp_export_refuses_at_once_a_page_that_cannot_be_written(exported, tmp_path) -> None:
+    """The error comes before the export, which takes a while."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "thesis.tex").write_text("")
     arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--force"]

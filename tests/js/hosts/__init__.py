@@ -1,1 +1,1 @@
-"""Bundlers, frameworks and module systems, each with a small project that imports the package."""
+"""Small projects for bundlers, frameworks and module systems; each imports the package."""

@@ -65,7 +65,7 @@ def main(words: tuple[str, ...], write: Path | None) -> None:
 
 
 def _tried(host: Host, kit: Kit) -> str:
-    """What is wrong with ``host``; empty if it runs."""
+    """The fault of ``host``; empty if it runs."""
     began = time.monotonic()
     try:
         check(host, kit)

@@ -1,4 +1,4 @@
-"""A host's project: made, built, run, and its answer compared with Python's."""
+"""Make, build and run the project of a host, and compare its answer with Python's."""
 
 import json
 import os
@@ -28,7 +28,7 @@ __all__ = ["Failed", "Kit", "answer_of", "check"]
 
 PACKAGE = Path(__file__).parents[3] / "runtime" / "js"
 WASM_BUILD = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-PATIENCE = 300.0  # seconds that one command may take
+PATIENCE = 300.0  # the maximum time of one command in seconds
 
 READ = """
 const page = await newPage();
@@ -49,12 +49,12 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Kit:
-    """What all projects are made from.
+    """What the projects of all hosts share.
 
     Attributes:
         driver: Node and Chromium.
         bundle: An unconditional bundle.
-        folder: Where the projects' folders are kept, so that packages are installed once.
+        folder: The folder of the projects. It is kept, so that packages are installed once.
     """
 
     driver: Driver
@@ -66,7 +66,7 @@ def check(host: Host, kit: Kit) -> None:
     """Build and run the project of ``host``.
 
     Raises:
-        Failed: It does not build or run, or its numbers are not Python's.
+        Failed: The project does not build or run, or its numbers differ from Python's.
     """
     answer = answer_of(host, kit)
     if "error" in answer:
@@ -81,7 +81,7 @@ def check(host: Host, kit: Kit) -> None:
 
 
 def answer_of(host: Host, kit: Kit) -> dict[str, Any]:
-    """What the project of ``host`` answers: numbers, or ``error``."""
+    """The answer of the project of ``host``: numbers or ``error``."""
     project = _made(host, kit)
     environment = os.environ | {
         "NEXT_TELEMETRY_DISABLED": "1",
@@ -108,7 +108,7 @@ def answer_of(host: Host, kit: Kit) -> dict[str, Any]:
 
 
 def _made(host: Host, kit: Kit) -> Path:
-    """The project's folder, with its packages installed and its own files written anew."""
+    """The project's folder with its packages and with new copies of its own files."""
     project = kit.folder / sha256(repr(host.packages).encode()).hexdigest()[:12]
     modules = project / "node_modules"
     project.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def _run(command: str, folder: Path, environment: dict[str, str] | None = None) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that what it has started can be ended with it
+        start_new_session=True,  # the processes that it starts end with it
     )
     try:
         told, complaints = process.communicate(timeout=PATIENCE)
@@ -196,7 +196,7 @@ def _served(host: Host, project: Path, environment: dict[str, str]) -> Iterator[
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when ``url`` answers."""
+    """Wait until ``url`` answers."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -1,7 +1,7 @@
-"""The hosts: each bundler, framework and module system that the JavaScript package must run under.
+"""The hosts: bundlers, frameworks and module systems under which the package must run.
 
-A host is data: the npm packages, the files of a small project, the commands that build it, and how
-it is run. Every project draws samples with the default engine and scores them with onnxruntime. It
+A host lists the npm packages, the files of a small project, the commands that build it, and how
+to run it. Every project draws samples with the default engine and scores them with onnxruntime. It
 holds ``model.rnvp`` in its public folder, and onnxruntime-web's three files, as the documentation
 recommends.
 """
@@ -14,7 +14,7 @@ __all__ = ["HOSTS", "ORT", "Host"]
 
 
 def _main(bundle: str, options: str, ort: str) -> str:
-    """The function ``main``: samples of ``bundle``, and their log_prob."""
+    """The function ``main``: it draws samples of ``bundle`` and scores them."""
     return f"""
 async function main() {{
   const options = {options};
@@ -33,7 +33,7 @@ ORT = 'ort: "/onnxruntime/"'
 
 
 def page(options: str = "{}", ort: str = ORT) -> str:
-    """A script of a page: its answer is ``window.answer``."""
+    """The script of a page; it puts the answer into ``window.answer``."""
     return f"""
 import {{ load }} from "rnvp-runtime";
 {_main('"/model.rnvp"', options, ort)}
@@ -42,7 +42,7 @@ window.answer = main().catch((error) => ({{ error: `${{error}}` }}));
 
 
 def program(importing: str) -> str:
-    """A Node program: it prints its answer."""
+    """A Node program that prints its answer."""
     return f"""
 {importing}
 {_main("process.argv[2]", "{}", "")}
@@ -61,16 +61,16 @@ class Host:
     """One way to build and run a project that imports the package.
 
     Attributes:
-        name: As the table shows it.
-        packages: What ``npm install`` is given. Hosts with the same packages share a folder.
-        files: Text by path below the project.
-        commands: Run in turn before the project is run.
+        name: The name in the table.
+        packages: The arguments of ``npm install``. Hosts with equal packages share a folder.
+        files: The text of each file by its path below the project.
+        commands: Commands that build the project, in order.
         served: The folder that a static host serves, or None.
         server: The command that serves the project, with ``{port}``, or None.
         program: The command of a Node program that prints its answer, or None.
         public: The folder for the bundle and onnxruntime-web's files.
-        worker: Whether the flow runs in a worker, in a page.
-        needs: What the user must set, for the table.
+        worker: Whether the flow must run in a worker if the project is a page.
+        needs: The settings that the user must make, for the table.
         tried: Whether the default test run includes it.
     """
 
