@@ -1,4 +1,4 @@
-"""The code blocks of a page of the documentation, as a reader runs them from top to bottom."""
+"""The code blocks of a page of the documentation, which run from top to bottom."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, and the number of its first line on the page."""
+    """A fenced block: its language, its text, and the line number of its first line."""
 
     language: str
     text: str
@@ -36,13 +36,13 @@ def blocks(page: Path) -> list[Block]:
 def run_block(block: Block, folder: Path, replaced: dict[str, str] | None = None) -> None:
     """Run a block of sh or Python in ``folder``.
 
-    Python that begins with a comment such as ``# mymodule.py`` is saved under that name. What
-    `python -m http.server` serves is fetched before the server is stopped.
+    A Python block that begins with a comment such as ``# mymodule.py`` is saved under that name.
+    The page of `python -m http.server` is fetched before the server is stopped.
 
     Args:
-        block: what is run.
-        folder: the current folder.
-        replaced: texts of the block and what stands in for them, to save time.
+        block: The block.
+        folder: The current folder of the commands.
+        replaced: Texts of the block and their replacements, which save time.
     """
     text = block.text
     for old, new in (replaced or {}).items():

@@ -3,7 +3,7 @@
     python -m tests.docs.pictures MOONS.rnvp EVENTS.rnvp
 
 The first bundle has two columns, the second is conditional. The page and the report are
-photographed in Chromium; the other pictures are drawn by the scripts of ``examples/gallery``.
+shown in Chromium; the scripts of ``examples/gallery`` draw the other pictures.
 """
 
 import os
@@ -20,7 +20,7 @@ PICTURES = ROOT / "docs" / "pictures"
 GALLERY = ROOT / "examples" / "gallery"
 
 CONDITIONAL = ("conditions",)
-"""The scripts of the gallery that need a conditional bundle; the others need one of two columns."""
+"""The scripts of the gallery that need a conditional bundle. The others need two columns."""
 
 PHOTOGRAPH = """
 const page = await newPage({ viewport: args.size, colorScheme: "light" });
@@ -45,7 +45,7 @@ def draw(script: str, bundle: Path, picture: Path) -> None:
 
 
 def photograph(bundle: Path) -> None:
-    """The page of ``bundle``, and its report."""
+    """Save screenshots of the page of ``bundle`` and of its report."""
     sys.path.insert(0, str(ROOT / "tests" / "js"))
     from driving import Driver
     from hosting import serving

@@ -1,4 +1,4 @@
-"""What is public is on the page of public names, and says what it takes, gives and raises."""
+"""The page of public names is current, and each docstring has arguments, result and errors."""
 
 import ast
 import inspect
@@ -39,36 +39,36 @@ CALLED = {
 
 
 def each(names: Iterable[str]) -> pytest.MarkDecorator:
-    """One test for each name."""
+    """A parametrization with each name."""
     return pytest.mark.parametrize("name", list(names))
 
 
 def parameters(function: Any) -> list[str]:
-    """The names of what a function is given, without self and cls."""
+    """The names of a function's parameters, without self and cls."""
     return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
 
 
 def raises(function: Any) -> bool:
-    """Whether a raise statement stands in the function itself."""
+    """Whether the function itself contains a raise statement."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
     return any(isinstance(node, ast.Raise) and node.exc for node in ast.walk(tree))
 
 
 def test_the_page_is_up_to_date() -> None:
-    """Run `python docs/api.py` after a change to a public name: its diff shows the decision."""
+    """If it fails, run `python docs/api.py`. The diff of the page shows the changed names."""
     assert (DOCS / "api.md").read_text(encoding="utf-8") == API["api_page"]()
 
 
 @pytest.mark.parametrize("package", API["PACKAGES"])
 def test_other_names_are_not_there(package: str) -> None:
-    """A typing error is an AttributeError."""
+    """A misspelt name gives an AttributeError."""
     with pytest.raises(AttributeError, match="has no attribute 'laod'"):
         _ = import_module(package).laod
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_has_a_docstring(name: str) -> None:
-    """Its own one, not its base class's."""
+    """A docstring of a base class does not count."""
     own = PUBLIC[name].__doc__
     assert own
     assert own.strip()
@@ -91,7 +91,7 @@ def test_a_docstring_says_what_is_given_returned_and_raised(name: str) -> None:
 
 @each(name for name, value in PUBLIC.items() if is_dataclass(value))
 def test_a_record_says_what_each_field_is(name: str) -> None:
-    """In the class's docstring, or in a comment on the field's line."""
+    """The class's docstring or a comment on the field's line describes the field."""
     text = inspect.getdoc(PUBLIC[name]) or ""
     source = inspect.getsource(PUBLIC[name])
     missing = [

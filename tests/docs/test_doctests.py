@@ -16,7 +16,7 @@ PACKAGES = ("rnvp_deploy", "rnvp_exporters", "rnvp_runtime")
 
 
 def modules_with_examples() -> list[str]:
-    """Names of the modules whose source has a doctest prompt."""
+    """The names of the modules whose source has a doctest prompt."""
     names = []
     for package in PACKAGES:
         spec = find_spec(package)
@@ -44,7 +44,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_examples_print_what_they_say(
     name: str, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A docstring's example is code that runs."""
+    """The examples of a module run and print their expected output."""
     monkeypatch.chdir(models)
     module = importlib.import_module(name)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

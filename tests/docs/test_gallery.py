@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
 def test_a_script_draws_a_picture(
     script: str, make_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """On a bundle that a test wrote by hand."""
+    """The script runs on a small hand-written bundle."""
     bundle = make_bundle(context_dim=1 if script in CONDITIONAL else 0, gradient=True)
     draw(script, bundle, tmp_path / "picture.png")
     with Image.open(tmp_path / "picture.png") as picture:
@@ -28,7 +28,7 @@ def test_a_script_draws_a_picture(
 
 @pytest.mark.parametrize("script", scripts())
 def test_the_page_shows_it(script: str) -> None:
-    """The script by its path, and the picture that `make pictures` made of it."""
+    """The page names the script's path and shows the picture of `make pictures`."""
     assert f"`examples/gallery/{script}.py`" in PAGE
     assert f"(pictures/{script}.png)" in PAGE
     assert (PICTURES / f"{script}.png").is_file()
@@ -37,7 +37,7 @@ def test_the_page_shows_it(script: str) -> None:
 def test_the_notebook_runs_from_top_to_bottom(
     make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its cells of code, one after the other; it is kept without their outputs."""
+    """The code cells run in order, and the notebook is stored without outputs."""
     make_bundle(gradient=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")

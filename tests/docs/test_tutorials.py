@@ -16,7 +16,7 @@ FEW_EPOCHS = {"rnvp-train ": "rnvp-train --epochs 2 "}
 
 @pytest.mark.parametrize("name", ["conditions", "anomalies", "own-flow"])
 def test_a_tutorial_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
-    """With two epochs in place of a whole training."""
+    """Training takes two epochs instead of the full number."""
     page = blocks(TUTORIALS / f"{name}.md")
     assert {block.language for block in page} == {"python", "sh"}
     for block in page:
@@ -24,7 +24,7 @@ def test_a_tutorial_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
 
 
 def test_the_tutorial_of_the_page_runs_on_a_bundle(tmp_path: Path) -> None:
-    """Its JavaScript is that of docs/javascript.md, which tests/js runs."""
+    """Its shell commands run here. tests/js runs its JavaScript, from docs/javascript.md."""
     export(tmp_path / "model.rnvp", dim=2)
     for block in blocks(TUTORIALS / "web-page.md"):
         if block.language == "sh":
@@ -33,7 +33,7 @@ def test_the_tutorial_of_the_page_runs_on_a_bundle(tmp_path: Path) -> None:
 
 
 def tour() -> list[Block]:
-    """The README's blocks from the tour's heading on."""
+    """The blocks of the README below the heading of the tour."""
     readme = ROOT / "README.md"
     heading = (
         readme.read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def tour() -> list[Block]:
 
 
 def test_the_tour_of_the_readme_runs(tmp_path: Path) -> None:
-    """Each line, in a folder that holds what a clone holds of it; trained for 2 seconds, not 20."""
+    """Each line runs in a folder with the demo data. Training takes 2 seconds instead of 20."""
     shutil.copytree(ROOT / "examples" / "demo", tmp_path / "examples" / "demo")
     found = tour()
     assert [block.language for block in found] == ["sh", "python"]
@@ -55,7 +55,7 @@ def test_the_tour_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_other_commands_of_the_readme_are_targets_of_make() -> None:
-    """The two commands; .ci/run runs both."""
+    """The other commands are make targets and pip installs."""
     other = [block.text for block in blocks(ROOT / "README.md") if block not in tour()]
     assert other[0] == "make demo\nmake test\n"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Servers and programs that a bundle runs in, each of them real."""
+"""Tests of a bundle in real servers and programs."""

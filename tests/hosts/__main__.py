@@ -1,4 +1,4 @@
-"""Run the tests of hosts and table dialects, and write what came of them.
+"""Run the tests of hosts and table dialects, and write their results.
 
 python -m tests.hosts             print the tables
 python -m tests.hosts --write     put them into docs/where-it-runs.md
@@ -24,7 +24,7 @@ PAGE = ROOT / "docs" / "where-it-runs.md"
 
 @dataclass(frozen=True)
 class Section:
-    """A table of the page: its tests, and the versions that it states."""
+    """A table of the page: its tests and the versions that it states."""
 
     title: str
     tests: tuple[str, ...]
@@ -70,7 +70,7 @@ class Results:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """One phase of one case."""
+        """Count one phase of one case."""
         if report.when != "call" and report.outcome == "passed":
             return
         function = report.nodeid.split("::")[-1].split("[")[0]
@@ -80,7 +80,7 @@ class Results:
             self.reasons[function] = report.longrepr[2].removeprefix("Skipped: ")
 
     def rows(self) -> Iterator[str]:
-        """A row of the table for each test function."""
+        """Yield a row of the table for each test function."""
         for function, counts in self.counts.items():
             sentence = function.removeprefix("test_").replace("_", " ").capitalize()
             if counts.get("failed"):
@@ -93,7 +93,7 @@ class Results:
 
 
 def stated(section: Section) -> str:
-    """The versions that a section's tests ran with."""
+    """The versions with which the tests of a section ran."""
     found = []
     for package in section.packages:
         try:
@@ -110,7 +110,7 @@ def stated(section: Section) -> str:
 
 
 def run(section: Section) -> str:
-    """The table of a section."""
+    """Run the tests of a section and return its table."""
     results = Results()
     pytest.main([*(str(ROOT / test) for test in section.tests), "-q", "-m", ""], [results])
     head = ["", f"### {section.title}", "", f"With {stated(section)}.", ""]
@@ -118,7 +118,7 @@ def run(section: Section) -> str:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command that the module's docstring describes."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__)
     parser.add_argument("--write", action="store_true", help="into docs/where-it-runs.md")

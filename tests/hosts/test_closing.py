@@ -1,4 +1,4 @@
-"""A flow that is shared by threads, closed, or dropped."""
+"""A flow that threads share, that is closed, or that is deleted."""
 
 import gc
 import pickle
@@ -20,7 +20,7 @@ X = np.zeros((3, 2))
 
 
 def sessions() -> int:
-    """How many sessions of onnxruntime there are."""
+    """The number of sessions of onnxruntime in this process."""
     import onnxruntime
 
     kind = onnxruntime.InferenceSession
@@ -35,7 +35,7 @@ def use(flow: rnvp_runtime.Flow) -> None:
 
 
 def test_a_closed_flow_refuses_calls(bundle: Path) -> None:
-    """Its manifest can still be read; to close twice is no error."""
+    """Its manifest can still be read, and it may be closed twice."""
     flow = rnvp_runtime.load(bundle, preload=True)
     use(flow)
     flow.close()
@@ -46,7 +46,7 @@ def test_a_closed_flow_refuses_calls(bundle: Path) -> None:
 
 
 def test_a_flow_is_a_context_manager(bundle: Path) -> None:
-    """Closed at the end, also after an exception."""
+    """The flow is closed when the block ends, also after an exception."""
     flow = rnvp_runtime.load(bundle)
     with pytest.raises(InputError, match="x has"), flow:
         flow.log_prob(np.zeros((1, 7)))
@@ -57,7 +57,7 @@ def test_a_flow_is_a_context_manager(bundle: Path) -> None:
 @pytest.mark.parametrize("how", ["close", "drop"])
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="others collect garbage later")
 def test_sessions_are_released(bundle: Path, how: str) -> None:
-    """At once, without waiting for the garbage collector."""
+    """They are released at once, without the garbage collector."""
     gc.collect()
     before = sessions()
     flow = rnvp_runtime.load(bundle)
@@ -75,14 +75,14 @@ def test_sessions_are_released(bundle: Path, how: str) -> None:
 
 
 def test_a_copy_of_a_closed_flow_is_open(bundle: Path) -> None:
-    """A pickle holds the path, not the state."""
+    """A pickle holds the path and not the state."""
     flow = rnvp_runtime.load(bundle)
     flow.close()
     assert pickle.loads(pickle.dumps(flow)).log_prob(X).shape == (3,)
 
 
 def test_closing_while_threads_compute(bundle: Path) -> None:
-    """A call gives the right result or the error of a closed flow, nothing else."""
+    """A call gives the right result or the error of a closed flow."""
     flow = rnvp_runtime.load(bundle)
     expected, faults = flow.log_prob(np.zeros((5_000, 2))), []
     started = threading.Barrier(5)
@@ -109,7 +109,7 @@ def test_closing_while_threads_compute(bundle: Path) -> None:
 
 
 def test_32_threads_get_what_one_gets(tmp_path: Path) -> None:
-    """``python -m tests.hosts.threads`` does it for as long as asked, and shows the memory."""
+    """``python -m tests.hosts.threads`` runs this for a given time and shows the memory."""
     flow = rnvp_runtime.load(write_bundle(tmp_path / "m.rnvp", context_dim=1, gradient=True))
     outcome = run_threads(flow, 32, lambda calls: calls < 15)
     assert outcome.faults == []

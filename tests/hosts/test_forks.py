@@ -1,4 +1,4 @@
-"""Processes that fork after a flow was loaded, used, or while a thread opens a graph."""
+"""A process forks after it loaded or used a flow, or while a thread opens a graph."""
 
 import multiprocessing
 import os
@@ -43,7 +43,7 @@ print(len(children), [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in ch
 @needs_fork
 @pytest.mark.slow
 def test_a_fork_while_a_graph_is_opened_does_not_hang(bundle: Path) -> None:
-    """Every child computes with every flow, whatever a thread of its parent was doing."""
+    """Every child computes with every flow, although a thread of its parent was opening them."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", WHILE_OPENING, bundle],
         capture_output=True, text=True, timeout=300, check=False,
@@ -54,7 +54,7 @@ def test_a_fork_while_a_graph_is_opened_does_not_hang(bundle: Path) -> None:
 
 @needs_fork
 def test_forked_workers_use_the_flow_of_their_parent(bundle: Path) -> None:
-    """The flow was used before the fork, and each worker ends."""
+    """The parent used the flow before the fork. The workers compute with it and end."""
     code = """
 import multiprocessing, sys, rnvp_runtime
 flow = rnvp_runtime.load(sys.argv[1])
@@ -69,7 +69,7 @@ assert all((f == expected).all() for f in found)
 
 
 def test_spawned_workers_load_the_flow_again(bundle: Path) -> None:
-    """A preloaded flow travels as its path, too."""
+    """A preloaded flow is sent as its path too."""
     flow = rnvp_runtime.load(bundle, preload=True)
     x = np.array([[0.5, 1.0]])
     with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -1,4 +1,4 @@
-"""onnxruntime's execution providers that are not the CPU, run for real where one is installed."""
+"""Real execution providers of onnxruntime other than the CPU, where one is installed."""
 
 import dataclasses
 import pickle
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_openvino_gives_the_numbers_of_the_cpu(bundle: Path, affine: Callable[..., Affine]) -> None:
-    """The float graphs on the provider, the noise of samples from numpy; pickled too."""
+    """The provider runs the float graphs and numpy draws the noise, also in a pickled copy."""
     flow = rnvp_runtime.load(bundle, providers=[OPENVINO])
     flow = pickle.loads(pickle.dumps(flow))
     assert flow.providers == (OPENVINO,)
@@ -36,7 +36,7 @@ def test_openvino_gives_the_numbers_of_the_cpu(bundle: Path, affine: Callable[..
 
 
 def test_wrong_numbers_are_found_on_first_use(make_bundle: Callable[..., Path]) -> None:
-    """The test vectors run before any row does; here they expect other numbers."""
+    """The test vectors run before the first rows. In this test they expect other numbers."""
     path = make_bundle()
     file = path / "tests" / "density" / "test_data_set_0" / "output_0.pb"
     file.write_bytes(serialize(read(file) + np.float32(0.5)))

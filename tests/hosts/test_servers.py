@@ -1,4 +1,4 @@
-"""Web servers and task queues that load a flow and then start their workers, each a real one."""
+"""Real web servers and task queues load a flow and then start their workers."""
 
 import importlib.util
 import os
@@ -56,20 +56,20 @@ app.task(score, name="score")
 
 
 def expected_of(bundle: Path) -> str:
-    """What `score` returns, without the process."""
+    """What `score` returns, without the id of the process."""
     flow = rnvp_runtime.load(bundle)
     return f"{flow.log_prob([[0.5, 1.0]])[0]!r} {flow.sample(1, seed=1)[0, 0]!r}"
 
 
 def requires(name: str) -> None:
-    """Skip the test where the server is not installed."""
+    """Skip the test if the server is not installed."""
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed: pip install {name}")
 
 
 @contextmanager
 def running(folder: Path, bundle: Path, code: str, *command: object) -> Iterator[None]:
-    """A server with the module ``host`` made of ``code``; it must end when it is told to."""
+    """Run a server whose module ``host`` contains ``code``. It must end after SIGTERM."""
     (folder / "host.py").write_text(FLOW + code)
     environment = {**os.environ, "BUNDLE": str(bundle)}
     with (folder / "log").open("w") as log:
@@ -87,7 +87,7 @@ def running(folder: Path, bundle: Path, code: str, *command: object) -> Iterator
 
 
 def ask(port: int, patience: float = 60) -> list[str]:
-    """The process that answers, and its answer; waits until the server listens."""
+    """Return the id of the process that answers and its answer, once the server listens."""
     until = time.monotonic() + patience
     while True:
         try:
@@ -100,7 +100,7 @@ def ask(port: int, patience: float = 60) -> list[str]:
 
 
 def test_gunicorn_preloads_the_flow_and_replaces_its_workers(bundle: Path, tmp_path: Path) -> None:
-    """Workers that are forked from the process that used the flow answer, and end."""
+    """The workers are forked from the process that used the flow. They answer and end."""
     requires("gunicorn")
     port = free_port()
     with running(
@@ -113,7 +113,7 @@ def test_gunicorn_preloads_the_flow_and_replaces_its_workers(bundle: Path, tmp_p
 
 
 def test_uvicorn_workers_answer(bundle: Path, tmp_path: Path) -> None:
-    """Each worker is a fresh process that loads the flow."""
+    """Each worker is a new process that loads the flow."""
     requires("uvicorn")
     port = free_port()
     with running(
@@ -124,7 +124,7 @@ def test_uvicorn_workers_answer(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_celery_prefork_workers_compute(bundle: Path, tmp_path: Path) -> None:
-    """Tasks run in children of the process that used the flow; the broker is a folder."""
+    """Tasks run in child processes of the process that used the flow. The broker is a folder."""
     requires("celery")
     for folder in ("queue", "control", "results"):
         (tmp_path / folder).mkdir()

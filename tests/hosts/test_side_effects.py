@@ -1,4 +1,4 @@
-"""What running a flow leaves behind on the machine: nothing."""
+"""A flow writes no other file on the machine and opens no connection."""
 
 import os
 import re
@@ -17,7 +17,7 @@ SCORE = "import sys; from rnvp_runtime.commands.score import score; score(sys.ar
 
 
 def _score(bundle: Path, folder: Path, *wrapper: str) -> None:
-    """rnvp-score in a fresh home, as a user whose variables say nothing of telemetry."""
+    """Run rnvp-score with a new home folder and without variables for telemetry."""
     home = folder / "home"
     home.mkdir()
     (folder / "x.csv").write_text("x0,x1\n0.5,1\n")
@@ -32,14 +32,14 @@ def _score(bundle: Path, folder: Path, *wrapper: str) -> None:
 
 
 def test_scoring_writes_its_output_and_no_other_file(bundle: Path, tmp_path: Path) -> None:
-    """Neither the home folder nor the temporary folder gains anything."""
+    """The home folder and the temporary folder get no other file."""
     _score(bundle, tmp_path)
     assert list((tmp_path / "home").rglob("*")) == []
     assert sorted(os.listdir(tmp_path)) == ["home", "out.csv", "x.csv"]
 
 
 def test_scoring_looks_up_no_name(bundle: Path, tmp_path: Path) -> None:
-    """No connection, and no file is opened for writing elsewhere. Needs strace."""
+    """strace shows no connection, and no file elsewhere that is opened for writing."""
     if (
         shutil.which("strace") is None
         or subprocess.run(["strace", "true"], capture_output=True, check=False).returncode

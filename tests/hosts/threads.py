@@ -1,4 +1,4 @@
-"""Many threads that share one flow: every result is the one that a single thread gets.
+"""Many threads share one flow. Every result must equal that of a single thread.
 
 python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60            print the outcome
 python -m tests.hosts.threads model.rnvp --threads 32 --seconds 60 --write    into docs/faults.md
@@ -43,7 +43,7 @@ def run_threads(
     go_on: Callable[[int], bool],
     sizes: Sequence[int] = SIZES,
 ) -> Outcome:
-    """Mixed calls of ``sizes`` rows in ``threads`` threads, each while ``go_on(calls made)``."""
+    """Make mixed calls of ``sizes`` rows in each thread while ``go_on(calls made)`` is true."""
     cases = _cases(flow, sizes)
     truth = [case() for case in cases]
     outcome = Outcome()
@@ -74,7 +74,7 @@ def run_threads(
 
 
 def _cases(flow: rnvp_runtime.Flow, sizes: Sequence[int]) -> list[Call]:
-    """Every method, for each number of rows."""
+    """The calls of every method for each number of rows."""
     draw = np.random.default_rng(7)
     cases: list[Call] = []
     for n in sizes:
@@ -97,7 +97,7 @@ def _arrays(result: Any) -> tuple[Any, ...]:
 
 
 def _memory() -> float:
-    """The memory that the process occupies, in MiB."""
+    """The resident memory of the process in MiB."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
 
@@ -112,7 +112,7 @@ if __name__ == "__main__":
     options.add_argument("--write", action="store_true", help="put it into docs/faults.md")
     given = options.parse_args()
     flow = rnvp_runtime.load(given.bundle)
-    run_threads(flow, given.threads, lambda calls: calls < 20, given.rows)  # what is allocated once
+    run_threads(flow, given.threads, lambda calls: calls < 20, given.rows)  # allocates what is kept
     before, end = _memory(), time.monotonic() + given.seconds
     each = None if given.calls is None else -(-given.calls // given.threads)
     outcome = run_threads(

@@ -1,8 +1,8 @@
 /**
  * Runs JavaScript for Python tests, in Node and in Chromium. Each line of standard input is
  * {code, args}. `code` is the body of an async function. It runs here with `args`, `load` (of
- * rnvp-runtime), `ort` (onnxruntime-node) and `newPage`. Each line of standard output is {result} or
- * {error: {name, message}}. Typed arrays are sent as {dtype, base64}.
+ * rnvp-runtime), `ort` (onnxruntime-node) and `newPage`. Each line of standard output is {result}
+ * or {error: {name, message}}. Typed arrays are sent as {dtype, base64}.
  */
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -12,7 +12,7 @@ const runtime = await import("../../runtime/js/src/index.js");
 const AsyncFunction = (async () => {}).constructor;
 let browser;
 
-/** A page in a fresh browser context; `page.complaints` collects the messages of its console. */
+/** A page in a new browser context; `page.complaints` collects the errors in the page. */
 async function newPage(options = {}) {
   const { chromium } = packages("playwright-core");
   browser ??= await chromium.launch({

@@ -1,4 +1,4 @@
-// Standard input is a JSON list of texts. The answer to each is null for a manifest, else the error.
+// Standard input: a JSON list of texts. The answer to each is null for a manifest, or the error.
 import { parseManifest } from "../../runtime/js/src/manifest.js";
 
 let input = "";

@@ -1,5 +1,5 @@
-// Standard input is {manifest, graph, files}, where `files` holds ONNX files in base64. The answer to
-// each is null if it may be opened as that graph of that manifest, else the error.
+// Standard input is {manifest, graph, files}, where `files` holds ONNX files in base64. The answer
+// to each is null if it may be opened as that graph of that manifest, else the error.
 import { parseManifest } from "../../runtime/js/src/manifest.js";
 import { checkStructure } from "../../runtime/js/src/onnx-structure.js";
 

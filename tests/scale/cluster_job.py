@@ -1,9 +1,9 @@
-"""One job on an engine of this machine, with two worker processes, in a process of its own.
+"""One job on an engine of this machine, with two worker processes, in its own process.
 
     python -m tests.scale.cluster_job ENGINE score BUNDLE TABLES OUTPUT --kill 8
     python -m tests.scale.cluster_job ENGINE sample BUNDLE ROWS OUTPUT --partitions 7
 
-With ``--kill`` a worker is killed when so many files are written.
+With ``--kill`` a worker is killed when this many files are written.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from tests.scale.local_clusters import CLUSTERS, LocalCluster, kill_a_worker
 
 
 def kill_half_way(cluster: LocalCluster, output: Path, files: int, killed: list[int]) -> None:
-    """Kill a worker when ``files`` files are written beside ``output``; its id goes to ``killed``.
+    """Kill a worker when ``files`` files are written beside ``output``; add its id to ``killed``.
 
-    The job writes into a folder with another name, which gets the name ``output`` at its end.
+    The job writes into a folder with another name, which is renamed to ``output`` at the end.
     """
     while not output.exists() and not killed:
         written = [p for p in output.parent.rglob("*.parquet") if p.stat().st_size]
@@ -29,7 +29,7 @@ def kill_half_way(cluster: LocalCluster, output: Path, files: int, killed: list[
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command that the module's docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("engine", choices=CLUSTERS)
     parser.add_argument("verb", choices=["sample", "score"])

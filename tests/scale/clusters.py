@@ -1,16 +1,16 @@
-"""Dask, Ray and Spark beside the plain commands: the same rows, and what a job costs.
+"""Dask, Ray and Spark compared with the plain commands: equal rows, and the cost of a job.
 
     python -m tests.scale.clusters BUNDLE --rows 5e6 --write      into docs/scaling.md
     python -m tests.scale.clusters BUNDLE --rows 5e6 dask         this engine alone
 
-Each job is a process of its own, which starts the engine with two worker processes. Its seconds are
-those of the whole process, and of CPU those of all processes below it too. The plain command scores
-on two threads. Jobs of ``rows`` and of a fifth of them are run in turns; the line through the
-medians of both tells the fixed cost of a job from the cost of a row. All results are compared with
+Each job is a separate process, which starts the engine with two worker processes. The seconds are
+those of the whole process. The CPU seconds include all processes below it. The plain command scores
+on two threads. Jobs of ``rows`` and of a fifth of them run in turns. The line through the
+medians of both gives the fixed cost of a job and the cost of a row. All results are compared with
 the plain command's, bit for bit:
 
-- scores, and scores of a job of which a worker is killed when half of the files are written,
-- samples in 3 and in 16 partitions, with the single stream.
+- scores, and scores of a job in which a worker is killed when half of the files are written,
+- samples in 3 and in 16 partitions, with those of the single stream.
 """
 
 import argparse
@@ -42,7 +42,7 @@ PACKAGES = {"dask": "dask", "ray": "ray", "spark": "pyspark"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """Tables to score, and what the plain commands make of them and of the samples' seed."""
+    """The tables to score, and the jobs that run on them."""
 
     bundle: Path
     folder: Path
@@ -50,11 +50,11 @@ class Inputs:
 
     @property
     def tables(self) -> Path:
-        """A folder of Parquet files."""
+        """The path of the folder of Parquet files."""
         return self.folder / f"{self.rows} rows"
 
     def write(self) -> None:
-        """Write the tables: an id, and the columns of the flow."""
+        """Write the tables with an id and the columns of the flow."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -72,7 +72,7 @@ class Inputs:
         return self._run(engine, "score", self.tables, output, *options)
 
     def sample(self, engine: str, output: Path, *options: object) -> Seconds:
-        """Draw as many rows into ``output``."""
+        """Draw ``rows`` rows into ``output``."""
         return self._run(engine, "sample", self.rows, output, *options)
 
     def _run(
@@ -91,7 +91,7 @@ class Inputs:
 
 
 def log_probs(folder: Path, rows: int) -> NDArray[Any]:
-    """The log_prob of rows 0 ... ``rows - 1`` by id; each must be there once."""
+    """The log_prob of rows 0 ... ``rows - 1``, sorted by id; each id must occur once."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(folder, columns=["id", "log_prob"])
@@ -102,7 +102,7 @@ def log_probs(folder: Path, rows: int) -> NDArray[Any]:
 
 
 def ordered_samples(folder: Path, columns: Sequence[str]) -> NDArray[Any]:
-    """The samples in ``folder``, (n, d) float32, in an order that depends on their bits only."""
+    """The samples in ``folder``, (n, d) float32, in an order that depends only on their bits."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(folder, columns=list(columns))
@@ -111,12 +111,12 @@ def ordered_samples(folder: Path, columns: Sequence[str]) -> NDArray[Any]:
 
 
 def parquet_files(folder: Path) -> int:
-    """How many Parquet files a job has written."""
+    """The number of Parquet files that a job has written."""
     return len(list(folder.rglob("*.parquet")))
 
 
 def measured(inputs: Sequence[Inputs], engines: Sequence[str], rounds: int) -> dict[str, Costs]:
-    """The costs of scoring; every result is compared with the first of the plain command."""
+    """Measure the costs of scoring, and compare every result with the plain command's first one."""
     costs = {engine: Costs() for engine in engines}
     known: dict[int, NDArray[Any]] = {}
     for _ in range(rounds):
@@ -134,7 +134,7 @@ def measured(inputs: Sequence[Inputs], engines: Sequence[str], rounds: int) -> d
 
 
 def check_killed(given: Inputs, engines: Sequence[str]) -> None:
-    """A worker is killed half-way: every row is there once, with the plain command's number."""
+    """A worker is killed half-way. Each row occurs once, with the plain command's number."""
     given.score(PLAIN, given.folder / "plain")
     known = log_probs(given.folder / "plain", given.rows)
     for engine in engines:
@@ -151,7 +151,7 @@ def check_killed(given: Inputs, engines: Sequence[str]) -> None:
 
 
 def check_samples(given: Inputs, engines: Sequence[str]) -> None:
-    """Samples in any partitions are the single stream."""
+    """Samples in any partitions are the samples of the single stream."""
     columns = rnvp_runtime.load(given.bundle).columns
     given.sample(PLAIN, given.folder / "plain")
     known = ordered_samples(given.folder / "plain", columns)
@@ -196,7 +196,7 @@ def table(costs: dict[str, Costs], rows: int, columns: int, rounds: int, load: f
 
 
 def estimate(costs: dict[str, Costs], columns: int) -> str:
-    """What 10¹² rows would take, by the CPU seconds of a row."""
+    """The time that 10¹² rows would take, from the CPU seconds of a row."""
     lines = ["| scoring with | 10⁹ rows, CPU hours | 10¹² rows, CPU days | on 1,000 cores, hours |"]
     lines.append("|---" * 4 + "|")
     for engine, found in costs.items():
@@ -209,7 +209,7 @@ def estimate(costs: dict[str, Costs], columns: int) -> str:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command that the module's docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help=", ".join(PACKAGES))

@@ -1,4 +1,4 @@
-"""What scoring and sampling must do on every engine; each engine's tests pass its own functions."""
+"""Requirements on scoring and sampling for every engine; each engine passes its functions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Engine:
     frame:     (pandas table, partitions) -> the engine's table
     collected: the engine's table -> pandas, rows in any order
     columns:   the engine's table -> [(name, dtype as text)], without running a job
-    score, sample: of the module
+    score, sample: the functions of the engine's module
     """
 
     frame: Callable[[pd.DataFrame, int], Any]
@@ -33,7 +33,7 @@ class Engine:
 
 
 def table(context: bool = False, rows: int = ROWS) -> pd.DataFrame:
-    """Rows with the flow's columns in another order, between others."""
+    """Rows with the flow's columns in another order and with other columns between them."""
     generator = np.random.default_rng(0)
     columns: dict[str, Any] = {"id": np.arange(rows), "x1": generator.normal(size=rows)}
     columns["name"] = [f"row {i}" for i in range(rows)]
@@ -44,7 +44,7 @@ def table(context: bool = False, rows: int = ROWS) -> pd.DataFrame:
 
 
 def expected(bundle: Path, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """The log_prob of the single-machine run, by rnvp_runtime.score_table on a file."""
+    """The log_prob of a run on one machine, by rnvp_runtime.score_table on a file."""
     flow, folder = rnvp_runtime.load(bundle), bundle.parent
     frame.to_csv(folder / "plain.csv", index=False)
     rows = rnvp_runtime.score_table(flow, folder / "plain.csv")
@@ -52,7 +52,7 @@ def expected(bundle: Path, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
 
 
 def check_score(engine: Engine, bundle: Path, partitions: int, context: bool) -> None:
-    """Bit for bit the single machine's; other columns are kept in order; names known before."""
+    """Scores are those of one machine, bit for bit, and the other columns keep their order."""
     frame = table(context)
     scored = engine.score(engine.frame(frame, partitions), bundle)
     assert engine.columns(scored) == [*frame.columns, "log_prob"]
@@ -82,7 +82,7 @@ def check_sample(engine: Engine, bundle: Path, partitions: int | None) -> None:
 
 
 def check_gaps(engine: Engine, bundle: Path, failure: type[Exception]) -> None:
-    """A null is an error that names the row's numbers, or a row with log_prob NaN or null."""
+    """A null is an error with the values of the row, or a row with log_prob NaN or null."""
     frame = table(rows=100)
     frame.loc[[17, 60], "x0"] = np.nan
     with pytest.raises(failure, match=r"hold no finite number, the first is x0=nan, x1="):
@@ -92,7 +92,7 @@ def check_gaps(engine: Engine, bundle: Path, failure: type[Exception]) -> None:
 
 
 def check_refusals(engine: Engine, bundle: Path, conditional: Path) -> None:
-    """What does not fit the flow is refused when the job is described, not when it runs."""
+    """Input that does not fit is refused when the job is described, before it runs."""
     frame = engine.frame(table(rows=10), 2)
     with pytest.raises(InputError, match="c0"):
         engine.score(frame, conditional)
@@ -107,7 +107,7 @@ def check_refusals(engine: Engine, bundle: Path, conditional: Path) -> None:
 
 
 def check_empty_partitions(engine: Engine, bundle: Path) -> None:
-    """Partitions without rows are kept, with the column; so are samples of no rows."""
+    """Partitions without rows and samples of no rows are allowed."""
     frame = table(rows=3)
     scored = engine.score(engine.frame(frame, 8), bundle)
     assert len(engine.collected(scored)) == 3
@@ -126,13 +126,13 @@ def check_context(engine: Engine, conditional: Path) -> None:
 
 
 def check_command(cluster: str, bundle: Path, folder: Path, command: Callable[..., Any]) -> None:
-    """rnvp-score and rnvp-sample with --cluster: Parquet in and out, types and rows kept.
+    """rnvp-score and rnvp-sample with --cluster keep the types and the rows of Parquet files.
 
     Args:
-        cluster: the name of the engine.
-        bundle: without context.
-        folder: where files may be written.
-        command: runs ``rnvp-VERB`` with arguments, and fails if it does.
+        cluster: The name of the engine.
+        bundle: A bundle without context.
+        folder: A folder for the files of the check.
+        command: A function that runs ``rnvp-VERB`` with arguments and fails if the command fails.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

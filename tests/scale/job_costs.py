@@ -1,6 +1,6 @@
-"""What a job costs: seconds of the clock and of CPU, and both told apart into a start and rows.
+"""The cost of a job: seconds of the clock and of CPU, divided into a start and rows.
 
-On a machine with other work the seconds of the clock say little, and those of CPU much.
+On a busy machine, clock seconds are unreliable, and CPU seconds are more reliable.
 """
 
 import statistics
@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 
 __all__ = ["Costs", "Seconds", "timed"]
 
-PAUSE = 0.2  # seconds between two looks at the processes
+PAUSE = 0.2  # seconds between two samples of the CPU times
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of one job.
+    """The seconds of one job.
 
     Attributes:
-        clock: from the start to the end of its first process.
-        cpu: of this process and of all below it, user and system.
+        clock: The seconds from the start to the end of its first process.
+        cpu: The user and system seconds of this process and of all below it.
     """
 
     clock: float
@@ -29,10 +29,10 @@ class Seconds:
 
 
 def timed(command: Sequence[str]) -> Seconds:
-    """Run a command to its end. A process below it that lives less than 0.2 s is not counted.
+    """Run a command to its end. Processes below it that live less than 0.2 s are not counted.
 
     Raises:
-        AssertionError: it failed; the text has what it wrote to standard error.
+        AssertionError: The command failed; the text has its standard error.
     """
     import psutil
 
@@ -66,15 +66,15 @@ class Costs:
     jobs: dict[int, list[Seconds]] = field(default_factory=dict)
 
     def add(self, rows: int, seconds: Seconds) -> None:
-        """A job more."""
+        """Add a job."""
         self.jobs.setdefault(rows, []).append(seconds)
 
     def median(self, rows: int, kind: str) -> float:
-        """Of the jobs of so many rows, ``clock`` or ``cpu``."""
+        """The median of ``clock`` or ``cpu`` of the jobs with this number of rows."""
         return statistics.median(getattr(seconds, kind) for seconds in self.jobs[rows])
 
     def line(self, kind: str) -> tuple[float, float]:
-        """Seconds of a job of no rows, and of a row: the line through both medians."""
+        """Seconds of a job without rows, and of a row: the line through both medians."""
         few, many = sorted(self.jobs)
         low, high = self.median(few, kind), self.median(many, kind)
         slope = (high - low) / (many - few)

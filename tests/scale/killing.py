@@ -1,10 +1,10 @@
-"""Runs of rnvp-sample and rnvp-score that are killed at random moments and resumed.
+"""Kill runs of rnvp-sample and rnvp-score at random moments and resume them.
 
     python -m tests.scale.killing BUNDLE --moments 50 --write      into docs/scaling.md
 
-Each moment is a ``kill -9`` between the start of the process and its last file. After every kill
-the files that are there under final names are compared with those of an unbroken run. The job is
-then resumed, until it is done, and begun again as often as moments are left.
+At each moment, ``kill -9`` ends the process between its start and its last file. After every kill
+the files with final names are compared with those of an unbroken run. The job is resumed until it
+is complete, and started again while moments are left.
 """
 
 import argparse
@@ -24,7 +24,7 @@ COMMAND = "import sys; from rnvp_runtime.commands.{0} import {0}; {0}()"
 
 
 def started(verb: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """The command ``rnvp-VERB``, running."""
+    """Start the command ``rnvp-VERB``."""
     command = [sys.executable, "-c", COMMAND.format(verb), *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE)
 
@@ -37,25 +37,25 @@ def run(verb: str, arguments: Sequence[str]) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of ``folder`` under their final names."""
+    """The contents of the files of ``folder`` that have final names."""
     return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
 
 
 def kill_and_resume(
     verb: str, arguments: Sequence[str], whole: Path, broken: Path, moments: int, seed: int
 ) -> int:
-    """Kill a run ``moments`` times, resuming it, and compare with the unbroken run in ``whole``.
+    """Kill a run ``moments`` times, resume it, and compare it with the unbroken run.
 
     Args:
         verb: ``sample`` or ``score``.
-        arguments: of the command, without ``-o``.
-        whole: where the unbroken run writes.
-        broken: where the killed runs write.
-        moments: kills.
-        seed: of the moments.
+        arguments: The arguments of the command, without ``-o``.
+        whole: The folder of the unbroken run.
+        broken: The folder of the killed runs.
+        moments: The number of kills.
+        seed: The seed of the moments.
 
     Returns:
-        How many of the kills came while a file was being written.
+        The number of kills during the writing of a file.
     """
     began = time.monotonic()
     run(verb, [*arguments, "-o", f"{whole}/"])
@@ -83,7 +83,7 @@ def kill_and_resume(
 
 
 def both(bundle: Path, folder: Path, moments: int, rows: int, seed: int = 0) -> dict[str, int]:
-    """`kill_and_resume` for a sampling and a scoring run; the kills within a file, for each."""
+    """Run `kill_and_resume` for sampling and scoring. Return the kills within a file, for each."""
     sampling = [str(bundle), "-n", str(rows), "--seed", "7", "--shards", "20"]
     scoring = [str(bundle), str(folder / "sampled")]
     return {

@@ -1,7 +1,7 @@
-"""Dask, Ray and Spark on this machine, each with two worker processes, for tests and measurements.
+"""Dask, Ray and Spark on this machine with two worker processes, for tests and measurements.
 
-Ray starts its workers with niceness 15: beside other work a job then takes minutes. They run here
-with the niceness of the driver. Ray also gets more time to start than its 30 s.
+Ray starts its workers with niceness 15, so a job takes minutes on a busy machine. They run here
+with the niceness of the driver. Ray also gets more than its 30 s to start.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["CLUSTERS", "LocalCluster", "dask", "kill_a_worker", "ray", "spark"]
 
-# Ray reads them when it is imported.
+# Ray reads these variables when it is imported.
 os.environ |= {
     "RAY_worker_niceness": str(os.nice(0) if hasattr(os, "nice") else 0),
     "RAY_raylet_start_wait_time_s": "900",
@@ -28,9 +28,9 @@ class LocalCluster:
     """An engine that runs on this machine.
 
     Attributes:
-        engine: its client or session; None for Ray, which has one in a process.
-        address: what ``--address`` takes; None is the engine that this process has started.
-        workers: gives the ids of the processes that compute now.
+        engine: Its client or session. It is None for Ray, which has one engine in a process.
+        address: The value of ``--address``. None means the engine that this process started.
+        workers: A function that returns the ids of the processes that compute now.
     """
 
     engine: Any
@@ -40,7 +40,7 @@ class LocalCluster:
 
 @contextmanager
 def dask() -> Iterator[LocalCluster]:
-    """Two workers of one thread."""
+    """Start two workers of one thread."""
     import distributed
 
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
@@ -56,7 +56,7 @@ def dask() -> Iterator[LocalCluster]:
 
 @contextmanager
 def ray() -> Iterator[LocalCluster]:
-    """Two CPUs in Ray's accounting, on the loopback address."""
+    """Start Ray with two CPUs in its accounting, on the loopback address."""
     import ray as engine
 
     options = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
@@ -70,7 +70,7 @@ def ray() -> Iterator[LocalCluster]:
 
 @contextmanager
 def spark() -> Iterator[LocalCluster]:
-    """Two tasks at a time, each tried four times; a file of some megabytes is a partition."""
+    """Start Spark with two tasks at a time and four attempts each. A partition has up to 8 MB."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -100,7 +100,7 @@ CLUSTERS: dict[str, Callable[[], AbstractContextManager[LocalCluster]]] = {
 
 
 def kill_a_worker(cluster: LocalCluster) -> int | None:
-    """``kill -9`` of a process that computes, and its id; None if there is none."""
+    """Send ``kill -9`` to a computing process. Return its id, or None if there is none."""
     for pid in cluster.workers()[-1:]:
         os.kill(pid, signal.SIGKILL)
         return pid
@@ -108,7 +108,7 @@ def kill_a_worker(cluster: LocalCluster) -> int | None:
 
 
 def _workers(line: bytes) -> list[int]:
-    """The processes below this one that have ``line`` in their command line, without parents."""
+    """The processes below this one with ``line`` in the command line, without parent processes."""
     below, found = [os.getpid()], []
     processes = list(_processes())
     while below:
@@ -121,11 +121,11 @@ def _workers(line: bytes) -> list[int]:
 
 
 def _processes() -> Iterator[tuple[int, int, bytes]]:
-    """The id, the parent's id and the command line of each process."""
+    """Yield the id, the parent's id and the command line of each process."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
                 yield int(entry.name), parent, (entry / "cmdline").read_bytes()
-            except OSError:  # it has ended
+            except OSError:  # the process has ended
                 continue

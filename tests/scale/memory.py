@@ -1,8 +1,8 @@
-"""The peak memory of scoring a Parquet file and of sampling into shards, for numbers of rows.
+"""The peak memory of scoring a Parquet file and of sampling into shards, by number of rows.
 
     python -m tests.scale.memory BUNDLE --rows 1e7 --rows 1e8 --write      into docs/scaling.md
 
-They must stay under 300 MiB, and within 10 % of each other.
+The peaks must be below 300 MiB, and within 10 % of each other.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from tests.scale.killing import COMMAND
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 MIB = 1 << 20
 LIMIT = 300  # MiB
-SPREAD = 1.1  # of the peaks for different numbers of rows
+SPREAD = 1.1  # the largest ratio of peaks for different numbers of rows
 
 
 def write_table(path: Path, columns: Sequence[str], rows: int, block: int = 1_000_000) -> None:
-    """A Parquet file of float32 numbers in row groups of ``block`` rows."""
+    """Write a Parquet file of float32 numbers in row groups of ``block`` rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -40,7 +40,7 @@ def write_table(path: Path, columns: Sequence[str], rows: int, block: int = 1_00
 
 
 def peak(verb: str, *arguments: object) -> float:
-    """The most memory of a run of ``rnvp-VERB``, in MiB."""
+    """The peak memory of a run of ``rnvp-VERB`` in MiB."""
     command = [sys.executable, "-c", COMMAND.format(verb), *map(str, arguments)]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stderr=errors)
@@ -52,7 +52,7 @@ def peak(verb: str, *arguments: object) -> float:
 
 
 def scoring(bundle: Path, folder: Path, rows: int) -> float:
-    """The peak of scoring a Parquet file of so many rows, in MiB."""
+    """The peak of scoring a Parquet file with this number of rows, in MiB."""
     table = folder / f"{rows}.parquet"
     write_table(table, rnvp_runtime.load(bundle).columns, rows)
     found = peak("score", bundle, table, "-o", folder / f"{rows} scored.parquet")
@@ -61,7 +61,7 @@ def scoring(bundle: Path, folder: Path, rows: int) -> float:
 
 
 def sampling(bundle: Path, folder: Path, rows: int) -> float:
-    """The peak of drawing so many rows into 10 Parquet files, in MiB."""
+    """The peak of drawing this number of rows into 10 Parquet files, in MiB."""
     output = folder / f"sampled {rows}"
     return peak(
         *("sample", bundle, "-n", rows, "--seed", 1, "-o", output),
@@ -80,7 +80,7 @@ def table(peaks: dict[int, tuple[float, float]]) -> str:
 
 
 def main() -> None:
-    """Measure and print the peaks, and hold them to the limits."""
+    """Measure and print the peaks, and compare them with the limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rows", type=float, action="append", required=True)

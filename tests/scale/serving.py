@@ -37,7 +37,7 @@ class Server:
         return self._open(urllib.request.Request(url, data, headers or {}, method="POST"))
 
     def infer(self, model: str, **inputs: Any) -> tuple[int, Any]:
-        """The answer to an infer request with arrays as FP64 of JSON."""
+        """The answer to an infer request that sends arrays as FP64 in JSON."""
         entries = [
             {"name": n, "shape": list(a.shape), "datatype": "FP64", "data": a.ravel().tolist()}
             for n, a in inputs.items()
@@ -45,7 +45,7 @@ class Server:
         return self.post(f"/v2/models/{model}/infer", {"inputs": entries})
 
     def next_line(self) -> str:
-        """What it says next on standard error."""
+        """The next line of its standard error."""
         assert self.process.stderr is not None
         return self.process.stderr.readline()
 
@@ -64,7 +64,7 @@ class Server:
 
 @contextmanager
 def serving(bundle: Path, *options: object) -> Iterator[Server]:
-    """rnvp-serve with ``bundle`` on a free port; it must stop by itself after SIGTERM."""
+    """Run rnvp-serve with ``bundle`` on a free port. It must stop by itself after SIGTERM."""
     command = [sys.executable, "-c", COMMAND, str(bundle), "--port", "0", *map(str, options)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stderr is not None

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 
 def framed(frame: pd.DataFrame, partitions: int) -> Any:
-    """A Dask frame of so many partitions, some of them empty if the rows are few."""
+    """A Dask frame with this number of partitions; some are empty if there are few rows."""
     bounds = [len(frame) * i // partitions for i in range(partitions + 1)]
     return dd.from_map(
         lambda low, high: frame.iloc[low:high], bounds[:-1], bounds[1:], meta=frame.iloc[:0]
@@ -47,19 +47,19 @@ ENGINE = contract.Engine(
 
 @pytest.mark.parametrize("partitions", [1, 3, 17])
 def test_scores_are_the_single_machines(bundle: Path, partitions: int) -> None:
-    """Whatever the partitions."""
+    """The number of partitions does not change the scores."""
     contract.check_score(ENGINE, bundle, partitions, context=False)
 
 
 def test_context_is_found_by_name(conditional_bundle: Path) -> None:
-    """Columns of the context are columns of the frame."""
+    """The frame has the columns of the context."""
     contract.check_score(ENGINE, conditional_bundle, 3, context=True)
     contract.check_context(ENGINE, conditional_bundle)
 
 
 @pytest.mark.parametrize("partitions", [None, 1, 7])
 def test_samples_are_the_single_stream(bundle: Path, partitions: int | None) -> None:
-    """Whatever the partitions."""
+    """The number of partitions does not change the samples."""
     contract.check_sample(ENGINE, bundle, partitions)
 
 
@@ -73,24 +73,24 @@ def test_rows_are_in_the_order_of_the_stream(bundle: Path) -> None:
 
 
 def test_gaps(bundle: Path) -> None:
-    """They are refused, or kept."""
+    """Rows with gaps are refused or kept."""
     contract.check_gaps(ENGINE, bundle, InputError)
 
 
 def test_what_does_not_fit_is_refused_before_the_job(
     bundle: Path, conditional_bundle: Path
 ) -> None:
-    """A missing column, a column log_prob, a missing context."""
+    """A missing column, a column log_prob and a missing context are refused."""
     contract.check_refusals(ENGINE, bundle, conditional_bundle)
 
 
 def test_empty_partitions(bundle: Path) -> None:
-    """They are no error."""
+    """Partitions without rows are allowed."""
     contract.check_empty_partitions(ENGINE, bundle)
 
 
 def test_a_sent_bundle_needs_no_path(bundle: Path, tmp_path: Path) -> None:
-    """The graph carries the bundle, which may be gone when it runs; without sending it may not."""
+    """The Dask graph carries the bundle, so the path may be gone when it runs."""
     copy = shutil.copytree(bundle, tmp_path / "copy.rnvp")
     frame = framed(contract.table(rows=50), 2)
     sent, named = flows.score(frame, copy), flows.score(frame, copy, send=False)
@@ -101,7 +101,7 @@ def test_a_sent_bundle_needs_no_path(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_a_bundle_is_sent_once_for_each_content(bundle: Path, tmp_path: Path) -> None:
-    """The same files are the same value, and one flow serves them all."""
+    """Bundles with equal files are one value, and one flow serves them."""
     copy = shutil.copytree(bundle, tmp_path / "copy.rnvp")
     first, second = for_workers(bundle), for_workers(copy)
     assert isinstance(first, SentBundle)
@@ -110,7 +110,7 @@ def test_a_bundle_is_sent_once_for_each_content(bundle: Path, tmp_path: Path) ->
 
 
 def test_a_bundle_by_uri(bundle: Path, tmp_path: Path) -> None:
-    """A zip file at a URI is read by the workers, or once and sent."""
+    """Workers read a zip file at a URI, or the client reads it once and sends it."""
     pytest.importorskip("pyarrow")
     shutil.make_archive(str(tmp_path / "model.rnvp"), "zip", bundle)
     uri = (tmp_path / "model.rnvp.zip").as_uri()
@@ -134,7 +134,7 @@ def client() -> Iterator[Any]:
 
 
 def slowly(part: pd.DataFrame) -> pd.DataFrame:
-    """The partition after a while, so that a worker can be killed meanwhile."""
+    """Return the partition after a delay, so that a worker can be killed meanwhile."""
     time.sleep(0.2)
     return part
 
@@ -143,7 +143,7 @@ def slowly(part: pd.DataFrame) -> pd.DataFrame:
 def test_two_worker_processes_of_which_one_is_killed(
     bundle: Path, client: Any, tmp_path: Path
 ) -> None:
-    """Each row is there once, with the single machine's number, though a worker died half-way."""
+    """Each row occurs once, with the number of one machine."""
     frame = contract.table()
     scored = flows.score(framed(frame, 40).map_partitions(slowly, meta=frame.iloc[:0]), bundle)
     future = client.compute(scored)
@@ -158,7 +158,7 @@ def test_two_worker_processes_of_which_one_is_killed(
 
 @pytest.mark.slow
 def test_a_worker_opens_the_bundle_once(bundle: Path, client: Any) -> None:
-    """Many partitions, one flow a worker process."""
+    """A worker process opens one flow for many partitions."""
 
     def opened(dask_worker: Any = None) -> int:
         from rnvp_runtime.distributed import worker_flows
@@ -179,12 +179,12 @@ def command(verb: str, *arguments: object) -> None:
 
 
 def test_the_commands_on_a_cluster(bundle: Path, tmp_path: Path) -> None:
-    """--cluster dask."""
+    """The option is --cluster dask."""
     contract.check_command("dask", bundle, tmp_path, command)
 
 
 def test_a_failed_job_leaves_no_folder(conditional_bundle: Path, tmp_path: Path) -> None:
-    """The output appears when it is complete, or not at all; one that exists is not replaced."""
+    """The output appears only when it is complete, and an existing one is not replaced."""
     contract.table(rows=10).to_parquet(tmp_path / "in.parquet")
     with pytest.raises(AssertionError, match="c0"):
         command(

@@ -1,4 +1,4 @@
-"""A bundle as a model of MLflow: loaded by its library, served by its command, called by Spark."""
+"""A bundle as an MLflow model: loaded by its library, served by its command, called by Spark."""
 
 import json
 import os
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.matrix, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    """Rows in another order of columns."""
+    """Rows whose columns are in another order."""
     values = np.random.default_rng(0).normal(size=(50, 3))
     return pd.DataFrame(values, columns=["c0", "x1", "x0"])
 
@@ -39,7 +39,7 @@ def frame() -> pd.DataFrame:
 def test_the_model_gives_log_prob(
     conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame
 ) -> None:
-    """By name, the library's numbers; another column is left out; no file of it is a pickle."""
+    """Columns are found by name and others are ignored. The model's files hold no pickle."""
     save_model(conditional_bundle, tmp_path / "model")
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     known = rnvp_runtime.load(conditional_bundle).log_prob(frame)
@@ -55,12 +55,12 @@ def test_the_model_gives_log_prob(
 
 
 def test_mlflow_models_serve(conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
-    """Over HTTP, as columns and rows."""
+    """The rows are sent over HTTP as columns and data."""
     save_model(conditional_bundle, tmp_path / "model")
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(tmp_path / "model")]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it runs `uvicorn`
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow runs `uvicorn`
     environment = {**os.environ, "PATH": path}
     with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True) as server:
         try:
@@ -84,7 +84,7 @@ def test_mlflow_models_serve(conditional_bundle: Path, tmp_path: Path, frame: pd
 
 
 def test_a_clean_environment(conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
-    """What the model says that it needs is enough: the library's numbers, and no PyTorch."""
+    """The model's requirements are sufficient, and PyTorch is not one of them."""
     save_model(conditional_bundle, tmp_path / "model")
     python, quiet = (
         clean_python(tmp_path / "environment"),
@@ -119,14 +119,14 @@ def test_a_clean_environment(conditional_bundle: Path, tmp_path: Path, frame: pd
 
 
 def clean_python(folder: Path) -> Path:
-    """The Python of a new environment in ``folder``."""
+    """Create an environment in ``folder`` and return its Python."""
     venv.create(folder, with_pip=True)
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs a Java runtime")
 def test_a_udf_of_spark(conditional_bundle: Path, tmp_path: Path, frame: pd.DataFrame) -> None:
-    """The model as a function of Spark's columns, in two worker processes."""
+    """Spark calls the model as a function of columns, in two worker processes."""
     pytest.importorskip("pyspark")
     from tests.scale import local_clusters
 

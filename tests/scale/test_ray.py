@@ -35,12 +35,12 @@ def cluster() -> Iterator[LocalCluster]:
 
 @cache
 def done(dataset: Any) -> Any:
-    """The dataset after its job, which runs once: Ray knows no schema before."""
+    """Run the job of a dataset once. Before that, Ray has no schema of it."""
     return dataset.materialize()
 
 
 def collected(dataset: Any) -> Any:
-    """All rows; Ray's blocks without rows have no columns."""
+    """All rows. Ray's blocks without rows have no columns."""
     tables = ray.get(done(dataset).to_arrow_refs())
     return pa.concat_tables(tables, promote_options="default").to_pandas()
 
@@ -55,39 +55,39 @@ ENGINE = contract.Engine(
 
 
 def test_scores_are_the_single_machines(bundle: Path) -> None:
-    """Whatever the partitions."""
+    """The number of partitions does not change the scores."""
     contract.check_score(ENGINE, bundle, 7, context=False)
 
 
 def test_context(conditional_bundle: Path) -> None:
-    """Columns of the context are columns of the dataset."""
+    """The dataset has the columns of the context."""
     contract.check_score(ENGINE, conditional_bundle, 3, context=True)
     contract.check_context(ENGINE, conditional_bundle)
 
 
 @pytest.mark.parametrize("partitions", [None, 5])
 def test_samples_are_the_single_stream(bundle: Path, partitions: int | None) -> None:
-    """Whatever the partitions."""
+    """The number of partitions does not change the samples."""
     contract.check_sample(ENGINE, bundle, partitions)
 
 
 def test_gaps(bundle: Path) -> None:
-    """They are refused, or kept as null."""
+    """Rows with gaps are refused, or kept with a null."""
     contract.check_gaps(ENGINE, bundle, Exception)
 
 
 def test_refusals(bundle: Path, conditional_bundle: Path) -> None:
-    """What does not fit is refused before the job."""
+    """Input that does not fit is refused before the job."""
     contract.check_refusals(ENGINE, bundle, conditional_bundle)
 
 
 def test_empty_partitions(bundle: Path) -> None:
-    """No rows are no error."""
+    """Partitions without rows are allowed."""
     contract.check_empty_partitions(ENGINE, bundle)
 
 
 def test_a_failed_job_does_not_block_the_next(bundle: Path) -> None:
-    """Its workers live as long as its exception: they must not hold the CPUs of the next job."""
+    """Its workers live as long as its exception, but they must not hold the CPUs."""
     frame = contract.table(rows=100)
     frame.loc[3, "x0"] = np.nan
     failures = []
@@ -100,7 +100,7 @@ def test_a_failed_job_does_not_block_the_next(bundle: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are found in /proc")
 def test_a_killed_worker(bundle: Path, cluster: LocalCluster) -> None:
-    """A worker is killed half-way: it is started again, and each row is there once."""
+    """A worker that is killed half-way is started again, and each row occurs once."""
     frame = contract.table(rows=20_000)
 
     def slowly(table: Any) -> Any:
@@ -127,5 +127,5 @@ def test_a_killed_worker(bundle: Path, cluster: LocalCluster) -> None:
 
 
 def test_the_commands_on_a_cluster(bundle: Path, tmp_path: Path) -> None:
-    """--cluster ray."""
+    """The option is --cluster ray."""
     contract.check_command("ray", bundle, tmp_path, command)

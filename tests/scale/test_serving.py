@@ -1,4 +1,4 @@
-"""rnvp-serve: a real process, asked by tritonclient, by urllib and by sockets."""
+"""Tests of a real rnvp-serve process with tritonclient, urllib and sockets."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def full_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(full_bundle: Path) -> Iterator[Server]:
-    """A server with small limits, which all tests of requests share."""
+    """A server with small limits that all tests of requests share."""
     options = ("--max-body", 200_000, "--max-rows", 5000, "--read-seconds", 1.5)
     with serving(full_bundle, *options) as found:
         yield found
@@ -53,12 +53,12 @@ def client(server: Server) -> Iterator[Any]:
 
 
 def rows(n: int, width: int, seed: int = 0) -> Any:
-    """(n, width) float32."""
+    """Normal numbers of shape (n, width) in float32."""
     return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
 
 
 def test_the_server_and_its_models_describe_themselves(client: Any, full_bundle: Path) -> None:
-    """Health, server metadata and model metadata, as tritonclient reads them."""
+    """tritonclient reads health, server metadata and model metadata."""
     assert client.is_server_live()
     assert client.is_server_ready()
     assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
@@ -83,7 +83,7 @@ def test_the_server_and_its_models_describe_themselves(client: Any, full_bundle:
 def test_every_graph_gives_the_librarys_numbers(
     client: Any, full_bundle: Path, model: str, binary: bool
 ) -> None:
-    """Through tritonclient, in JSON and in binary tensors, bit for bit."""
+    """The numbers agree bit for bit, in JSON and in binary tensors."""
     http = pytest.importorskip("tritonclient.http")
     flow = rnvp_runtime.load(full_bundle)
     x, context = rows(64, 3), rows(64, 1, seed=1)
@@ -117,7 +117,7 @@ def test_every_graph_gives_the_librarys_numbers(
 
 
 def test_all_outputs_without_a_choice_and_only_the_chosen(server: Server) -> None:
-    """As the protocol says."""
+    """The protocol requires both."""
     given = {"x": rows(2, 3), "context": rows(2, 1)}
     status, answer = server.infer("density", **given)
     assert status == 200
@@ -132,14 +132,14 @@ def test_all_outputs_without_a_choice_and_only_the_chosen(server: Server) -> Non
 
 
 def test_no_rows_are_an_answer(server: Server) -> None:
-    """Outputs of shape (0,)."""
+    """The outputs have shapes (0,) and (0, 3)."""
     status, answer = server.infer("density", x=rows(0, 3), context=rows(0, 1))
     assert status == 200
     assert {tuple(output["shape"]) for output in answer["outputs"]} == {(0,), (0, 3)}
 
 
 def test_many_clients_with_mixed_sizes(server: Server, full_bundle: Path) -> None:
-    """Requests that are computed together get their own rows, the same as alone."""
+    """Requests that are computed together get the same rows as alone."""
     flow = rnvp_runtime.load(full_bundle)
 
     def one(i: int) -> None:
@@ -211,7 +211,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_requests_get_a_clear_4xx(server: Server, kind: str) -> None:
-    """The status and a sentence as JSON; the next request is answered."""
+    """The answer has the status and an error as JSON, and the next request works."""
     body, status, text = BAD[kind]
     found, answer = server.post(INFER, body)
     assert (found, text in answer["error"]) == (status, True), answer
@@ -220,7 +220,7 @@ def test_bad_requests_get_a_clear_4xx(server: Server, kind: str) -> None:
 
 @pytest.mark.parametrize("length", ["x", "-1", "999999", "9" * 40, "²"])
 def test_a_wrong_length_of_the_json(server: Server, length: str) -> None:
-    """The header of binary tensors is checked."""
+    """The header for binary tensors is checked."""
     headers = {"Inference-Header-Content-Length": length.encode().decode("latin-1")}
     status, answer = server.post(INFER, {"inputs": [X, C]}, headers)
     assert status == 400
@@ -228,7 +228,7 @@ def test_a_wrong_length_of_the_json(server: Server, length: str) -> None:
 
 
 def test_bytes_after_the_last_tensor(server: Server) -> None:
-    """They are an error: a client that sends them means something else."""
+    """They are an error, since the client's request is ambiguous."""
     body = json.dumps({"inputs": [X, C]}).encode()
     headers = {"Inference-Header-Content-Length": str(len(body))}
     status, answer = server.post(INFER, body + b"more", headers)
@@ -250,7 +250,7 @@ def test_bytes_after_the_last_tensor(server: Server) -> None:
 def test_bad_requests_for_samples(
     server: Server, given: dict[str, Any], status: int, text: str
 ) -> None:
-    """Scalars out of range."""
+    """Scalars that are out of range or missing are refused."""
     inputs = [
         {
             "name": name,
@@ -269,26 +269,26 @@ def test_bad_requests_for_samples(
     [("/", 404), ("/v2/models/other", 404), ("/v2/models/density/versions/9", 404), (INFER, 405)],
 )
 def test_paths_that_are_not_served(server: Server, path: str, status: int) -> None:
-    """Also errors of the framework are JSON with an error."""
+    """Errors of the framework are JSON with an error too."""
     found, answer = server.get(path)
     assert found == status
     assert answer["error"]
 
 
 def test_a_compressed_body_is_refused(server: Server) -> None:
-    """It might unpack to any size."""
+    """A compressed body could expand to any size."""
     status, answer = server.post(INFER, b"x", {"Content-Encoding": "gzip"})
     assert (status, answer["error"]) == (415, "a compressed body is not taken")
 
 
 def raw(server: Server, *parts: bytes, pause: float = 0.0, close: bool = False) -> bytes:
-    """What the server answers to bytes on a socket.
+    """The answer of the server to bytes on a socket.
 
     Args:
-        server: where to connect.
-        parts: sent one after the other.
-        pause: seconds after each.
-        close: close the sending side after the last.
+        server: The server.
+        parts: Bytes that are sent in order.
+        pause: Seconds to wait after each part.
+        close: Whether to close the sending side after the last part.
     """
     host, _, port = server.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -307,7 +307,7 @@ HEAD = b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" % INFER.encode()
 
 
 def test_slow_clients_get_408(server: Server) -> None:
-    """A head or a body that does not arrive in time."""
+    """A head or body that does not arrive in time gets the status 408."""
     assert raw(server, b"POST /v2").startswith(b"HTTP/1.1 408")
     slow_body = raw(server, HEAD + b"Content-Length: 100\r\n\r\n{")
     assert slow_body.startswith(b"HTTP/1.1 408")
@@ -315,7 +315,7 @@ def test_slow_clients_get_408(server: Server) -> None:
 
 
 def test_a_body_of_unknown_length_has_the_same_limit(server: Server) -> None:
-    """Chunks are counted."""
+    """The bytes of the chunks are counted."""
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     assert raw(server, head, *[chunk] * 4).startswith(b"HTTP/1.1 413")
@@ -329,15 +329,15 @@ def test_a_body_of_unknown_length_has_the_same_limit(server: Server) -> None:
         b"GET /%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % (b"a" * 100_000),
     ],
 )
-def test_what_is_no_http_gets_a_400(server: Server, sent: bytes) -> None:
-    """TLS on the wrong port, a negative length, a path without end."""
+def test_requests_that_are_not_http_get_a_4xx(server: Server, sent: bytes) -> None:
+    """TLS, a negative length and an endless path are refused."""
     assert raw(server, sent).startswith(b"HTTP/1.1 4")
     assert server.get("/v2/health/live")[0] == 200
 
 
 @pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 1000\r\n\r\n{"])
 def test_half_closed_in_a_request(server: Server, sent: bytes) -> None:
-    """A 400 at once, for a part of a head and of a body."""
+    """A partial head and a partial body get a 400 at once."""
     answer = raw(server, sent, close=True)
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"closed before the end of the request" in answer
@@ -345,7 +345,7 @@ def test_half_closed_in_a_request(server: Server, sent: bytes) -> None:
 
 
 def test_half_closed_after_a_request(server: Server) -> None:
-    """The client sends nothing more, and gets its answer; then the connection is closed."""
+    """The client gets its answer, and then the connection is closed."""
     body = json.dumps({"inputs": [X, C]}).encode()
     keeps = HEAD.replace(b"Connection: close\r\n", b"")
     answer = raw(server, keeps + b"Content-Length: %d\r\n\r\n" % len(body) + body, close=True)
@@ -354,7 +354,7 @@ def test_half_closed_after_a_request(server: Server) -> None:
 
 
 def test_clients_that_go_away(server: Server) -> None:
-    """Closed before a request, in the middle of one and before the answer: the server stays."""
+    """A client may close the connection at any time, and the server goes on."""
     host, _, port = server.address.partition(":")
     body = json.dumps({"inputs": [X, C]}).encode()
     whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -367,7 +367,7 @@ def test_clients_that_go_away(server: Server) -> None:
 def test_a_bundle_is_swapped_without_a_dropped_request(
     make_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Under load, SIGHUP: every request is answered, by the one bundle or the other."""
+    """SIGHUP under load: each request is answered with the old or the new bundle."""
     first, other = make_bundle("first.rnvp"), make_bundle("other.rnvp")
     manifest = (other / "manifest.json").read_text()
     (other / "manifest.json").write_text(manifest.replace("0123456789abcdef", "fedcba9876543210"))
@@ -401,7 +401,7 @@ def test_a_bundle_is_swapped_without_a_dropped_request(
 def test_a_bundle_that_does_not_fit_is_not_swapped(
     make_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Other columns, or a damaged bundle: the server says so and keeps the one that it has."""
+    """For other columns or a damaged bundle the server reports it and keeps the old one."""
     served = shutil.copytree(make_bundle("first.rnvp"), tmp_path / "served.rnvp")
     with serving(served, "--watch", 0.1) as server:
         shutil.rmtree(served)
@@ -413,7 +413,7 @@ def test_a_bundle_that_does_not_fit_is_not_swapped(
 
 
 def test_a_stop_waits_for_the_requests_that_have_begun(bundle: Path) -> None:
-    """SIGTERM while a body arrives: it is answered, then the process ends with 0."""
+    """A request that SIGTERM interrupts is answered before the process ends."""
     body = json.dumps({"inputs": [{**X, "shape": [1, 2], "data": [1, 2]}]}).encode()
     with serving(bundle) as server:
         host, _, port = server.address.partition(":")
@@ -429,7 +429,7 @@ def test_a_stop_waits_for_the_requests_that_have_begun(bundle: Path) -> None:
 
 
 def test_a_port_that_is_taken(bundle: Path) -> None:
-    """One line, and exit code 1."""
+    """The exit code is 1, and the error recommends another port without a traceback."""
     import subprocess
     import sys
 

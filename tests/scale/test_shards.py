@@ -1,4 +1,4 @@
-"""Sharded sampling and the scoring of folders: what is written, and what a second run does."""
+"""Sharded sampling and scoring of folders: the files, and a second run."""
 
 import json
 import os
@@ -29,12 +29,12 @@ __all__ = ["bundle", "conditional_bundle", "flow", "make_bundle"]
 
 
 def run(command: Any, *arguments: object) -> Result:
-    """The result of a command."""
+    """Run a command and return its result."""
     return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
 
 def data_of(folder: Path) -> bytes:
-    """The lines of the CSV files of ``folder`` under one header."""
+    """The lines of the CSV files of ``folder`` below one header."""
     texts = [path.read_bytes() for path in sorted(folder.glob("part-*.csv"))]
     header = texts[0].partition(b"\n")[0] + b"\n"
     return header + b"".join(text.removeprefix(header) for text in texts)
@@ -53,7 +53,7 @@ def test_parts_are_nearly_equal_and_leave_no_row_out(rows: int, parts: int) -> N
     ("low", "high"), [(0, 0), (0, 1), (65535, 65537), (70000, 140000), (139999, 140000), (9, 9)]
 )
 def test_a_part_has_the_rows_of_the_whole(flow: rnvp_runtime.Flow, low: int, high: int) -> None:
-    """Rows of a part are bit for bit those of the unbroken stream."""
+    """The rows of a part equal those of the unbroken stream, bit for bit."""
     n = 140000
     options: dict[str, Any] = {"seed": 3, "start": 11, "log_prob": True}
     whole = list(rnvp_runtime.sample_table(flow, n, **options))
@@ -68,7 +68,7 @@ def test_a_part_has_the_rows_of_the_whole(flow: rnvp_runtime.Flow, low: int, hig
 def test_a_part_is_computed_in_the_calls_of_the_whole(
     flow: rnvp_runtime.Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flow is asked for the same batches: an engine may round others differently."""
+    """The calls have the same batches, since an engine may round differently for others."""
     calls: list[tuple[int, int]] = []
     compute = type(flow).sample
 
@@ -86,7 +86,7 @@ def test_a_part_is_computed_in_the_calls_of_the_whole(
 def test_shards_one_after_the_other_are_the_unbroken_file(
     bundle: Path, tmp_path: Path, shards: int, threads: int
 ) -> None:
-    """The CSV lines of the shards are the bytes of the one file, for any shards and threads."""
+    """The CSV lines of all shards are the bytes of the single file."""
     common = ("-n", "7e4", "--seed", 7, "--start", 5, "--log-prob")
     assert run(sample, bundle, *common, "-o", tmp_path / "whole.csv").exit_code == 0
     more = ("--shards", shards, "--threads", threads)
@@ -97,7 +97,7 @@ def test_shards_one_after_the_other_are_the_unbroken_file(
 
 @pytest.mark.parametrize("suffix", ["parquet", ".arrow", "npy", "csv.gz", "tsv"])
 def test_shards_are_one_table(flow: rnvp_runtime.Flow, tmp_path: Path, suffix: str) -> None:
-    """The folder is read back as one table with all rows, in every format."""
+    """In every format the folder is read as one table with all rows."""
     if suffix in ("parquet", ".arrow"):
         pytest.importorskip("pyarrow")
     sample_shards(flow, tmp_path / "out", 1000, 7, file_format=suffix, seed=2)
@@ -109,7 +109,7 @@ def test_shards_are_one_table(flow: rnvp_runtime.Flow, tmp_path: Path, suffix: s
 
 
 def test_the_second_run_draws_what_is_missing(flow: rnvp_runtime.Flow, tmp_path: Path) -> None:
-    """Complete shards stay as they are, with their times; without a seed, it is the first run's."""
+    """Complete shards stay unchanged. Without a seed, the seed of the first run is used."""
     folder = tmp_path / "out"
     first = sample_shards(flow, folder, 1000, 10)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("part-*")}
@@ -151,7 +151,7 @@ def test_another_job_is_refused(
 def test_another_flow_is_refused(
     flow: rnvp_runtime.Flow, make_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """A bundle with another sampler does not continue the job, even if its id is the same."""
+    """A bundle with another sampler cannot continue the job, even with the same id."""
     sample_shards(flow, tmp_path / "out", 10, 2, seed=7)
     other = rnvp_runtime.load(make_bundle(dtype="float64"))
     with pytest.raises(OutputError, match="another job: sampler is"):
@@ -168,7 +168,7 @@ def test_a_folder_with_other_files_is_left_alone(flow: rnvp_runtime.Flow, tmp_pa
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such locks")
 def test_two_runs_do_not_write_one_folder(flow: rnvp_runtime.Flow, tmp_path: Path) -> None:
-    """A run that finds another one at work there is refused."""
+    """A second run is refused while another run writes the folder."""
     folder = tmp_path / "out"
 
     def second(done: int, of: int) -> None:
@@ -182,13 +182,13 @@ def test_two_runs_do_not_write_one_folder(flow: rnvp_runtime.Flow, tmp_path: Pat
 def test_more_shards_than_rows_are_refused(
     flow: rnvp_runtime.Flow, tmp_path: Path, n: int, shards: int
 ) -> None:
-    """A shard without a row would be no table."""
+    """Each shard must have at least one row."""
     with pytest.raises(InputError, match="each shard has at least one row"):
         sample_shards(flow, tmp_path / "out", n, shards)
 
 
 def test_a_wrong_context_makes_no_folder(conditional_bundle: Path, tmp_path: Path) -> None:
-    """What does not fit the flow is refused before anything is written."""
+    """Arguments that do not fit the flow are refused before anything is written."""
     found = run(sample, conditional_bundle, "-n", 10, "-o", tmp_path / "out", "--shards", 2)
     assert found.exit_code == 2
     assert "conditional on c0" in found.stderr
@@ -205,13 +205,13 @@ def test_a_wrong_context_makes_no_folder(conditional_bundle: Path, tmp_path: Pat
     ],
 )
 def test_options_that_do_not_go_together(bundle: Path, arguments: tuple[object, ...]) -> None:
-    """They are a usage error."""
+    """They give a usage error."""
     assert run(sample, bundle, *arguments).exit_code == 2
 
 
 @pytest.fixture
 def tables(flow: rnvp_runtime.Flow, tmp_path: Path) -> Path:
-    """A folder with three tables, one of them in a folder within."""
+    """A folder with three tables, one of them in a subfolder."""
     sample_shards(flow, tmp_path / "year", 3000, 3, seed=1)
     (tmp_path / "year" / "late").mkdir()
     os.replace(tmp_path / "year" / "part-00002.csv", tmp_path / "year" / "late" / "december.csv")
@@ -219,7 +219,7 @@ def tables(flow: rnvp_runtime.Flow, tmp_path: Path) -> Path:
 
 
 def test_each_file_is_scored_as_it_is_alone(bundle: Path, tables: Path, tmp_path: Path) -> None:
-    """Each output is the bytes that rnvp-score writes for that file, under the same name."""
+    """Each output has the bytes that rnvp-score writes for that file alone."""
     found = run(score, bundle, tables, "-o", f"{tmp_path}/scored/", "--json")
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["files"] == 3
@@ -232,7 +232,7 @@ def test_each_file_is_scored_as_it_is_alone(bundle: Path, tables: Path, tmp_path
 def test_new_and_changed_files_are_scored(
     flow: rnvp_runtime.Flow, tables: Path, tmp_path: Path
 ) -> None:
-    """A second run scores what came or changed since the first, and nothing else."""
+    """A second run scores only files that are new or changed."""
     out = tmp_path / "scored"
     assert score_folder(flow, str(tables), out).rows == 3000
     assert score_folder(flow, str(tables), out).rows == 0
@@ -248,7 +248,7 @@ def test_new_and_changed_files_are_scored(
 def test_a_bad_file_stops_the_job_and_keeps_the_others(
     bundle: Path, tables: Path, tmp_path: Path
 ) -> None:
-    """Files before it stay scored, it is not published, and a corrected one is scored."""
+    """The scored files stay. The next run continues after the file is corrected."""
     bad = tables / "part-00001.csv"
     bad.write_text("x0,x1\n1,\n")
     out = tmp_path / "scored"
@@ -263,7 +263,7 @@ def test_a_bad_file_stops_the_job_and_keeps_the_others(
 
 
 def test_a_pattern_and_another_format(bundle: Path, tables: Path, tmp_path: Path) -> None:
-    """--format names the suffix of all files; a pattern chooses the tables."""
+    """--format gives the suffix of all files, and a pattern chooses the tables."""
     out = tmp_path / "scored"
     found = run(score, bundle, f"{tables}/part-*.csv", "-o", f"{out}/", "--format", "npy")
     assert found.exit_code == 0, found.output
@@ -273,7 +273,7 @@ def test_a_pattern_and_another_format(bundle: Path, tables: Path, tmp_path: Path
 
 @pytest.mark.parametrize("inside", ["", "scored"])
 def test_the_tables_are_never_overwritten(bundle: Path, tables: Path, inside: str) -> None:
-    """The folder of the tables, or one within it, is refused as the output."""
+    """The output may not be the folder of the tables or lie within it."""
     before = contents(tables / "late")
     found = run(score, bundle, tables, "-o", f"{tables / inside}/")
     assert found.exit_code == 1
@@ -282,7 +282,7 @@ def test_the_tables_are_never_overwritten(bundle: Path, tables: Path, inside: st
 
 
 def test_two_tables_of_one_name_are_refused(bundle: Path, tables: Path, tmp_path: Path) -> None:
-    """a.csv and a.csv.gz would both become a.npy."""
+    """For example, a.csv and a.csv.gz would both become a.npy."""
     import gzip
 
     (tables / "part-00000.csv.gz").write_bytes(
@@ -293,7 +293,7 @@ def test_two_tables_of_one_name_are_refused(bundle: Path, tables: Path, tmp_path
 
 
 def test_the_progress_says_rate_and_time_left() -> None:
-    """Rows a second, and the time that the rest takes at the same rate."""
+    """The line has rows per second and the remaining time at that rate."""
     text = progress_text("Sampling", 1_250_000, 0.125, 2.5)
     assert text == "Sampling 12.5 %, 1,250,000 rows, 500,000 rows/s, 18 s left"
     assert progress_text("Scoring", 0, 0.0, 0.1).endswith("0 rows/s")
@@ -302,14 +302,14 @@ def test_the_progress_says_rate_and_time_left() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="the test kills by POSIX signal")
 def test_killed_runs_are_resumed(bundle: Path, tmp_path: Path) -> None:
-    """Two kill -9 of each command: no row is lost or twice, no partial file has a final name."""
+    """Each command is killed twice. No row is lost or repeated, and no final file is partial."""
     both(bundle, tmp_path, moments=2, rows=100_000)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the test kills by POSIX signal")
 def test_runs_killed_at_many_moments_are_resumed(bundle: Path, tmp_path: Path) -> None:
-    """The same at 12 moments of each, many of them within a file."""
+    """The test kills each command 12 times, sometimes within a file."""
     halves = both(bundle, tmp_path, moments=12, rows=300_000)
     assert min(halves.values()) > 0
 
@@ -317,7 +317,7 @@ def test_runs_killed_at_many_moments_are_resumed(bundle: Path, tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the peak of a child is not known here")
 def test_memory_does_not_grow_with_the_rows(bundle: Path, tmp_path: Path) -> None:
-    """Eight times the rows: within 10 %, for scoring and sampling; see tests/scale/memory.py."""
+    """Eight times the rows change the peak by less than 10 %; see tests/scale/memory.py."""
     pytest.importorskip("pyarrow")
     for measured in (scoring, sampling):
         few, many = (measured(bundle, tmp_path, rows) for rows in (500_000, 4_000_000))

@@ -31,20 +31,20 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """Two worker processes; a task is tried four times."""
+    """Spark with two worker processes; a task is tried four times."""
     with local_clusters.spark() as found:
         yield found
 
 
 @pytest.fixture
 def session(cluster: LocalCluster) -> Any:
-    """Its session."""
+    """The Spark session."""
     return cluster.engine
 
 
 @pytest.fixture
 def engine(session: Any) -> contract.Engine:
-    """The engine's own functions."""
+    """The functions of the Spark engine."""
 
     def framed(frame: pd.DataFrame, partitions: int) -> Any:
         if not len(frame):
@@ -66,12 +66,12 @@ def engine(session: Any) -> contract.Engine:
 
 
 def test_scores_are_the_single_machines(engine: contract.Engine, bundle: Path) -> None:
-    """Whatever the partitions."""
+    """The number of partitions does not change the scores."""
     contract.check_score(engine, bundle, 7, context=False)
 
 
 def test_context(engine: contract.Engine, conditional_bundle: Path) -> None:
-    """Columns of the context are columns of the frame."""
+    """The frame has the columns of the context."""
     contract.check_score(engine, conditional_bundle, 3, context=True)
     contract.check_context(engine, conditional_bundle)
 
@@ -80,25 +80,25 @@ def test_context(engine: contract.Engine, conditional_bundle: Path) -> None:
 def test_samples_are_the_single_stream(
     engine: contract.Engine, bundle: Path, partitions: int | None
 ) -> None:
-    """Whatever the partitions."""
+    """The number of partitions does not change the samples."""
     contract.check_sample(engine, bundle, partitions)
 
 
 def test_gaps(engine: contract.Engine, bundle: Path) -> None:
-    """They are refused, or kept as null."""
+    """Rows with gaps are refused, or kept with a null."""
     contract.check_gaps(engine, bundle, Exception)
 
 
 def test_refusals_and_empty_partitions(
     engine: contract.Engine, bundle: Path, conditional_bundle: Path
 ) -> None:
-    """What does not fit is refused before the job; no rows are no error."""
+    """Input that does not fit is refused before the job, and empty partitions are allowed."""
     contract.check_refusals(engine, bundle, conditional_bundle)
     contract.check_empty_partitions(engine, bundle)
 
 
 def test_sql(session: Any, bundle: Path) -> None:
-    """The density as a function of SQL."""
+    """SQL calls the log_prob as a function."""
     frame = contract.table(rows=200)
     session.createDataFrame(frame).createOrReplaceTempView("events")
     flows.register(session, bundle)
@@ -109,7 +109,7 @@ def test_sql(session: Any, bundle: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="workers are found in /proc")
 def test_a_killed_worker(cluster: LocalCluster, engine: contract.Engine, bundle: Path) -> None:
-    """A worker is killed half-way: its task is tried again, and each row is there once."""
+    """The task of a worker that is killed half-way runs again, and each row occurs once."""
     frame = contract.table(rows=20_000)
 
     def slowly(batches: Iterator[Any]) -> Iterator[Any]:
@@ -135,5 +135,5 @@ def test_a_killed_worker(cluster: LocalCluster, engine: contract.Engine, bundle:
 
 
 def test_z_the_commands_on_a_cluster(bundle: Path, tmp_path: Path) -> None:
-    """--cluster spark; last, since it ends the session."""
+    """The option is --cluster spark. The test is last because it ends the session."""
     contract.check_command("spark", bundle, tmp_path, command)

@@ -1,4 +1,4 @@
-"""The model repository, read by Triton's own protobuf and run by onnxruntime as Triton would."""
+"""The model repository: Triton's protobuf parses it, and onnxruntime runs its graphs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,19 +20,19 @@ GRAPHS = ["density", "gradient", "inverse", "sampler"]
 
 @pytest.fixture
 def bundle(make_bundle: Callable[..., Path]) -> Path:
-    """All four graphs, with a context."""
+    """A bundle with all four graphs and a context."""
     return make_bundle(dim=3, context_dim=1, gradient=True)
 
 
 @pytest.fixture
 def repository(bundle: Path, tmp_path: Path) -> Path:
-    """What `write_triton` writes."""
+    """The folder that `write_triton` writes."""
     write_triton(bundle, tmp_path / "repository")
     return tmp_path / "repository"
 
 
 def config(repository: Path, graph: str) -> Any:
-    """config.pbtxt, parsed with NVIDIA's definition: an unknown field is an error."""
+    """Parse config.pbtxt with NVIDIA's definition, for which an unknown field is an error."""
     pb2 = pytest.importorskip("tritonclient.grpc.model_config_pb2")
     from google.protobuf import text_format
 
@@ -41,7 +41,7 @@ def config(repository: Path, graph: str) -> Any:
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_the_configuration_is_one_of_tritons(repository: Path, bundle: Path, graph: str) -> None:
-    """Names, types, batching, one thread in a call, and a warm-up whose files have their sizes."""
+    """It gives names, types, batching, one thread per call, and a warm-up with correct sizes."""
     found = config(repository, graph)
     manifest = rnvp_runtime.load(bundle).manifest.graphs[graph]
     assert (found.name, found.backend) == (graph, "onnxruntime")
@@ -65,7 +65,7 @@ def test_the_configuration_is_one_of_tritons(repository: Path, bundle: Path, gra
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_the_shapes_are_those_of_the_graph(repository: Path, graph: str) -> None:
-    """Triton puts the batch before dims, and reshapes: that must be what the ONNX file has."""
+    """Triton adds the batch axis and reshapes. The result must be the ONNX shape."""
     found = config(repository, graph)
     session = onnxruntime.InferenceSession(repository / graph / "1" / "model.onnx")
     tensors = {tensor.name: tensor for tensor in session.get_inputs() + session.get_outputs()}
@@ -77,7 +77,7 @@ def test_the_shapes_are_those_of_the_graph(repository: Path, graph: str) -> None
 
 
 def test_the_warmup_runs(repository: Path, bundle: Path) -> None:
-    """The rows of the warm-up, through the graphs, give the library's numbers."""
+    """The warm-up rows give the library's numbers."""
     flow = rnvp_runtime.load(bundle)
     read = {
         name: np.fromfile(repository / "density" / "warmup" / name, np.float32)[None]
@@ -89,7 +89,7 @@ def test_the_warmup_runs(repository: Path, bundle: Path) -> None:
 
 
 def test_a_repository_is_replaced_only_by_force(bundle: Path, tmp_path: Path) -> None:
-    """And nothing else is, even then."""
+    """Another folder is not replaced, even with force."""
     write_triton(bundle, tmp_path / "repository")
     with pytest.raises(ExportError, match="is there already"):
         write_triton(bundle, tmp_path / "repository")
