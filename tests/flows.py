@@ -1,7 +1,7 @@
 """Flows of every kind, with weights like those of a trained flow.
 
-No weight has its initial value. An initial flow is nearly
-the identity, so a test on it would not show a fault.
+No weight has its initial value. An initial flow is nearly the identity, so a test on it would not
+show a fault.
 """
 
 from collections.abc import Iterable

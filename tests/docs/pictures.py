@@ -2,8 +2,8 @@
 
     python -m tests.docs.pictures MOONS.rnvp EVENTS.rnvp
 
-The first bundle has two columns, the second is conditional. The page and the report are
-shown in Chromium; the scripts of ``examples/gallery`` draw the other pictures.
+The first bundle has two columns, the second is conditional. The pictures of the page and the report
+are screenshots of Chromium. The scripts of ``examples/gallery`` draw the others.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The page of public names is current, and each docstring has arguments, result and errors."""
+"""The page of public names is current, and docstrings describe arguments, result and errors."""
 
 import ast
 import inspect

@@ -59,15 +59,15 @@ function methods(a: Float32Array, b: Float64Array): unknown[] {
 export { methods };
 export const read = methods((await flow.forward(x)).z.column(0), wide);
 
-// @ts-expect-error a seed is no text
+// @ts-expect-error a seed is not text
 await flow.sample(10, { seed: "7" });
-// @ts-expect-error rows are no flat array
+// @ts-expect-error rows are not a flat array
 await flow.logProb([1, 2]);
 // @ts-expect-error a flow is made by load
 new Flow();
 // @ts-expect-error the manifest cannot be changed
 flow.manifest.dim = 3;
-// @ts-expect-error a flow of float32 gives no doubles
+// @ts-expect-error a flow of float32 gives float32 numbers
 const narrow: Float64Array = await flow.logProb(x);
 // @ts-expect-error there are two float types
 await load<Int8Array>("model.rnvp");

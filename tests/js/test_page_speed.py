@@ -1,4 +1,4 @@
-"""Times of the page until it draws, and its response while it draws. For an idle machine.
+"""Measure how fast the page draws and whether it responds meanwhile, on an idle machine.
 
 Other programs change the times, so CI does not check them, but `make test-matrix` does. Each time
 is measured several times in a new browser, and the smallest value counts.

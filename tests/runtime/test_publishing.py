@@ -119,7 +119,7 @@ def test_what_is_not_a_test_folder_is_never_replaced(
     _another(target, kind)
     said = "is not a test folder; it is left alone" if force else "is there already; --force"
     with pytest.raises(OutputError, match=said):
-        publish(target, "new", force=force, meanwhile=lambda: pytest.fail("too late"))
+        publish(target, "new", force=force, meanwhile=lambda: pytest.fail("refused too late"))
     assert names(target.parent) == ["model.rnvp"]
 
 

@@ -5,9 +5,9 @@
 
 Each job is a separate process, which starts the engine with two worker processes. The seconds are
 those of the whole process. The CPU seconds include all processes below it. The plain command scores
-on two threads. Jobs of ``rows`` and of a fifth of them run in turns. The line through the
-medians of both gives the fixed cost of a job and the cost of a row. All results are compared with
-the plain command's, bit for bit:
+on two threads. Jobs of ``rows`` and of a fifth of them run in turns. The line through the medians
+of both gives the fixed cost of a job and the cost of a row. All results are compared with the plain
+command's, bit for bit:
 
 - scores, and scores of a job in which a worker is killed when half of the files are written,
 - samples in 3 and in 16 partitions, with those of the single stream.

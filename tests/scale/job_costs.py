@@ -1,6 +1,6 @@
 """The cost of a job: seconds of the clock and of CPU, divided into a start and rows.
 
-On a busy machine, clock seconds are unreliable, and CPU seconds are more reliable.
+On a busy machine, CPU seconds are more reliable than clock seconds.
 """
 
 import statistics

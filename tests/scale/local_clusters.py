@@ -70,7 +70,7 @@ def ray() -> Iterator[LocalCluster]:
 
 @contextmanager
 def spark() -> Iterator[LocalCluster]:
-    """Start Spark with two tasks at a time and four attempts each. A partition has up to 8 MB."""
+    """Start Spark with two tasks at a time and four attempts each. A partition is up to 8 MiB."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable

@@ -90,7 +90,7 @@ def test_empty_partitions(bundle: Path) -> None:
 
 
 def test_a_sent_bundle_needs_no_path(bundle: Path, tmp_path: Path) -> None:
-    """The Dask graph carries the bundle, so the path may be gone when it runs."""
+    """The graph carries the bundle, so the path may be gone. With send=False it may not."""
     copy = shutil.copytree(bundle, tmp_path / "copy.rnvp")
     frame = framed(contract.table(rows=50), 2)
     sent, named = flows.score(frame, copy), flows.score(frame, copy, send=False)

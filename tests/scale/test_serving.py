@@ -117,7 +117,7 @@ def test_every_graph_gives_the_librarys_numbers(
 
 
 def test_all_outputs_without_a_choice_and_only_the_chosen(server: Server) -> None:
-    """The protocol requires both."""
+    """If the request names no outputs, the answer has all of them."""
     given = {"x": rows(2, 3), "context": rows(2, 1)}
     status, answer = server.infer("density", **given)
     assert status == 200
@@ -330,7 +330,7 @@ def test_a_body_of_unknown_length_has_the_same_limit(server: Server) -> None:
     ],
 )
 def test_requests_that_are_not_http_get_a_4xx(server: Server, sent: bytes) -> None:
-    """TLS, a negative length and an endless path are refused."""
+    """TLS, a negative length and a path of 100,000 bytes are refused."""
     assert raw(server, sent).startswith(b"HTTP/1.1 4")
     assert server.get("/v2/health/live")[0] == 200
 
@@ -413,7 +413,7 @@ def test_a_bundle_that_does_not_fit_is_not_swapped(
 
 
 def test_a_stop_waits_for_the_requests_that_have_begun(bundle: Path) -> None:
-    """A request that SIGTERM interrupts is answered before the process ends."""
+    """A request whose body arrives after SIGTERM is answered before the process ends."""
     body = json.dumps({"inputs": [{**X, "shape": [1, 2], "data": [1, 2]}]}).encode()
     with serving(bundle) as server:
         host, _, port = server.address.partition(":")
