@@ -1,4 +1,4 @@
-"""``python -m tests.native.fuzzing MINUTES``: fuzz flow.bin for so long, with a new seed.
+"""``python -m tests.native.fuzzing MINUTES``: fuzz flow.bin for this long, with a new seed.
 
 clang's libFuzzer is used where clang is installed, the mutation fuzzer of fuzz.c elsewhere. An
 input that fails is kept in the folder that is printed first.
