@@ -24,7 +24,7 @@ def test_a_ratio_is_formed_within_a_round() -> None:
 
 
 def test_each_contestant_has_a_turn_in_each_round() -> None:
-    """Each contestant has as many times as there are rounds, and each is called."""
+    """Each contestant is called, and has one time for each round."""
     racing = importlib.import_module("benchmarks.racing")
     calls: list[str] = []
     contestants = {name: racing.Calls(lambda name=name: calls.append(name)) for name in "ab"}

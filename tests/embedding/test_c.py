@@ -88,7 +88,7 @@ def written(path: Path, context: NDArray[Any] | None) -> list[Path]:
     return [path / "context.csv"]
 
 
-def test_the_samples_are_pythons_bit_for_bit(
+def test_the_samples_equal_those_of_python(
     program: Program, bundle: Bundle, tmp_path: Path
 ) -> None:
     """In one call of the sampler, the program and ``Flow.sample`` give the same bits."""
@@ -172,7 +172,7 @@ def test_a_start_cuts_the_stream(program: Program, make: Callable[[str], Bundle]
         ("conditional", [3, 7, 0, 1, "words.csv"], "words.csv: expected a number"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_mistake_gives_one_line(
     program: Program,
     make: Callable[[str], Bundle],
     monkeypatch: pytest.MonkeyPatch,
@@ -242,7 +242,9 @@ def test_every_place_in_the_table_holds_its_function(
 
 
 @pytest.mark.parametrize("kept", RELEASED)
-def test_releasing_releases(slots: Program, make: Callable[[str], Bundle], kept: str) -> None:
+def test_a_release_frees_its_handle(
+    slots: Program, make: Callable[[str], Bundle], kept: str
+) -> None:
     """Handles of a type leak if they are not released, so the release frees them."""
     done = slots(make("conditional").path / "sampler.onnx", kept)
     assert done.returncode != 0

@@ -116,7 +116,7 @@ def test_node(bundle: Bundle, tmp_path: Path) -> None:
     np.testing.assert_allclose(float(log_prob), samples(bundle)[1][0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_card_holds_no_program_that_was_not_run(make: Callable[[str], Bundle]) -> None:
+def test_a_card_has_only_programs_that_were_run(make: Callable[[str], Bundle]) -> None:
     """The card names the page with these programs, which says that they are not tested."""
     card = (make("conditional").path / "README.md").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")

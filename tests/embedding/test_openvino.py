@@ -101,7 +101,7 @@ def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
     assert different.any(axis=1).mean() > 0.99
 
 
-def test_rnvp_verify_says_so(float32_bundle: Bundle) -> None:
+def test_rnvp_verify_fails_the_sampler(float32_bundle: Bundle) -> None:
     """The exit code is 1, the float graphs pass, and the sampler fails with what to do instead."""
     done = CliRunner().invoke(rnvp_verify, [str(float32_bundle.path), "--engine", "openvino"])
     assert done.exit_code == 1

@@ -74,7 +74,7 @@ def test_uniforms_round_as_the_page_says(word: str, uniform: str) -> None:
     np.testing.assert_array_equal((w + np.float32(0.5)) * np.float32(2**-32), found)
 
 
-def test_the_page_works_out_a_row() -> None:
+def test_the_page_computes_a_row() -> None:
     """The example on the page has the numbers of the test vectors."""
     page = (DOCS / "stream.md").read_text(encoding="utf-8")
     row = next(r for r in ROWS if (r["seed"], r["row"], r["dim"]) == ("7", "0", 2))

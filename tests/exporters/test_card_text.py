@@ -109,10 +109,10 @@ def test_yaml_and_markdown_say_the_same(
         ("card.yaml", "#" * 70_000, "longer than 65,536 bytes"),
     ],
 )
-def test_what_is_not_understood_is_refused(
+def test_an_invalid_file_is_refused(
     file: Callable[..., Path], name: str, content: str | bytes, reason: str
 ) -> None:
-    """A file that cannot be read is refused with one line that says the reason."""
+    """The error is one line that says the reason."""
     with pytest.raises(ExportError) as raised:
         read_card_text(file(content, name))
     assert reason in str(raised.value)

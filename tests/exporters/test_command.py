@@ -49,7 +49,7 @@ def test_json_is_the_manifest_and_nothing_else(folder: Path) -> None:
     }
 
 
-def test_a_folder_of_c_that_is_there_is_kept(folder: Path) -> None:
+def test_an_existing_folder_of_c_is_kept(folder: Path) -> None:
     """The command refuses an existing folder of C before it exports anything, also with --force."""
     (folder / "kept_c").mkdir()
     (folder / "kept_c" / "mine.c").touch()

@@ -27,7 +27,7 @@ from tests.flows import CONFIGS, lively, some_context, some_data
 CONFIG = "given"
 
 
-def test_every_promised_file_is_there(exported: Path) -> None:
+def test_a_bundle_has_every_file(exported: Path) -> None:
     """The bundle has graphs, vectors, report, card and manifest, and no temporary file is left."""
     names = {path.name for path in exported.iterdir()}
     graphs = {
@@ -82,7 +82,7 @@ def test_its_torchscript_runs_alone(exported: Path) -> None:
     )
 
 
-def test_a_file_that_left_its_folder_says_what_it_is(exported: Path) -> None:
+def test_an_onnx_file_has_the_metadata_of_its_bundle(exported: Path) -> None:
     """Bundle id, graph, dims and columns are in the ONNX metadata."""
     session = onnxruntime.InferenceSession(exported / "sampler.onnx")
     metadata = session.get_modelmeta().custom_metadata_map
@@ -93,7 +93,7 @@ def test_a_file_that_left_its_folder_says_what_it_is(exported: Path) -> None:
     assert (metadata["rnvp.dim"], metadata["rnvp.context_dim"]) == ("3", "2")
 
 
-def test_the_vectors_are_the_backend_tests_layout(exported: Path) -> None:
+def test_the_vectors_have_the_layout_of_backend_tests(exported: Path) -> None:
     """The files list the inputs in the order of the graph, and the onnx package reads them."""
     model = onnx.load(exported / "density.onnx")
     for folder in sorted((exported / "tests" / "density").iterdir()):
@@ -140,8 +140,8 @@ def test_a_corrupted_weight_is_not_published(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
-    """Without force nothing is replaced; and a folder that is not a bundle is never replaced."""
+def test_an_existing_bundle_is_kept(tmp_path: Path) -> None:
+    """Without force nothing is replaced. A folder that is not a bundle is never replaced."""
     flow = lively(CONFIGS["two coordinates"])
     target = tmp_path / "model.rnvp"
     target.mkdir()
@@ -200,7 +200,7 @@ def test_a_link_is_followed(exported: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.rnvp", "real.rnvp"]
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
     """A missing parent folder is an error, as in every command."""
     with pytest.raises(OutputError, match=r"the folder .* does not exist"):
         rnvp_exporters.export(lively(CONFIGS["two coordinates"]), tmp_path / "no" / "m.rnvp")

@@ -30,7 +30,7 @@ def inputs_of(flow: RNVP, rows: int = 64) -> list[Tensor]:
 
 
 def autograd(flow: RNVP, inputs: list[Tensor]) -> list[Tensor]:
-    """log_prob of the eager flow, and its derivatives by every input."""
+    """log_prob of the eager flow, and its derivatives with respect to every input."""
     leaves = [value.clone().requires_grad_() for value in inputs]
     log_prob = flow.log_prob(*leaves)
     return [log_prob.detach(), *torch.autograd.grad(log_prob.sum(), leaves)]

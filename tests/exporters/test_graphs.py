@@ -98,7 +98,7 @@ def test_every_graph_is_standard_whole_and_symbolic_in_its_rows(name: str) -> No
 
 
 def test_density_and_inverse_are_float_only() -> None:
-    """They run in engines that have no 64-bit integers."""
+    """Both graphs run in engines that have no 64-bit integers."""
     found = models_of("given")
     for name in ("density", "inverse"):
         assert not operators(found[name]).keys() & STREAM_OPERATORS - {"Log"}

@@ -52,7 +52,7 @@ def test_each_elementwise_map(name: str, permuted: bool) -> None:
 
 
 @pytest.mark.parametrize("permuted", [False, True], ids=["halves", "permuted"])
-def test_a_map_without_a_step_of_its_own_is_its_eager_code(
+def test_a_map_without_its_own_step_runs_its_eager_code(
     permuted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new map can be exported through its eager code, without a step in COUPLING_STEPS."""
@@ -94,7 +94,7 @@ def test_the_sampler_draws_what_eager_draws(name: str) -> None:
     torch.testing.assert_close(log_prob, flow.log_prob(want, context), rtol=1e-9, atol=1e-9)
 
 
-def test_halves_that_take_turns_are_kept_apart() -> None:
+def test_halves_that_swap_roles_are_kept_apart() -> None:
     """Two halves that swap roles need no node that splits or joins them between couplings."""
     assert lower(lively(CONFIGS["odd"])).halves_apart
     assert lower(lively(RNVPConfig(dim=6, hidden=(8,), couplings=3))).halves_apart

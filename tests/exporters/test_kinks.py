@@ -48,7 +48,7 @@ def test_the_gradient_may_fall_on_either_side_of_a_kink_and_nowhere_else() -> No
         check(subject, on_rows(clear), "onnx")
 
 
-def test_a_row_at_a_kink_is_in_no_test_vector() -> None:
+def test_no_test_vector_has_a_row_at_a_kink() -> None:
     """Another processor may compute the gradient on the other side of the kink."""
     flow = lively(WIDE)
     subject = drawn(flow, 3)

@@ -1,4 +1,4 @@
-"""Each rewrite keeps the function of a flow, and removes what it exists to remove.
+"""Each rewrite keeps the function of a flow and simplifies its transforms.
 
 The flows are random compositions of every kind of transform, in float64.
 """

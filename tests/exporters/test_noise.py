@@ -77,7 +77,7 @@ def test_the_words_in_onnx_are_bit_for_bit_the_reference(dim: int, seed: int, st
 
 
 def test_the_zero_stream_starts_with_the_published_answer() -> None:
-    """Philox4x32-10 of a zero key and counter (Salmon et al. 2011, known-answer tests)."""
+    """The answer is that of Philox4x32-10 for a zero key and counter (Salmon et al. 2011)."""
     published = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     assert onnx_words(4, 0, 0, 1).ravel().tolist() == published
 
@@ -99,7 +99,7 @@ def test_the_normals_agree_in_torch_onnx_and_numpy(
 
 
 @pytest.mark.parametrize("format", ["torchscript", "pt2"])
-def test_what_torch_traces_takes_any_count_seed_and_start(format: str) -> None:
+def test_a_traced_program_takes_any_count_seed_and_start(format: str) -> None:
     """The program does not keep the count, seed or start of the traced example."""
     flow = lively(RNVPConfig(dim=3, couplings=1, hidden=(4,)))
     content = io.BytesIO(traced(flow, torch.float64, format))  # type: ignore[arg-type]
@@ -126,13 +126,13 @@ def test_a_row_is_the_same_wherever_it_is_drawn() -> None:
 
 
 def test_the_normals_are_normal_in_every_coordinate() -> None:
-    """Kolmogorov–Smirnov for each coordinate, on one fixed stream."""
+    """Each coordinate passes a Kolmogorov–Smirnov test on one fixed stream."""
     z = session(sampler(6)).run(["x"], feeds(2024, 0, 200_000))[0]
     for column in z.T:
         assert stats.kstest(column, "norm").pvalue > 1e-3
 
 
-def test_the_tails_are_as_heavy_as_they_should_be() -> None:
+def test_the_tails_are_those_of_the_normal_distribution() -> None:
     """Counts beyond 3, 4 and 5 deviations are Poisson with the right means."""
     z = np.abs(session(sampler(8)).run(["x"], feeds(99, 0, 500_000))[0])
     for deviations in (3.0, 4.0, 5.0):

@@ -84,7 +84,7 @@ def spoiled(factor: float, rows: slice, output: str = "log_prob", at: int | None
 
 @pytest.mark.parametrize("batch", BATCHES[1:])
 def test_the_error_names_the_output_the_batch_size_and_by_how_much(batch: int) -> None:
-    """A graph that is wrong at one batch size only is caught there."""
+    """A graph that is wrong at one batch size only fails at that size."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     run = spoiled(1e4, slice(0, 1), at=batch)(flow, subject)
@@ -102,7 +102,7 @@ def test_a_bias_that_no_single_row_shows_is_caught_by_the_median() -> None:
         check(subject, run, "onnx")
 
 
-def test_a_single_wild_row_is_caught_by_the_worst() -> None:
+def test_a_single_wrong_row_is_caught_by_the_worst() -> None:
     """One row of thousands is wrong, and only a run of all probes finds it."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
@@ -143,7 +143,7 @@ def test_a_graph_that_hides_a_nan_is_caught() -> None:
         check(subject, hiding, "onnx")
 
 
-def test_a_float64_graph_is_held_to_float64() -> None:
+def test_a_float64_graph_needs_float64_precision() -> None:
     """The eager float32 flow fails parity in the place of a float64 graph."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0, torch.float64)

@@ -121,7 +121,7 @@ def test_a_conditional_flow_is_judged_in_bins_of_each_condition() -> None:
 
 
 @pytest.mark.parametrize("training", [None, {"summary": None}])
-def test_what_cannot_be_shown_says_why(training: dict[str, Any] | None) -> None:
+def test_a_missing_section_says_why(training: dict[str, Any] | None) -> None:
     """A converted flow has no held-out rows, so its report has no curves, no PIT and no bins."""
     told = text_of(page(lively(CONFIGS["gated"]), training))
     assert told.count("The checkpoint holds no held-out rows.") == 3

@@ -92,7 +92,7 @@ def test_it_compiles_for_other_machines(target: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_overwritten(folder: Path) -> None:
-    """With force a folder of C is replaced, and any other folder is refused."""
+    """An existing folder is refused without force. With force only a folder of C is replaced."""
     content = (folder.parent / "flow.bin").read_bytes()
     with pytest.raises(ExportError):
         write_c_folder(content, folder)

@@ -203,7 +203,7 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         native.sample(0, 2**63 - 1, 1, 1.0, context[:1])
 
 
-def test_a_target_that_is_not_there_is_refused(tiny: bytes, targets: list[str]) -> None:
+def test_a_target_that_the_machine_lacks_is_refused(tiny: bytes, targets: list[str]) -> None:
     """The error says that the machine has no such instruction set."""
     if "avx512" in targets:
         pytest.skip("this machine has them all")

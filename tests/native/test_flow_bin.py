@@ -143,7 +143,7 @@ def test_a_flow_cut_anywhere_is_refused(tiny: bytes, cut: int) -> None:
         NativeFlow(tiny[: cut % len(tiny)])
 
 
-def test_residual_blocks_may_lie_eight_deep() -> None:
+def test_residual_blocks_may_be_nested_eight_deep() -> None:
     """A ninth level of residual blocks is refused."""
     from rnvp_deploy import ir
     from rnvp_exporters.native import encode
@@ -173,7 +173,7 @@ def test_a_weight_beyond_float32_is_not_written() -> None:
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_the_streams_words_are_those_of_the_known_answers(index: int) -> None:
+def test_the_words_of_the_stream_are_the_known_answers(index: int) -> None:
     """The library gives the words of docs/stream-vectors.json, bit for bit."""
     import json
     from pathlib import Path

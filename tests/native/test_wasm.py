@@ -104,7 +104,7 @@ def test_a_damaged_flow_is_refused(file: Path) -> None:
     assert output == "BundleError: density has no output x"
 
 
-def test_the_words_of_the_stream_are_pythons_bit_for_bit() -> None:
+def test_the_words_of_the_stream_equal_those_of_python() -> None:
     """The words agree for rows beyond 32 bits and for a negative seed."""
     seed, start, rows, dim = -3, 2**32 - 2, 5, 9
     drawn = words(seed, start, rows, dim)

@@ -117,7 +117,7 @@ class _Trap:
 
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
 def test_a_pickle_that_would_run_code_is_not_opened(writer: str, tmp_path: Path) -> None:
-    """It is refused, and the code has not run."""
+    """The file is refused, and its code does not run."""
     path, sprung = tmp_path / "model.pt", tmp_path / "sprung"
     if writer == "torch":
         torch.save({"format": "rnvp-deploy", "config": _Trap(sprung)}, path)
@@ -225,7 +225,7 @@ def test_parts_that_do_not_fit_are_refused(
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.999])
 def test_a_file_cut_short_is_refused(keep: float, tmp_path: Path) -> None:
-    """A download that stopped early is such a file."""
+    """An incomplete download gives a CheckpointError."""
     path = tmp_path / "model.pt"
     rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path)
     whole = path.read_bytes()

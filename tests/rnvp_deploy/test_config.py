@@ -1,4 +1,4 @@
-"""The recipe of a flow: what it makes, and what it refuses."""
+"""The configuration of a flow: the flows that it makes, and its errors."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ def test_any_split_is_possible(dim: int, k: int) -> None:
     assert first.active == second.passive == tuple(range(k, dim))
 
 
-def test_by_default_the_halves_are_halves() -> None:
+def test_the_default_split_is_half() -> None:
     """Without ``split``, the first half has d // 2 columns."""
     assert RNVPConfig(7).half == 3
 

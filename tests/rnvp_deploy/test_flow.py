@@ -55,7 +55,7 @@ def test_any_flow_inverts(config: RNVPConfig) -> None:
 
 @settings(max_examples=15)
 @given(config=configs)
-def test_any_flows_log_jacob_is_autodiffs(config: RNVPConfig) -> None:
+def test_the_log_jacob_of_any_flow_agrees_with_autodiff(config: RNVPConfig) -> None:
     """log_jacob is the log-determinant of the flow's Jacobian, standardisation included."""
     flow = made(config)
     x, context = rows(flow, 2)
@@ -77,7 +77,7 @@ def test_calling_a_flow_gives_z_log_pz_and_log_jacob() -> None:
     assert flow.inverse(z).shape == (5, 3)
 
 
-def test_log_pz_is_the_standard_normals() -> None:
+def test_log_pz_is_that_of_a_standard_normal() -> None:
     """log p_Z(z) is that of independent standard normals."""
     flow = RNVP(RNVPConfig(dim=3))
     z, log_pz, _ = flow(torch.randn(5, 3))

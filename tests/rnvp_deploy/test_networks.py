@@ -1,4 +1,4 @@
-"""Networks built from steps, and every activation against PyTorch's own."""
+"""Networks agree with the modules of PyTorch, and activations with its functions."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ TORCH: dict[str, tuple[float, Callable[[Tensor], Tensor]]] = {
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation_is_pytorchs(name: str) -> None:
+def test_an_activation_agrees_with_pytorch(name: str) -> None:
     """Each activation is the PyTorch function of its name."""
     parameter, function = TORCH[name]
     h = torch.linspace(-8, 8, 401, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Descriptions as plain containers, and back."""
+"""Descriptions are converted to plain containers and back."""
 
 import json
 from typing import Any

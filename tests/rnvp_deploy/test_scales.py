@@ -147,7 +147,7 @@ def test_scales_are_values() -> None:
         ("Clip", {"low": 1.0, "high": 0.0}),
     ],
 )
-def test_a_parameter_that_makes_no_scale_is_refused(
+def test_an_invalid_parameter_of_a_scale_is_refused(
     kind: str, parameters: dict[str, float]
 ) -> None:
     """The error is raised when the flow is described, not after its training."""

@@ -104,7 +104,7 @@ def test_columns_and_context_are_chosen(table: Path, model: Path) -> None:
 
 
 def test_a_name_with_a_comma_is_quoted(table: Path, model: Path) -> None:
-    """A list of columns is read as a line of CSV is."""
+    """A list of columns is read as a line of CSV."""
     awkward = write_csv(table.with_name("awkward.csv"), DRAW, ("carat, metric", "depth", "price"))
     run(awkward, "-o", model, "--columns", '"carat, metric",price', *QUICK)
     assert rnvp_deploy.load(model).columns == ("carat, metric", "price")
@@ -269,7 +269,7 @@ def test_the_checkpoint_records_its_table(table: Path, model: Path) -> None:
 
 
 def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
-    """Everything else is on standard error."""
+    """All other output is on standard error."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN, table, "-o", model, "--json", *QUICK],
         capture_output=True,
@@ -342,10 +342,10 @@ def with_cell(row: int, column: int, cell: object) -> list[list[object]]:
         (DRAW, ["--activation", "rleu"], "'rleu' is not an activation"),
     ],
 )
-def test_an_unusable_table_is_one_line(
+def test_an_unusable_table_gives_one_line(
     rows: Any, options: list[str], message: str, model: Path
 ) -> None:
-    """One line says what is wrong and where; exit code 1; no file is written."""
+    """The line says what is wrong and where. The exit code is 1, and no file is written."""
     table = write_csv(model.with_name("table.csv"), rows)
     result = run(table, "-o", model, *options)
     assert result.exit_code == 1, result.output
@@ -356,7 +356,7 @@ def test_an_unusable_table_is_one_line(
 
 
 def test_a_training_that_diverged_is_an_error(model: Path) -> None:
-    """Heavy tails with an unbounded scale: exit code 1, one line, and nothing is written."""
+    """Heavy tails with an unbounded scale give exit code 1, and no checkpoint is written."""
     rows = np.random.default_rng(0).pareto(0.7, size=(600, 3)) * 1e6
     table = write_csv(model.with_name("table.csv"), rows)
     options = ["--scale", "exp", "--lr", "3", "--epochs", "30", "--hidden", "16"]
@@ -366,7 +366,7 @@ def test_a_training_that_diverged_is_an_error(model: Path) -> None:
     assert not model.exists()
 
 
-def test_a_missing_table_is_one_line(model: Path) -> None:
+def test_a_missing_table_gives_one_line(model: Path) -> None:
     """The error names the file."""
     result = run(model.with_name("absent.csv"), "-o", model)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)

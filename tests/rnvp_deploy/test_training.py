@@ -114,7 +114,7 @@ def test_max_seconds_ends_it_after_an_epoch() -> None:
     assert len(training.epochs) == 1
 
 
-def test_the_units_are_the_users() -> None:
+def test_the_loss_is_in_the_units_of_the_rows() -> None:
     """The loss of rows in other units differs by the logarithm of the units."""
     small, large = new_flow().double(), new_flow().double()
     one = fit(small, banana(), options=SHORT)
@@ -146,7 +146,7 @@ def stopped_after(epochs: int, flow: RNVP, x: Array, options: TrainingOptions) -
 
 @pytest.mark.parametrize("done", [1, 3, 5])
 def test_resuming_gives_the_same_file(done: int, tmp_path: Any) -> None:
-    """Stop, save, load and resume: the same file as from an uninterrupted training."""
+    """A training that is stopped, saved and resumed gives the file of an uninterrupted one."""
     alone, stopped = new_flow(), new_flow()
     whole = fit(alone, banana(), options=SHORT)
     rnvp_deploy.save(alone, tmp_path / "alone.pt", training=whole.record)
@@ -184,7 +184,7 @@ def test_an_interrupt_within_an_epoch_keeps_the_epochs_before_it(
 
 
 def test_an_interrupt_in_the_first_epoch_is_raised() -> None:
-    """In the first epoch there is nothing to keep: KeyboardInterrupt is raised."""
+    """After an interrupt in the first epoch there are no weights to keep."""
     flow = new_flow()
 
     def interrupt(*_: object) -> None:

@@ -253,7 +253,7 @@ def test_a_data_frame_of_another_width_is_refused(names: tuple[str, ...]) -> Non
     assert flow.columns == ("x0", "x1")
 
 
-def test_a_refused_table_leaves_the_names_alone() -> None:
+def test_a_refused_table_does_not_change_the_names() -> None:
     """Names are taken only when training starts."""
     flow = RNVP(RNVPConfig(dim=2))
     frame = pd.DataFrame({"a": [1.0, math.nan] * 50, "b": np.arange(100.0)})
@@ -262,7 +262,7 @@ def test_a_refused_table_leaves_the_names_alone() -> None:
     assert flow.columns == ("x0", "x1")
 
 
-def test_values_on_a_bound_are_not_suggested() -> None:
+def test_log_is_not_suggested_for_values_on_a_bound() -> None:
     """``--log`` of a column that holds 0 would be refused: its values must be moved first."""
     column = np.concatenate([[0.0], draws().lognormal(8, 1, ROWS - 1)])
     (warning,) = found(v=column)

@@ -182,7 +182,7 @@ def test_a_record_of_an_older_version_is_resumed() -> None:
     assert len(fit(flow, rows(), options=TrainingOptions(5, 64), resume=record).epochs) == 5
 
 
-def test_the_date_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_date_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without SOURCE_DATE_EPOCH there is no date, so equal trainings give equal bytes."""
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     assert summary_of(fit(new_flow(), rows(), options=SHORT)).date is None

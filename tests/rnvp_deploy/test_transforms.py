@@ -159,7 +159,7 @@ def autodiff_log_det(transform: Transform, x: Tensor, context: Tensor | None) ->
 @settings(max_examples=5)
 @given(seed=st.integers(0, 2**31))
 def test_inverse_undoes_forward(name: str, seed: int) -> None:
-    """inverse ∘ forward = identity = forward ∘ inverse."""
+    """inverse ∘ forward and forward ∘ inverse are the identity."""
     spec = TRANSFORMS[name]
     transform = lively(spec, seed)
     x, context = rows(seed, wants_context(spec))
@@ -173,7 +173,7 @@ def test_inverse_undoes_forward(name: str, seed: int) -> None:
 @each
 @settings(max_examples=2)
 @given(seed=st.integers(0, 2**31))
-def test_log_det_is_autodiffs(name: str, seed: int) -> None:
+def test_log_det_agrees_with_autodiff(name: str, seed: int) -> None:
     """log_det is the log-determinant of the Jacobian that autodiff finds."""
     spec = TRANSFORMS[name]
     transform = lively(spec, seed).requires_grad_(False)
@@ -275,7 +275,7 @@ def test_initialise_standardises() -> None:
     torch.testing.assert_close(z.std(0, correction=0), torch.ones(2, dtype=torch.float64))
 
 
-def test_initialise_leaves_other_affines_alone() -> None:
+def test_initialise_does_not_change_other_affines() -> None:
     """Without ``from_data`` nothing is set."""
     transform = build(DiagonalAffineSpec(2))
     assert isinstance(transform, DiagonalAffine)

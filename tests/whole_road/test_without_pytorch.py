@@ -64,8 +64,8 @@ def test_the_plain_install_has_neither_torch_nor_onnx(plain: Path, tmp_path: Pat
     assert run(plain / "python", "-c", code, cwd=tmp_path).strip() == "[]"
 
 
-def test_samples_drawn_there_are_eagers(plain: Path, road: Path) -> None:
-    """The samples of rnvp-sample agree with eager float64 within the manifest's tolerance."""
+def test_samples_without_pytorch_are_those_of_eager(plain: Path, road: Path) -> None:
+    """Over 99 % of the rows of rnvp-sample are within the manifest's tolerance of eager float64."""
     run(plain / "rnvp-sample", "model.rnvp", "-n", ROWS, "--seed", 7, "-o", "s.npy", cwd=road)
     x = np.load(road / "s.npy")
     flow = rnvp_deploy.load(road / "model.pt").double()
@@ -75,12 +75,12 @@ def test_samples_drawn_there_are_eagers(plain: Path, road: Path) -> None:
     assert x.shape == (ROWS, len(COLUMNS))
     deviation = (np.abs(x - want) / np.array(parity.scale)).max(1)
     assert np.quantile(deviation, 0.99) <= 2 * parity.eager.p99
-    assert (deviation <= parity.tolerance).mean() > 0.99  # the vectors' rows set it
+    assert (deviation <= parity.tolerance).mean() > 0.99  # the tolerance is for the vectors' rows
 
 
 @torch.no_grad()
-def test_scores_given_there_are_eagers(plain: Path, road: Path) -> None:
-    """rnvp-score keeps the table and adds log_prob, as eager float64 has it."""
+def test_scores_without_pytorch_are_those_of_eager(plain: Path, road: Path) -> None:
+    """rnvp-score keeps the table and adds a log_prob that agrees with eager float64."""
     run(plain / "rnvp-score", "model.rnvp", "diamonds.csv", "-o", "scored.csv", cwd=road)
     lines = (road / "scored.csv").read_text().splitlines()
     table = (road / "diamonds.csv").read_text().splitlines()
@@ -96,12 +96,12 @@ def test_scores_given_there_are_eagers(plain: Path, road: Path) -> None:
     assert np.quantile(error, 0.99) <= 2 * np.quantile(eager, 0.99)
 
 
-def test_the_bundle_verifies_there(plain: Path, road: Path) -> None:
+def test_the_bundle_verifies_without_pytorch(plain: Path, road: Path) -> None:
     """Hashes and test vectors pass on the onnxruntime of that environment."""
     assert "✗" not in run(plain / "rnvp-verify", "model.rnvp", cwd=road)
 
 
-def test_a_page_is_written_there(plain: Path, road: Path) -> None:
+def test_a_page_is_written_without_pytorch(plain: Path, road: Path) -> None:
     """rnvp-web finds the page and the JavaScript runtime in the installed package."""
     engine = road / "onnxruntime-web"
     (engine / "dist").mkdir(parents=True)

@@ -36,7 +36,7 @@ def made(library: Library, name: str) -> Any:
 @torch.no_grad()
 def test_agrees_with_its_library_in_float64(library: Library, name: str) -> None:
     """z, log_prob and inverse agree on rows that the proof has not used."""
-    model = made(library, name).double().train().eval()  # without what a call has cached
+    model = made(library, name).double().train().eval()  # drops cached values
     flow = getattr(rnvp_deploy, library.converter)(model)
 
     z = torch.randn(500, flow.dim, dtype=torch.float64)

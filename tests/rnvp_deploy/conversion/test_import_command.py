@@ -204,7 +204,7 @@ def test_a_mistake_gives_one_line(place: Path, arguments: list[str], complaint: 
     assert not (place / "model.pt").exists()
 
 
-def test_nothing_of_the_users_is_replaced(place: Path) -> None:
+def test_files_of_the_user_are_not_replaced(place: Path) -> None:
     """The command never replaces its inputs, and replaces other files only with --force."""
     weights(place)
     (place / "model.pt").write_text("something else")
@@ -225,7 +225,7 @@ def test_nothing_of_the_users_is_replaced(place: Path) -> None:
 
 
 def test_the_next_command_is_shown(place: Path) -> None:
-    """The converted flow is ready to be exported."""
+    """The command prints the rnvp-export command for the converted flow."""
     result = run("mymodule.py:make_flow", "-o", "my model.pt")
     assert result.stderr.splitlines()[-1] == "Next: rnvp-export 'my model.pt'"
 
