@@ -17,14 +17,14 @@ def _benchmarks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_ratio_is_formed_within_a_round() -> None:
-    """A slow minute that is slow for all leaves the ratio alone."""
+    """A round that is slow for all contestants does not change the ratio."""
     racing = importlib.import_module("benchmarks.racing")
     found = racing.ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0])
     assert (found.median, found.low, found.high) == (2.0, 2.0, 2.0)
 
 
 def test_each_contestant_has_a_turn_in_each_round() -> None:
-    """And is called outside the clock as well, to warm up."""
+    """Each contestant is called, and has one time for each round."""
     racing = importlib.import_module("benchmarks.racing")
     calls: list[str] = []
     contestants = {name: racing.Calls(lambda name=name: calls.append(name)) for name in "ab"}
@@ -34,7 +34,7 @@ def test_each_contestant_has_a_turn_in_each_round() -> None:
 
 
 def test_the_floor_multiplies_what_the_flow_does() -> None:
-    """d 43 splits 21 and 22; two networks a coupling, three layers each."""
+    """d 43 has halves of 21 and 22, and each coupling has two networks of three layers."""
     floor = importlib.import_module("benchmarks.floor")
     flows = importlib.import_module("benchmarks.flows")
     even, odd = 21 * 100 + 100 * 100 + 100 * 22, 22 * 100 + 100 * 100 + 100 * 21
@@ -42,7 +42,7 @@ def test_the_floor_multiplies_what_the_flow_does() -> None:
 
 
 def test_the_source_is_the_same_function() -> None:
-    """The eager form shares its weights with ours, so that times may be compared."""
+    """The eager form shares its weights with the flow, so that times can be compared."""
     torch = pytest.importorskip("torch")
     flows = importlib.import_module("benchmarks.flows")
     source = importlib.import_module("benchmarks.source")
@@ -71,7 +71,7 @@ def test_a_target_is_met_or_not_and_nothing_fails(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_quick_run_writes_a_page_a_picture_and_numbers(tmp_path: Path) -> None:
-    """All competitors, one flow, one row."""
+    """The run measures all competitors on one flow and one row."""
     pytest.importorskip("openvino")
     command = [sys.executable, "-m", "benchmarks", "--quick", "--flows", "d2", "--rows", "1"]
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Real bundles, exported once, and one thread: the machine is shared."""
+"""Real bundles, each exported once."""
 
 from collections.abc import Callable
 

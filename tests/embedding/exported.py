@@ -1,4 +1,4 @@
-"""A few flows, exported: what every other language and engine is held to."""
+"""A few exported flows, with which every other language and engine is compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle, and what asks for ``n`` samples of it need to be given."""
+    """A bundle, its flow, and contexts for ``n`` samples."""
 
     path: Path
     flow: rnvp_runtime.Flow

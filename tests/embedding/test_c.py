@@ -1,4 +1,4 @@
-"""The C and C++ programs: the same bits as Python, one line for every mistake, no leak."""
+"""The C and C++ programs give the bits of Python, one line for each mistake, and no leak."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ class Program:
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
 
     def rows(self, *args: Any, dtype: str = "float32") -> NDArray[Any]:
-        """What it prints, (n, dim + 1)."""
+        """The numbers that it prints (n, dim + 1)."""
         done = self(*args)
         assert (done.returncode, done.stderr) == (0, "")
         lines = [line.split(",") for line in done.stdout.splitlines()]
@@ -88,7 +88,7 @@ def written(path: Path, context: NDArray[Any] | None) -> list[Path]:
     return [path / "context.csv"]
 
 
-def test_the_samples_are_pythons_bit_for_bit(
+def test_the_samples_equal_those_of_python(
     program: Program, bundle: Bundle, tmp_path: Path
 ) -> None:
     """In one call of the sampler, the program and ``Flow.sample`` give the same bits."""
@@ -111,7 +111,7 @@ def test_the_samples_are_pythons_bit_for_bit(
 def test_many_samples_come_in_tiles(
     program: Program, float32_bundle: Bundle, tmp_path: Path
 ) -> None:
-    """10,000 of them: the bits of Python's onnxruntime asked for the same tiles."""
+    """10,000 samples are the bits of onnxruntime in Python for the same tiles."""
     n = 10_000
     context = float32_bundle.with_context(n)
     graph = float32_bundle.path / "sampler.onnx"
@@ -133,7 +133,7 @@ def test_many_samples_come_in_tiles(
 def test_one_row_of_context_serves_all_samples(
     program: Program, make: Callable[[str], Bundle], tmp_path: Path
 ) -> None:
-    """As in Python."""
+    """The program uses the row for each sample, as Python does."""
     bundle = make("conditional")
     row = np.array([[0.5, -1.25]], np.float32)
     found = program.rows(bundle.path, 50, 7, 0, 1, *written(tmp_path, row))
@@ -141,13 +141,13 @@ def test_one_row_of_context_serves_all_samples(
 
 
 def test_seeds_are_64_bits(program: Program, make: Callable[[str], Bundle]) -> None:
-    """−1 and 2⁶⁴ − 1 are one seed."""
+    """−1 and 2⁶⁴ − 1 are the same seed."""
     path = make("unconditional").path
     assert program(path, 9, -1).stdout == program(path, 9, 2**64 - 1).stdout
 
 
 def test_a_start_cuts_the_stream(program: Program, make: Callable[[str], Bundle]) -> None:
-    """Up to rounding, which may differ with the number of rows in a call."""
+    """The rows agree up to rounding, which may depend on the number of rows in a call."""
     path = make("unconditional").path
     whole, cut = program.rows(path, 9, 7), program.rows(path, 4, 7, 5)
     np.testing.assert_allclose(cut, whole[5:], rtol=1e-5, atol=1e-5)
@@ -172,7 +172,7 @@ def test_a_start_cuts_the_stream(program: Program, make: Callable[[str], Bundle]
         ("conditional", [3, 7, 0, 1, "words.csv"], "words.csv: expected a number"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_mistake_gives_one_line(
     program: Program,
     make: Callable[[str], Bundle],
     monkeypatch: pytest.MonkeyPatch,
@@ -181,7 +181,7 @@ def test_a_mistake_is_one_line(
     args: list[Any],
     said: str,
 ) -> None:
-    """Exit code 1, nothing on stdout, one line that says what was found."""
+    """The exit code is 1, stdout is empty, and one line says what was found."""
     monkeypatch.chdir(tmp_path)
     Path("short.csv").write_text("1,2\n3,4\n")
     Path("words.csv").write_text("a,b\n1,2\n")
@@ -190,16 +190,16 @@ def test_a_mistake_is_one_line(
 
 
 def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
-    """Hold a program to one line on standard error that says something."""
+    """Check that a program failed with one line on standard error that contains ``said``."""
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
 
 
-def test_what_is_no_bundle_is_refused(
+def test_a_folder_that_is_not_a_bundle_is_refused(
     program: Program, make: Callable[[str], Bundle], tmp_path: Path
 ) -> None:
-    """No such folder, a sampler that is no graph, and another graph in its place."""
+    """A missing folder, a sampler that is not a graph, and another graph are refused."""
     refused(program(tmp_path / "none.rnvp", 1, 7), "cannot read")
     (tmp_path / "sampler.onnx").write_text("no graph")
     refused(program(tmp_path, 1, 7), "protobuf")
@@ -208,7 +208,7 @@ def test_what_is_no_bundle_is_refused(
 
 
 def test_a_missing_library_is_refused(program: Program, make: Callable[[str], Bundle]) -> None:
-    """The line says how to name one."""
+    """The error says how to set the path of the library."""
     done = program(make("unconditional").path, 1, 7, library=Path("/nowhere.so"))
     refused(done, "no onnxruntime at /nowhere.so: set ORT_LIBRARY to its shared library")
 
@@ -216,7 +216,7 @@ def test_a_missing_library_is_refused(program: Program, make: Callable[[str], Bu
 def test_an_old_library_is_refused(
     program: Program, make: Callable[[str], Bundle], tmp_path: Path
 ) -> None:
-    """Before any function of its table is called."""
+    """The program refuses it before it calls any function of its table."""
     (tmp_path / "old.c").write_text(
         '#include "ort.h"\n'
         "static const OrtApi *api(uint32_t version) {\n"
@@ -234,7 +234,7 @@ def test_an_old_library_is_refused(
 def test_every_place_in_the_table_holds_its_function(
     slots: Program, make: Callable[[str], Bundle]
 ) -> None:
-    """Each function that ort.h names is called, and its effect seen, in this onnxruntime."""
+    """The test program calls each function that ort.h names and checks its effect."""
     named = re.findall(r"SLOT\(\d+, (\w+)\)", (SOURCES / "ort.h").read_text())
     done = slots(make("conditional").path / "sampler.onnx")
     assert (done.returncode, done.stderr) == (0, "")
@@ -242,8 +242,10 @@ def test_every_place_in_the_table_holds_its_function(
 
 
 @pytest.mark.parametrize("kept", RELEASED)
-def test_releasing_releases(slots: Program, make: Callable[[str], Bundle], kept: str) -> None:
-    """Handles of a type leak if they are kept, so releasing them is what does it."""
+def test_a_release_frees_its_handle(
+    slots: Program, make: Callable[[str], Bundle], kept: str
+) -> None:
+    """Handles of a type leak if they are not released, so the release frees them."""
     done = slots(make("conditional").path / "sampler.onnx", kept)
     assert done.returncode != 0
     assert "LeakSanitizer: detected memory leaks" in done.stderr
@@ -251,7 +253,7 @@ def test_releasing_releases(slots: Program, make: Callable[[str], Bundle], kept:
 
 @pytest.mark.parametrize("source", ["sample.c", "sample.cpp"])
 def test_no_memory_is_misused(source: str, make: Callable[[str], Bundle], tmp_path: Path) -> None:
-    """Built with the address and undefined-behaviour sanitizers: quiet, and nothing leaks."""
+    """The programs run without an error under the address and undefined-behaviour sanitizers."""
     program = compiled(tmp_path, SOURCES / source, *SANITIZE)
     bundle, n = make("conditional"), 2 * TILE + 1
     program.rows(bundle.path, n, 7, 0, 1, *written(tmp_path, bundle.context(n)))

@@ -1,4 +1,4 @@
-"""The programs in the model card, taken out of the card that was written, and run."""
+"""The programs in the model card are extracted from a written card and run."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def code(bundle: Bundle, language: str) -> list[str]:
 
 
 def samples(bundle: Bundle) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What they all should give: context, where there is one, is 0."""
+    """The samples that every program should give. The context, if there is one, is 0."""
     context = np.zeros(bundle.flow.context_dim) if bundle.flow.context_dim else None
     return bundle.flow.sample(N, seed=SEED, context=context, return_log_prob=True)
 
@@ -53,7 +53,7 @@ def test_python(bundle: Bundle, which: int, tmp_path: Path) -> None:
 
 
 def test_shell(bundle: Bundle, tmp_path: Path) -> None:
-    """Verify, sample, score: every line exits 0 and leaves what it says."""
+    """The lines that verify, sample and score exit with 0 and write their files."""
     flow = bundle.flow
     shutil.copytree(bundle.path, tmp_path / bundle.path.name)
     columns = [*flow.columns, *flow.context_columns]
@@ -73,7 +73,7 @@ def test_shell(bundle: Bundle, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("compiler", ["cc -std=c11", "c++ -std=c++17 -x c++"])
 def test_c_and_cpp(bundle: Bundle, compiler: str, tmp_path: Path) -> None:
-    """The one program, as either, linked to the wheel's library; ort.h stands in for the header."""
+    """The program compiles as C and as C++, with ort.h in place of the header."""
     (tmp_path / "onnxruntime_c_api.h").write_text(
         "#ifndef STAND_IN\n#define STAND_IN\n"
         '#include "ort.h"\n'
@@ -116,8 +116,8 @@ def test_node(bundle: Bundle, tmp_path: Path) -> None:
     np.testing.assert_allclose(float(log_prob), samples(bundle)[1][0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_card_holds_no_program_that_was_not_run(make: Callable[[str], Bundle]) -> None:
-    """It names the page that has them, where each says that it is not tested."""
+def test_a_card_has_only_programs_that_were_run(make: Callable[[str], Bundle]) -> None:
+    """The card names the page with these programs, which says that they are not tested."""
     card = (make("conditional").path / "README.md").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
     languages = ("java", "csharp", "rust", "go", "swift")

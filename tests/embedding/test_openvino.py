@@ -1,4 +1,4 @@
-"""OpenVINO: right where graphs are float, wrong without an error where they are not."""
+"""OpenVINO is right for float graphs, and wrong without an error for the sampler."""
 
 import sys
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def excess(bundle: Bundle, found: dict[str, NDArray[Any]]) -> dict[str, float]:
 
 
 def run(bundle: Bundle, graph: str, outputs: list[str], feeds: dict[str, Any]) -> Any:
-    """What OpenVINO computes, given the file's bytes."""
+    """The outputs of OpenVINO for the bytes of the file."""
     content = (bundle.path / f"{graph}.onnx").read_bytes()
     return ENGINES["openvino"].open(content, outputs)(feeds)
 
@@ -57,12 +57,12 @@ def right_checks(bundle: Bundle) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def openvino() -> None:
-    """These tests need the engine."""
+    """Skip the tests if OpenVINO is not installed."""
     pytest.importorskip("openvino")
 
 
 def test_all_but_the_sampler_are_right(float32_bundle: Bundle) -> None:
-    """Every finite test vector, within the error that the manifest permits."""
+    """Every finite test vector is within the tolerance of the manifest."""
     checks = [c for c in verify(float32_bundle.path, "openvino") if "sampler" not in c.name]
     assert [c.name for c in checks] == right_checks(float32_bundle)
     assert all(check.passed for check in checks)
@@ -71,7 +71,7 @@ def test_all_but_the_sampler_are_right(float32_bundle: Bundle) -> None:
 def test_noise_made_outside_gives_the_samples(float32_bundle: Bundle) -> None:
     """10,000 samples of the stream through ``inverse.onnx`` are onnxruntime's samples.
 
-    Both may stray from the truth by the manifest's tolerance, so by twice that from each other.
+    Each may be off by the manifest's tolerance, so they may differ by twice the tolerance.
     """
     z = normals(SEED, 0, N, float32_bundle.flow.dim)
     feeds = {"z": z, **float32_bundle.with_context(N)}
@@ -97,12 +97,12 @@ def test_the_sampler_is_wrong_without_an_error(float32_bundle: Bundle) -> None:
     right = float32_bundle.flow.sample(N, seed=SEED, **float32_bundle.with_context(N))
     assert x.shape == right.shape
     assert np.isfinite(x).all(axis=1).any()
-    astray = ~(np.abs(x - right) < 0.01 * right.std(axis=0))
-    assert astray.any(axis=1).mean() > 0.99
+    different = ~(np.abs(x - right) < 0.01 * right.std(axis=0))
+    assert different.any(axis=1).mean() > 0.99
 
 
-def test_rnvp_verify_says_so(float32_bundle: Bundle) -> None:
-    """Exit code 1, the float graphs ticked, the sampler crossed with what to do instead."""
+def test_rnvp_verify_fails_the_sampler(float32_bundle: Bundle) -> None:
+    """The exit code is 1, the float graphs pass, and the sampler fails with what to do instead."""
     done = CliRunner().invoke(rnvp_verify, [str(float32_bundle.path), "--engine", "openvino"])
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
@@ -117,7 +117,7 @@ def test_rnvp_verify_says_so(float32_bundle: Bundle) -> None:
 def test_nan_is_lost_and_the_check_says_that_it_was_not_judged(
     make: Callable[[str], Bundle],
 ) -> None:
-    """One NaN in x makes all of z NaN, but OpenVINO's relu makes 0 of it on the way."""
+    """One NaN in x makes all of z NaN, but the relu of OpenVINO gives 0 for NaN."""
     bundle = make("unconditional")
     x = np.array([[np.nan, 0]], np.float32)
     [z] = run(bundle, "density", ["z"], {"x": x})
@@ -130,7 +130,7 @@ def test_nan_is_lost_and_the_check_says_that_it_was_not_judged(
 def test_without_openvino_one_line_says_what_to_install(
     make: Callable[[str], Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is an extra."""
+    """OpenVINO is an extra of the package."""
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r'pip install "rnvp-deploy\[openvino\]"'):
         verify(make("unconditional").path, "openvino")

@@ -1,4 +1,4 @@
-"""Engines that others make give a bundle's numbers; ``docs/engines.md`` has the whole table."""
+"""Engines of other projects give a bundle's numbers. ``docs/engines.md`` has the whole table."""
 
 from importlib.util import find_spec
 
@@ -13,7 +13,7 @@ MODULES = {"onnx.reference": "onnx", "tract": "tract", "OpenCV": "cv2"}
 
 @pytest.fixture(params=MODULES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """The name of each engine that installs small."""
+    """The name of each engine that is small to install."""
     name: str = request.param
     if find_spec(MODULES[name]) is None:
         pytest.skip(f"pip install {PEERS[name].package}")
@@ -23,13 +23,13 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("graph", ["density", "inverse", "gradient"])
 def test_a_float_graph_is_right(float32_bundle: Bundle, engine: str, graph: str) -> None:
-    """On every test vector; an engine may lose NaN and infinity."""
+    """The engine is right on every test vector. It may lose NaN and infinity."""
     found = outcome(str(float32_bundle.path), graph, engine)
     assert found.word.startswith(RIGHT), found
 
 
 @pytest.mark.slow
 def test_a_sampler_is_right_or_refused(float32_bundle: Bundle, engine: str) -> None:
-    """Never wrong without an error."""
+    """An engine must not give wrong samples without an error."""
     found = outcome(str(float32_bundle.path), "sampler", engine)
     assert found.word == REFUSED or found.word.startswith(RIGHT), found

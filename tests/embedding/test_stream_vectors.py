@@ -1,4 +1,4 @@
-"""docs/stream.md and its test vectors, against the runtime, the sampler graph and randomgen."""
+"""docs/stream.md and its test vectors agree with the runtime, the sampler and randomgen."""
 
 import importlib.util
 import json
@@ -36,7 +36,7 @@ def test_the_file_is_what_its_script_writes() -> None:
 
 @pytest.mark.parametrize("answer", VECTORS["philox4x32_10"])
 def test_the_runtime_gives_the_known_answers(answer: dict[str, list[str]]) -> None:
-    """And the page shows them."""
+    """The page shows the same answers."""
     counter, key, expected = (integers(answer[name]) for name in ("counter", "key", "words"))
     np.testing.assert_array_equal(philox4x32(counter, key), expected)
     page = (DOCS / "stream.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_the_runtime_gives_the_known_answers(answer: dict[str, list[str]]) -> No
 
 @pytest.mark.parametrize("row", ROWS, ids=ROW_IDS)
 def test_the_runtime_gives_each_row(row: dict[str, Any]) -> None:
-    """Words exactly, normals to rounding, in both dtypes."""
+    """The words are equal, and the normals agree up to rounding in both dtypes."""
     where = int(row["seed"]), int(row["row"]), 1, row["dim"]
     np.testing.assert_array_equal(words(*where)[0], integers(row["words"]))
     for dtype, atol in ((np.float64, 1e-14), (np.float32, 4e-6)):
@@ -54,7 +54,7 @@ def test_the_runtime_gives_each_row(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=ROW_IDS)
 def test_randomgen_gives_the_same_words(row: dict[str, Any]) -> None:
-    """An implementation that shares nothing with ours. It counts before it draws."""
+    """randomgen is an independent implementation. It increments its counter before it draws."""
     randomgen = pytest.importorskip("randomgen")
     key = int(row["seed"]) % 2**64
     for block, expected in enumerate(row["words"]):
@@ -67,15 +67,15 @@ def test_randomgen_gives_the_same_words(row: dict[str, Any]) -> None:
     ("word", "uniform"), [(edge["word"], edge["uniform"]) for edge in VECTORS["uniforms"]]
 )
 def test_uniforms_round_as_the_page_says(word: str, uniform: str) -> None:
-    """In numpy's float32, by both formulas."""
+    """Both formulas give these bits in the float32 of numpy."""
     w = integers([word]).astype(np.float32)
     found = w * np.float32(2**-32) + np.float32(2**-33)
     np.testing.assert_array_equal(found.view(np.uint32), integers([uniform]))
     np.testing.assert_array_equal((w + np.float32(0.5)) * np.float32(2**-32), found)
 
 
-def test_the_page_works_out_a_row() -> None:
-    """Its numbers are those of the test vectors."""
+def test_the_page_computes_a_row() -> None:
+    """The example on the page has the numbers of the test vectors."""
     page = (DOCS / "stream.md").read_text(encoding="utf-8")
     row = next(r for r in ROWS if (r["seed"], r["row"], r["dim"]) == ("7", "0", 2))
     u = integers(row["uniforms"][0]).view(np.float32)
@@ -92,7 +92,7 @@ def test_the_page_works_out_a_row() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=ROW_IDS)
 def test_the_exported_sampler_gives_the_same_words(bundle: Bundle, row: dict[str, Any]) -> None:
-    """In onnxruntime, with the graph's own names for them as outputs, and no float involved."""
+    """The words are outputs of the graph in onnxruntime, without any float number."""
     path = bundle.path / "sampler.onnx"
     model = onnx.load(path)
     for name in ("philox_even", "philox_odd"):

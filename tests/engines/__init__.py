@@ -1,1 +1,1 @@
-"""Which engines compute a bundle's ONNX files rightly: ``python -m tests.engines`` measures it."""
+"""``python -m tests.engines`` measures which engines compute a bundle's ONNX files correctly."""

@@ -49,7 +49,7 @@ def tried(name: str, written: list[Path], folder: Path) -> tuple[str, list[Outco
 
 
 def cell(outcomes: list[Outcome], graph: str) -> str:
-    """One word for a graph if all bundles agree; else each other word with its bundle."""
+    """One word for a graph if all bundles agree; otherwise each other word with its bundle."""
     words = {found.bundle: found.word for found in outcomes if found.graph == graph}
     if len(set(words.values())) == 1:
         return next(iter(words.values()))
@@ -59,7 +59,7 @@ def cell(outcomes: list[Outcome], graph: str) -> str:
 
 
 def table(found: dict[str, tuple[str, list[Outcome]]]) -> str:
-    """The rows of the engines, and below them why a graph was refused or wrong."""
+    """The rows of the engines, and below them the reasons of refusals and wrong results."""
     lines = [f"| engine | version | {' | '.join(GRAPHS)} |", "|---" * (2 + len(GRAPHS)) + "|"]
     reasons: list[str] = []
     for name, (version, outcomes) in found.items():
@@ -76,7 +76,7 @@ def table(found: dict[str, tuple[str, list[Outcome]]]) -> str:
 
 
 def main() -> None:
-    """See the module."""
+    """Try the engines, print the table, and write it if asked."""
     parser = argparse.ArgumentParser(prog="python -m tests.engines", description=__doc__)
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help=", ".join(PEERS))
     parser.add_argument("--write", action="store_true", help="put the table into docs/engines.md")

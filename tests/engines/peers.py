@@ -1,6 +1,6 @@
-"""Engines that others make, in the shape of `rnvp_runtime.engines.Engine`.
+"""Engines of other projects, with the interface of `rnvp_runtime.engines.Engine`.
 
-Each opens an ONNX file of a bundle. What is not needed for that is imported when it opens.
+Each opens an ONNX file of a bundle, and imports its package when it opens one.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ Compute = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 @dataclass(frozen=True)
 class Opened:
-    """An engine that needs no more than a function from a file to a function."""
+    """An engine made from one function, which opens a file and returns a function."""
 
     opener: Callable[[bytes, Signature], Compute]
     format: str = "onnx"
@@ -111,7 +111,7 @@ def _tinygrad(content: bytes, signature: Signature) -> Compute:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """The path of a file with ``content``, for engines that open paths alone."""
+    """The path of a file with ``content``, for engines that only open paths."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         path.write_bytes(content)

@@ -2,7 +2,7 @@
 
     python -m tests.engines.trial tract unconditional.rnvp conditional.rnvp
 
-Prints JSON: the package's version, and what came of each graph's test vectors in each bundle.
+Prints JSON: the package's version, and the outcome of each graph's test vectors in each bundle.
 Needs the runtime and the engine; no PyTorch and no pytest.
 """
 
@@ -29,7 +29,7 @@ CRASHED = "crashes"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an engine made of the test vectors of one graph of one bundle."""
+    """The result of an engine on the test vectors of one graph of one bundle."""
 
     bundle: str
     graph: str
@@ -39,7 +39,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Judged:
-    """``engine``, judged on rows that hold NaN and infinity, or not."""
+    """``engine``, with or without the check of rows that hold NaN and infinity."""
 
     engine: Engine
     keeps_nan: bool
@@ -49,7 +49,7 @@ class _Judged:
 
 
 def outcome(bundle: str, graph: str, name: str) -> Outcome:
-    """What the engine called ``name`` makes of the test vectors of ``graph``."""
+    """The result of the engine called ``name`` on the test vectors of ``graph``."""
     peer, source = PEERS[name], open_source(bundle)
     manifest = Manifest.read_from(source)
     _, contents = read_files(source, manifest, manifest.files)

@@ -1,4 +1,4 @@
-"""A bundle that several modules look at (an export takes a while), and hand-written ones."""
+"""Fixtures: one exported bundle, shared since an export is slow, and hand-written bundles."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ __all__ = ["exported", "make_bundle"]
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One conditional flow, "given", from a checkpoint to every format; not to be changed."""
+    """The bundle of the flow "given", exported to every format. Tests do not change it."""
     folder = tmp_path_factory.mktemp("exported")
     rnvp_deploy.save(lively(CONFIGS["given"]).float(), folder / "model.pt")
     (folder / "card.yaml").write_text("license: mit\nintended_use: Tests.\n", encoding="utf-8")

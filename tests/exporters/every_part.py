@@ -1,4 +1,4 @@
-"""Flows that together hold every part there is: few graphs then hold all operators of exports."""
+"""Flows that together contain every part, so that few graphs contain all operators of exports."""
 
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -41,11 +41,12 @@ INTEGERS = (ColumnMap(integer=True), ColumnMap("log", integer=True), *COLUMNS[2:
 
 
 def flow_of_parts(name: str) -> RNVP:
-    """The flow called ``name``, one of ``FLOWS``, as if trained.
+    """The flow called ``name``, one of ``FLOWS``, with perturbed parameters.
 
-    Those called ``apart`` share all activations and scale functions, with the coordinates in two
-    tensors. ``together`` has them in one, with every scale function that must be masked there, and
-    maps of columns; ``integers`` has columns of integers and no context.
+    The flows called ``apart`` together have all activations and scale functions, with the
+    coordinates in two tensors. ``together`` has the coordinates in one tensor, with every scale
+    function that must be masked there, and maps of columns. ``integers`` has columns of integers
+    and no context.
     """
     affine = DiagonalAffineSpec(5)
     if name == "integers":

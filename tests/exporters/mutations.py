@@ -2,9 +2,9 @@
 
     python -m tests.exporters.mutations --write docs/parity.md
 
-Each graph of ten bundles of different kinds is changed in one place, and the hashes in the manifest
-are made good. A change is *visible* if it moves an output of a test vector by more than twice
-eager PyTorch's error (its 99th percentile). Verification must find all visible ones.
+Each graph of ten bundles of different kinds is changed in one place, and the manifest gets the hash
+of the changed file. A change is *visible* if it moves an output of a test vector by more than twice
+eager PyTorch's error (its 99th percentile). Verification must find all visible changes.
 """
 
 import argparse
@@ -167,7 +167,7 @@ def _is_found(
 def _movement(
     contents: Mapping[str, bytes], manifest: Manifest, graph: str, changed: bytes
 ) -> float:
-    """The largest movement of an output of the vectors, in eager's largest error on them."""
+    """The largest change of an output on the vectors, in units of eager's largest error on them."""
     outputs = [spec.name for spec in manifest.graphs[graph].outputs]
     runs = [
         ENGINES["onnxruntime"].open(content, outputs)

@@ -3,8 +3,8 @@
     python -m tests.exporters.precision_matrix --write docs/parity.md --keep verdicts.json
 
 The cells are flows of different widths, scale functions and data. Each is exported with all its
-proofs, without being published. That takes minutes for a wide flow: a run that was stopped goes on
-from the verdicts that it kept.
+proofs, without being published. That takes minutes for a wide flow, so a run that was stopped
+continues from the verdicts that it kept.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def verdict(cell: Cell, folder: Path) -> str:
 
 
 def _verdict_alone(cell: Cell) -> str:
-    """`verdict` in a process and a folder of its own."""
+    """Run `verdict` with one thread and a temporary folder."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         return verdict(cell, Path(folder))

@@ -76,7 +76,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 def test_yaml_and_markdown_say_the_same(
     file: Callable[..., Path], name: str, content: str, end: str
 ) -> None:
-    """Licence, tags and sections, with any line end."""
+    """Both formats give the same licence, tags and sections, with either line end."""
     assert read_card_text(file(content.replace("\n", end), name)) == READ
 
 
@@ -109,10 +109,10 @@ def test_yaml_and_markdown_say_the_same(
         ("card.yaml", "#" * 70_000, "longer than 65,536 bytes"),
     ],
 )
-def test_what_is_not_understood_is_refused(
+def test_an_invalid_file_is_refused(
     file: Callable[..., Path], name: str, content: str | bytes, reason: str
 ) -> None:
-    """In one line that says where."""
+    """The error is one line that says the reason."""
     with pytest.raises(ExportError) as raised:
         read_card_text(file(content, name))
     assert reason in str(raised.value)
@@ -120,13 +120,13 @@ def test_what_is_not_understood_is_refused(
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    """With its path."""
+    """The error names the path of the missing file."""
     with pytest.raises(ExportError, match=r"none\.md cannot be read: No such file"):
         read_card_text(tmp_path / "none.md")
 
 
 def test_the_card_has_a_head_that_model_hubs_read(make_bundle: Callable[..., Path]) -> None:
-    """Licence, library and tags between two lines of three dashes, and the sections below."""
+    """The head holds licence, library and tags between lines of dashes; the sections follow."""
     text = card.write(Manifest.read(make_bundle()), "model.rnvp", READ)
     head, body = text.removeprefix("---\n").split("\n---\n", 1)
     assert head.splitlines()[:2] == ["license: apache-2.0", "library_name: rnvp-deploy"]
@@ -139,7 +139,7 @@ def test_the_card_has_a_head_that_model_hubs_read(make_bundle: Callable[..., Pat
 
 
 def test_without_a_file_nothing_is_claimed(make_bundle: Callable[..., Path]) -> None:
-    """No licence and no section."""
+    """The card then has no licence and none of the sections of ``--card``."""
     text = card.write(Manifest.read(make_bundle()), "model.rnvp")
     assert text.startswith("---\nlibrary_name: rnvp-deploy\n")
     assert not any(f"## {title}" in text for title in SECTIONS.values())
@@ -161,7 +161,7 @@ def test_without_a_file_nothing_is_claimed(make_bundle: Callable[..., Path]) -> 
     ],
 )
 def test_text_of_a_section_is_shown_as_text(make_bundle: Callable[..., Path], hostile: str) -> None:
-    """No markup of it has an effect, and it opens no block."""
+    """Markup in it has no effect, and it does not change the rest of the card."""
     plain = CardText(sections=(("Intended use", "words"),))
     given = CardText(sections=(("Intended use", f"words\n{hostile}\nwords"),))
     manifest = Manifest.read(make_bundle())
@@ -174,7 +174,7 @@ def test_text_of_a_section_is_shown_as_text(make_bundle: Callable[..., Path], ho
 
 
 def test_an_export_writes_what_its_card_says(exported: Path) -> None:
-    """Into the bundle's README.md."""
+    """The export writes the licence and the sections into the bundle's README.md."""
     text = (exported / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\nlicense: mit\nlibrary_name: rnvp-deploy\n")
     assert "\n## Intended use\n\nTests.\n" in text

@@ -1,4 +1,4 @@
-"""``rnvp-export`` as a person meets it."""
+"""``rnvp-export`` on the command line: its output, its files and its errors."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    """The command with these arguments."""
+    """Run the command with these arguments."""
     return CliRunner().invoke(export, [str(argument) for argument in arguments])
 
 
 def test_it_prints_each_outputs_parity_the_sizes_and_what_to_do_next(folder: Path) -> None:
-    """A line for each output of each graph and format, then files, then commands."""
+    """It prints one line for each output of each graph and format, then files, then commands."""
     result = run(folder / "model.pt")
     assert result.exit_code == 0, result.output
     # Each output in each format, and the flow in its dtype.
@@ -41,7 +41,7 @@ def test_it_prints_each_outputs_parity_the_sizes_and_what_to_do_next(folder: Pat
 
 
 def test_json_is_the_manifest_and_nothing_else(folder: Path) -> None:
-    """For a script, also where a folder of C is written."""
+    """A script can parse the output, also when the export writes a folder of C."""
     result = run(folder / "model.pt", "-o", folder / "j.rnvp", "--format", "c", "--json")
     assert json.loads(result.stdout) == json.loads((folder / "j.rnvp/manifest.json").read_text())
     assert {"rnvp.h", "rnvp.c", "flow.c", "example.c"} <= {
@@ -49,8 +49,8 @@ def test_json_is_the_manifest_and_nothing_else(folder: Path) -> None:
     }
 
 
-def test_a_folder_of_c_that_is_there_is_kept(folder: Path) -> None:
-    """The command ends before it exports anything."""
+def test_an_existing_folder_of_c_is_kept(folder: Path) -> None:
+    """The command refuses an existing folder of C before it exports anything, also with --force."""
     (folder / "kept_c").mkdir()
     (folder / "kept_c" / "mine.c").touch()
     for force in ((), ("--force",)):
@@ -67,10 +67,10 @@ def test_a_folder_of_c_that_is_there_is_kept(folder: Path) -> None:
         ("text.pt", b"hello", "is not a PyTorch checkpoint"),
     ],
 )
-def test_what_is_no_checkpoint_is_one_line(
+def test_a_file_that_is_not_a_checkpoint_is_refused_in_one_line(
     tmp_path: Path, name: str, content: bytes | None, complaint: str
 ) -> None:
-    """Exit code 1, one line, nothing written."""
+    """The exit code is 1, the error is one line, and nothing is written."""
     if content is not None:
         (tmp_path / name).write_bytes(content)
     before = sorted(tmp_path.iterdir())
@@ -82,7 +82,7 @@ def test_what_is_no_checkpoint_is_one_line(
 
 
 def test_a_factory_of_the_users_is_converted_and_exported_at_once(tmp_path: Path) -> None:
-    """mymodule.py:make_flow, as rnvp-import takes it."""
+    """rnvp-export accepts mymodule.py:make_flow as rnvp-import does."""
     (tmp_path / "mine.py").write_text(
         "import zuko, torch\n"
         "def make_flow():\n"
@@ -97,12 +97,12 @@ def test_a_factory_of_the_users_is_converted_and_exported_at_once(tmp_path: Path
 
 
 def test_weights_without_a_factory_are_a_usage_error(folder: Path) -> None:
-    """Exit code 2, as for any wrong option."""
+    """--weights without a factory gives exit code 2, as any wrong option does."""
     result = run(folder / "model.pt", "--weights", "x.pt")
     assert result.exit_code == 2
     assert "--weights goes with mymodule.py:make_flow" in result.output
 
 
 def test_help_shows_an_example() -> None:
-    """What to type first."""
+    """--help shows a command that a new user can type first."""
     assert "rnvp-export model.pt" in run("--help").output

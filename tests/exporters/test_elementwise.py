@@ -31,7 +31,7 @@ CONTINUOUS = (*MAPS[:3], ColumnMap("log", -1.0), ColumnMap("logit"))
 
 
 def mapped(maps: tuple[ColumnMap, ...], mixing: Mixing = "permute") -> RNVP:
-    """A float64 flow with these maps, every weight of which is off its initial value."""
+    """A float64 flow with these maps, whose weights all differ from their initial values."""
     draw = torch.Generator().manual_seed(1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -51,7 +51,7 @@ def mapped(maps: tuple[ColumnMap, ...], mixing: Mixing = "permute") -> RNVP:
 def test_the_graphs_of_a_mapped_flow_are_the_flow(
     maps: tuple[ColumnMap, ...], mixing: Mixing
 ) -> None:
-    """Both directions, in float64, without tracing. The log_prob of an inverse is that of its x."""
+    """Both directions agree in float64, without tracing. The inverse gives the log_prob of x."""
     flow = mapped(maps, mixing)
     lowered = lower(flow)
     z = torch.randn(200, 5, dtype=torch.float64)
@@ -65,7 +65,7 @@ def test_the_graphs_of_a_mapped_flow_are_the_flow(
 
 
 def test_a_graph_gives_no_density_outside_the_domain() -> None:
-    """−inf for a value outside, NaN for NaN, as eager."""
+    """log_prob is −inf for a value outside the domain and NaN for NaN, as in the eager flow."""
     x = torch.tensor(
         [[0, -1.0, 0, 1, 1], [0, 1, 3.0, 1, 1], [0, 1, 0, -1, 1], [0, torch.nan, 0, 1, 1]]
     ).double()
@@ -81,7 +81,7 @@ def test_the_native_engine_refuses_mapped_columns() -> None:
 
 
 def test_a_flow_that_c_cannot_hold_is_refused_before_the_export(tmp_path: Path) -> None:
-    """In one line, that says what is lacking."""
+    """The error is one line that names what C does not support, and nothing is written."""
     rnvp_deploy.save(mapped(MAPS).float(), tmp_path / "model.pt")
     result = CliRunner().invoke(command, [str(tmp_path / "model.pt"), "--format", "c"])
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
@@ -99,7 +99,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> rnvp_runtime.Flow:
 
 @pytest.mark.slow
 def test_samples_of_a_bundle_lie_in_the_domain(bundle: rnvp_runtime.Flow) -> None:
-    """Positive, inside the bounds, integers; and each has a density."""
+    """Each column is positive, inside its bounds or an integer, and each sample has a density."""
     x = bundle.sample(5000, seed=1)
     assert (x[:, 1] > 0).all()
     assert ((x[:, 2] > -2) & (x[:, 2] < 3)).all()
@@ -109,7 +109,7 @@ def test_samples_of_a_bundle_lie_in_the_domain(bundle: rnvp_runtime.Flow) -> Non
 
 @pytest.mark.slow
 def test_a_bundle_gives_no_density_outside_the_domain(bundle: rnvp_runtime.Flow) -> None:
-    """−inf for a value outside, a number for the value inside."""
+    """log_prob is −inf for a value outside the domain and finite for a value inside."""
     rows = np.array([[1, -1, 1, 3, 1], [1, 1, 3, 3, 1], [1, 1, 1, 3, 1]], np.float32)
     log_prob = bundle.log_prob(rows)
     assert (log_prob[:2] == -np.inf).all()
@@ -118,7 +118,7 @@ def test_a_bundle_gives_no_density_outside_the_domain(bundle: rnvp_runtime.Flow)
 
 @pytest.mark.slow
 def test_a_bundle_says_why_the_native_engine_does_not_run_it(bundle: rnvp_runtime.Flow) -> None:
-    """In its manifest, and to who asks for that engine."""
+    """The manifest gives the reason, and so does the error when the native engine is asked for."""
     said = "the native engine has no log, logit or integer columns"
     assert bundle.manifest.native_refusal == said
     assert "flow.bin" not in bundle.manifest.files
@@ -128,6 +128,6 @@ def test_a_bundle_says_why_the_native_engine_does_not_run_it(bundle: rnvp_runtim
 
 @pytest.mark.slow
 def test_a_bundle_says_which_columns_are_mapped(bundle: rnvp_runtime.Flow) -> None:
-    """In the description that ``rnvp-inspect`` and the card show."""
+    """The description, which ``rnvp-inspect`` and the card show, names the mapped columns."""
     description = bundle.manifest.flow.description
     assert description.endswith("; log of x1, x3; logit of x2; integers x3, x4")

@@ -27,8 +27,8 @@ from tests.flows import CONFIGS, lively, some_context, some_data
 CONFIG = "given"
 
 
-def test_every_promised_file_is_there(exported: Path) -> None:
-    """Graphs, vectors, report, card and manifest; no part or temporary file beside them."""
+def test_a_bundle_has_every_file(exported: Path) -> None:
+    """The bundle has graphs, vectors, report, card and manifest, and no temporary file is left."""
     names = {path.name for path in exported.iterdir()}
     graphs = {
         f"{graph}.{ending}"
@@ -42,12 +42,12 @@ def test_every_promised_file_is_there(exported: Path) -> None:
 
 
 def test_the_runtime_verifies_it(exported: Path) -> None:
-    """Hashes and test vectors, as rnvp-verify checks them."""
+    """The hashes and test vectors pass the checks of rnvp-verify."""
     assert all(check.passed for check in verify(exported))
 
 
 def test_the_runtime_agrees_with_the_eager_flow(exported: Path) -> None:
-    """log_prob, both directions and samples, within the published tolerance."""
+    """log_prob, both directions and samples agree within the published tolerance."""
     flow = lively(CONFIGS[CONFIG])
     loaded = rnvp_runtime.load(exported)
     x, context = some_data(flow), some_context(flow, 64)
@@ -57,8 +57,8 @@ def test_the_runtime_agrees_with_the_eager_flow(exported: Path) -> None:
     def near(got: Any, want: torch.Tensor, graph: str, output: str) -> None:
         parity = loaded.manifest.parity_of(graph, output)
         assert parity is not None
-        strayed = np.abs(got - want.numpy()).reshape(len(want), -1) / np.array(parity.scale)
-        assert strayed.max() <= parity.tolerance
+        deviation = np.abs(got - want.numpy()).reshape(len(want), -1) / np.array(parity.scale)
+        assert deviation.max() <= parity.tolerance
 
     near(loaded.log_prob(x, context), log_pz + log_jacob, "density", "log_prob")
     near(loaded.forward(x, context), z, "density", "z")
@@ -82,7 +82,7 @@ def test_its_torchscript_runs_alone(exported: Path) -> None:
     )
 
 
-def test_a_file_that_left_its_folder_says_what_it_is(exported: Path) -> None:
+def test_an_onnx_file_has_the_metadata_of_its_bundle(exported: Path) -> None:
     """Bundle id, graph, dims and columns are in the ONNX metadata."""
     session = onnxruntime.InferenceSession(exported / "sampler.onnx")
     metadata = session.get_modelmeta().custom_metadata_map
@@ -93,8 +93,8 @@ def test_a_file_that_left_its_folder_says_what_it_is(exported: Path) -> None:
     assert (metadata["rnvp.dim"], metadata["rnvp.context_dim"]) == ("3", "2")
 
 
-def test_the_vectors_are_the_backend_tests_layout(exported: Path) -> None:
-    """Any engine finds inputs and outputs in the graph's own order, and onnx reads them."""
+def test_the_vectors_have_the_layout_of_backend_tests(exported: Path) -> None:
+    """The files list the inputs in the order of the graph, and the onnx package reads them."""
     model = onnx.load(exported / "density.onnx")
     for folder in sorted((exported / "tests" / "density").iterdir()):
         names = []
@@ -112,7 +112,7 @@ def test_the_vectors_are_the_backend_tests_layout(exported: Path) -> None:
 
 
 def test_the_same_flow_makes_the_same_bundle(tmp_path: Path) -> None:
-    """Bytes of the ONNX files and the id follow from the flow alone."""
+    """The ONNX files and the id of a bundle depend on the flow alone."""
     flow = lively(CONFIGS["two coordinates"])
     first = rnvp_exporters.export(flow, tmp_path / "a.rnvp", formats=("onnx",))
     second = rnvp_exporters.export(flow, tmp_path / "b.rnvp", formats=("onnx",))
@@ -124,15 +124,15 @@ def test_the_same_flow_makes_the_same_bundle(tmp_path: Path) -> None:
 def test_a_corrupted_weight_is_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is traced is not what was trained: the export stops, and leaves nothing."""
+    """The export stops and writes nothing when the traced weights differ from the trained ones."""
     flow = lively(CONFIGS["two coordinates"])
-    honest = graphs.trace
+    original = graphs.trace
 
     def corrupting(graph: Any, traced: Any, *rest: Any) -> bytes:
         damaged = lively(CONFIGS["two coordinates"])
         with torch.no_grad():
             damaged.transforms[2].joint_net.layers[2].weight[0, 3] += 0.05
-        return honest(graph, lower(damaged), *rest)
+        return original(graph, lower(damaged), *rest)
 
     monkeypatch.setattr(traced_graph, "trace", corrupting)
     with pytest.raises(ParityError, match=r"density \(onnx\): log_prob at batch \d+ is off by"):
@@ -140,8 +140,8 @@ def test_a_corrupted_weight_is_not_published(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
-    """Without force nothing is replaced; and a folder that is not a bundle is never replaced."""
+def test_an_existing_bundle_is_kept(tmp_path: Path) -> None:
+    """Without force nothing is replaced. A folder that is not a bundle is never replaced."""
     flow = lively(CONFIGS["two coordinates"])
     target = tmp_path / "model.rnvp"
     target.mkdir()
@@ -154,7 +154,7 @@ def test_a_bundle_that_is_there_is_kept(tmp_path: Path) -> None:
 
 
 def test_force_replaces_a_bundle(exported: Path, tmp_path: Path) -> None:
-    """The new one takes the old one's place in one rename."""
+    """The new bundle replaces the whole old bundle, and no file of the old one remains."""
     target = tmp_path / "model.rnvp"
     shutil.copytree(exported, target)
     before = Manifest.read(target)
@@ -174,10 +174,10 @@ def test_force_replaces_a_bundle(exported: Path, tmp_path: Path) -> None:
         ({"opset": 17}, "opset is 17; expected 18"),
     ],
 )
-def test_an_option_that_cannot_be_is_refused(
+def test_an_invalid_option_is_refused(
     tmp_path: Path, options: dict[str, Any], complaint: str
 ) -> None:
-    """In one line, before any work."""
+    """The error names the option, its value and the values that are expected."""
     with pytest.raises(ExportError, match=complaint):
         rnvp_exporters.export(lively(CONFIGS["two coordinates"]), tmp_path / "m.rnvp", **options)
 
@@ -190,7 +190,7 @@ def test_an_activation_without_a_float64_kernel_is_refused(tmp_path: Path) -> No
 
 
 def test_a_link_is_followed(exported: Path, tmp_path: Path) -> None:
-    """What the link points to is replaced, and the link stays one."""
+    """The folder that the link points to is replaced, and the link remains a link."""
     shutil.copytree(exported, tmp_path / "real.rnvp")
     (tmp_path / "link.rnvp").symlink_to("real.rnvp", target_is_directory=True)
     flow = lively(CONFIGS[CONFIG], seed=1)
@@ -200,15 +200,15 @@ def test_a_link_is_followed(exported: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.rnvp", "real.rnvp"]
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    """As every command has it."""
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
+    """A missing parent folder is an error, as in every command."""
     with pytest.raises(OutputError, match=r"the folder .* does not exist"):
         rnvp_exporters.export(lively(CONFIGS["two coordinates"]), tmp_path / "no" / "m.rnvp")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_flow_with_a_broken_weight_is_refused_by_its_name(tmp_path: Path) -> None:
-    """Parity has nothing to compare where all is NaN."""
+    """Parity cannot compare outputs that are all NaN, so the export checks the weights itself."""
     flow = lively(CONFIGS["two coordinates"])
     with torch.no_grad():
         flow.transforms[2].joint_net.layers[0].bias[1] = torch.nan
@@ -219,7 +219,7 @@ def test_a_flow_with_a_broken_weight_is_refused_by_its_name(tmp_path: Path) -> N
 
 
 def test_a_flow_in_training_is_left_in_training(tmp_path: Path) -> None:
-    """What is exported is a copy."""
+    """The export works on a copy of the flow."""
     flow = lively(CONFIGS["two coordinates"]).train()
     rnvp_exporters.export(flow, tmp_path / "m.rnvp", formats=("onnx",))
     assert flow.training

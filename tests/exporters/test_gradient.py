@@ -1,4 +1,4 @@
-"""The gradient graph: what is recorded is autograd's own result, in few standard nodes."""
+"""The gradient graph gives the result of autograd, in few standard nodes."""
 
 from collections import Counter
 from typing import Any
@@ -30,14 +30,14 @@ def inputs_of(flow: RNVP, rows: int = 64) -> list[Tensor]:
 
 
 def autograd(flow: RNVP, inputs: list[Tensor]) -> list[Tensor]:
-    """log_prob of the eager flow, and its derivatives by every input."""
+    """log_prob of the eager flow, and its derivatives with respect to every input."""
     leaves = [value.clone().requires_grad_() for value in inputs]
     log_prob = flow.log_prob(*leaves)
     return [log_prob.detach(), *torch.autograd.grad(log_prob.sum(), leaves)]
 
 
 def assert_is_autograd(flow: RNVP) -> None:
-    """The module that is traced gives what autograd of the eager flow gives, in float64."""
+    """Check the traced module against autograd of the eager flow, in float64."""
     module = gradient(lower(flow), PLAIN, torch.float64)
     inputs = inputs_of(flow)
     for got, want in zip(module(*inputs), autograd(flow, inputs), strict=True):
@@ -47,20 +47,20 @@ def assert_is_autograd(flow: RNVP) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_it_is_the_derivative_of_the_flow(name: str) -> None:
-    """Halves together or apart, linears, gates, conditions; in float64."""
+    """The gradient agrees with autograd for permuted, linear, gated and conditional flows."""
     assert_is_autograd(lively(CONFIGS[name]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CONFIGS.keys() - set(KINDS)))
 def test_it_is_the_derivative_of_every_other_flow(name: str) -> None:
-    """The rest of the matrix."""
+    """The gradient agrees with autograd for the remaining configurations."""
     assert_is_autograd(lively(CONFIGS[name]))
 
 
 @pytest.mark.parametrize("name", ["atan", "centred", "log_softplus"])
-def test_it_is_the_derivative_of_scales_that_a_graph_writes_otherwise(name: str) -> None:
-    """A refined atan, a matrix that centres, and a clamp inside a logarithm."""
+def test_it_is_the_derivative_of_scales_that_a_graph_writes_differently(name: str) -> None:
+    """A graph writes these as a refined atan, a centring matrix, and a clamp inside a logarithm."""
     assert_is_autograd(lively(RNVPConfig(scale=SCALES[name], mixing="permute", **SMALL)))
 
 
@@ -68,14 +68,14 @@ def test_it_is_the_derivative_of_scales_that_a_graph_writes_otherwise(name: str)
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
 def test_it_is_the_derivative_of_every_scale(name: str, mixing: Mixing) -> None:
-    """A scale function needs no derivative of its own."""
+    """The gradient needs no code for any scale function."""
     assert_is_autograd(lively(RNVPConfig(scale=SCALES[name], mixing=mixing, **SMALL)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_it_is_the_derivative_of_every_activation(name: str) -> None:
-    """Nor does an activation."""
+    """The gradient needs no code for any activation."""
     assert_is_autograd(lively(RNVPConfig(activation=name, **SMALL)))
 
 
@@ -88,7 +88,7 @@ def model() -> onnx.ModelProto:
 
 
 def test_it_is_standard_onnx_with_a_symbolic_number_of_rows(model: onnx.ModelProto) -> None:
-    """No domain but ONNX's, and the same numbers at 0, 1 and many rows."""
+    """The graph uses the ONNX domain only and agrees with autograd at 0, 1 and 64 rows."""
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert [value.name for value in model.graph.output] == ["log_prob", "grad_x", "grad_context"]
@@ -103,13 +103,13 @@ def test_it_is_standard_onnx_with_a_symbolic_number_of_rows(model: onnx.ModelPro
 
 
 def test_a_weight_is_in_the_file_once(model: onnx.ModelProto) -> None:
-    """Both directions read it: Gemm transposes it for the backward one."""
+    """The forward and the backward Gemm read the same weight; the backward one transposes it."""
     readers = Counter(node.input[1] for node in model.graph.node if node.op_type == "Gemm")
     assert set(readers.values()) == {2}
 
 
 def test_it_costs_few_nodes(model: onnx.ModelProto) -> None:
-    """Products and the sums after them are one Gemm, and no node makes ones or shapes."""
+    """A product and the sum after it are one Gemm, and no node creates ones or shapes."""
     found = Counter(node.op_type for node in model.graph.node)
     assert not found.keys() & {"Expand", "Shape", "ConstantOfShape", "MatMul", "Transpose", "Cast"}
     assert len(model.graph.node) == 138

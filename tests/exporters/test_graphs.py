@@ -1,4 +1,4 @@
-"""What the ONNX files hold: few nodes, standard ones, nothing of the machine that wrote them."""
+"""The ONNX files have few, standard nodes and no information about the machine that wrote them."""
 
 from collections import Counter
 from functools import cache
@@ -14,7 +14,7 @@ from rnvp_exporters.lowering import lower
 from tests.flows import CONFIGS, lively
 
 # density (and inverse) nodes: 4 per coupling and network layers, 2 of standardisation, Split and
-# Concat of the halves, and the 7 of the sum. The stream in the sampler costs 89, temperature in.
+# Concat of the halves, and the 7 of the sum. The sampler adds 89 for stream and temperature.
 NOISE = 89
 STREAM_OPERATORS = {"Range", "BitShift", "BitwiseXor", "BitwiseAnd", "Log", "Sqrt", "Cos", "Sin"}
 
@@ -49,20 +49,20 @@ def operators(model: onnx.ModelProto) -> Counter[str]:
     ],
     ids=["d 2", "d 8", "d 42", "default"],
 )
-def test_a_flow_costs_so_many_nodes_and_no_more(config: RNVPConfig, nodes: int) -> None:
-    """The counts that the speed rests on."""
+def test_the_number_of_nodes_of_a_flow(config: RNVPConfig, nodes: int) -> None:
+    """The speed of a graph depends on these counts."""
     found = {name: len(model.graph.node) for name, model in models(lively(config)).items()}
     assert found == {"density": nodes, "inverse": nodes, "sampler": nodes + NOISE}
 
 
 def test_the_halves_are_split_once_and_joined_once() -> None:
-    """No node inside the stack moves coordinates about."""
+    """No node between the couplings moves coordinates."""
     density = operators(models_of("odd")["density"])
     assert (density["Split"], density["Concat"], density["Gather"]) == (1, 1, 0)
 
 
 def test_permutations_cost_one_node_together() -> None:
-    """However many there are, one Gather gives z its order."""
+    """All permutations of a flow become one Gather, which orders z."""
     density = operators(models_of("permuted")["density"])
     assert (density["Split"], density["Concat"], density["Gather"]) == (0, 0, 1)
 
@@ -78,14 +78,14 @@ def test_affines_between_couplings_cost_nothing() -> None:
 
 
 def test_there_is_one_sum_over_all_couplings() -> None:
-    """Every σ in one Sum and one ReduceSum; the other ReduceSum is of z²."""
+    """One Sum and one ReduceSum add every σ; the other ReduceSum adds z²."""
     density = operators(models_of("separate networks")["density"])
     assert (density["Sum"], density["ReduceSum"], density["ReduceSumSquare"]) == (1, 2, 0)
 
 
 @pytest.mark.parametrize("name", ["permuted", "linear", "gated"])
 def test_every_graph_is_standard_whole_and_symbolic_in_its_rows(name: str) -> None:
-    """Opset 18, IR 10, no domain but ONNX's, weights inside, rows called n."""
+    """A graph has opset 18, IR 10, only the ONNX domain, weights inside and rows called n."""
     for model in models_of(name).values():
         onnx.checker.check_model(model, full_check=True)
         assert model.ir_version == 10
@@ -98,14 +98,14 @@ def test_every_graph_is_standard_whole_and_symbolic_in_its_rows(name: str) -> No
 
 
 def test_density_and_inverse_are_float_only() -> None:
-    """They run in engines that have no 64-bit integers."""
+    """Both graphs run in engines that have no 64-bit integers."""
     found = models_of("given")
     for name in ("density", "inverse"):
         assert not operators(found[name]).keys() & STREAM_OPERATORS - {"Log"}
 
 
 def test_nothing_of_the_writing_machine_is_in_a_file() -> None:
-    """The exporter notes source lines on each node; they are not shipped."""
+    """The exporter writes source lines on each node; the export removes them."""
     here = str(Path(__file__).parents[2])
     for model in models_of("two coordinates").values():
         content = model.SerializeToString()

@@ -1,4 +1,4 @@
-"""The inference form is the flow, in both directions, whatever the flow is made of."""
+"""The inference form computes the same function as the flow, for every kind of flow."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_each_kind_of_flow(name: str) -> None:
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
 def test_each_scale_function(name: str, mixing: Mixing) -> None:
-    """Halves apart or all coordinates together, σ is zero exactly where nothing moves."""
+    """Density and inverse give eager's numbers, with halves apart and with coordinates together."""
     hold_to_eager(
         lively(RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(8,), couplings=3))
     )
@@ -52,10 +52,10 @@ def test_each_elementwise_map(name: str, permuted: bool) -> None:
 
 
 @pytest.mark.parametrize("permuted", [False, True], ids=["halves", "permuted"])
-def test_a_map_without_a_step_of_its_own_is_its_eager_code(
+def test_a_map_without_its_own_step_runs_its_eager_code(
     permuted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new map is exported before anyone writes a shorter form of it."""
+    """A new map can be exported through its eager code, without a step in COUPLING_STEPS."""
     monkeypatch.setattr(steps, "COUPLING_STEPS", {})
     hold_to_eager(lively(map_spec(Affine(Tanh()), permuted=permuted)))
     hold_to_eager(lively(CONFIGS["given"]))
@@ -63,26 +63,26 @@ def test_a_map_without_a_step_of_its_own_is_its_eager_code(
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_each_activation(activation: str) -> None:
-    """Between layers anything elementwise may stand."""
+    """Any elementwise activation may stand between layers."""
     config = RNVPConfig(dim=3, activation=activation, hidden=(8, 8), couplings=2)
     hold_to_eager(lively(config, spread=0.02))
 
 
 def test_the_custom_operators_compute_what_the_plain_ones_do() -> None:
-    """What the ONNX exporter translates is also right when torch runs it."""
+    """The operators that the ONNX exporter translates give the right numbers in torch too."""
     flow = lively(CONFIGS["odd"])
     hold_to_eager(flow, ONNX)
     arguments = [torch.tensor(value) for value in (-3, 2**40, 5)] + [torch.tensor(0.7)]
-    ours, plain = (
+    custom, plain = (
         Sampler(lower(flow), operators, DOUBLE)(*arguments) for operators in (ONNX, PLAIN)
     )
-    for a, b in zip(ours, plain, strict=True):
+    for a, b in zip(custom, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_sampler_draws_what_eager_draws(name: str) -> None:
-    """Rows of the stream, scaled by the temperature, sent back through the flow."""
+    """The sampler scales rows of the stream by the temperature and applies the inverse."""
     flow = lively(CONFIGS[name])
     context = some_context(flow, 6)
     scalars = [torch.tensor(value) for value in (11, 3, 6)]
@@ -94,8 +94,8 @@ def test_the_sampler_draws_what_eager_draws(name: str) -> None:
     torch.testing.assert_close(log_prob, flow.log_prob(want, context), rtol=1e-9, atol=1e-9)
 
 
-def test_halves_that_take_turns_are_kept_apart() -> None:
-    """Two sets that swap roles need no node to split or join them on the way."""
+def test_halves_that_swap_roles_are_kept_apart() -> None:
+    """Two halves that swap roles need no node that splits or joins them between couplings."""
     assert lower(lively(CONFIGS["odd"])).halves_apart
     assert lower(lively(RNVPConfig(dim=6, hidden=(8,), couplings=3))).halves_apart
     assert not lower(lively(CONFIGS["permuted"])).halves_apart

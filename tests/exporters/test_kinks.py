@@ -16,11 +16,11 @@ from rnvp_exporters.proof.running import GraphFunction
 from tests.exporters.test_parity import drawn, runs_eager
 from tests.flows import CONFIGS, lively
 
-WIDE = RNVPConfig(dim=2, couplings=6, hidden=(64, 64))  # thousands of rows of 1,536 kinks: some hit
+WIDE = RNVPConfig(dim=2, couplings=6, hidden=(64, 64))  # 1,536 kinks a row: some rows are at one
 
 
 def test_the_gradient_may_fall_on_either_side_of_a_kink_and_nowhere_else() -> None:
-    """An engine on the other side of each kink passes; the same jump on a clear row does not."""
+    """A gradient from the other side of a kink passes. The same jump on another row fails."""
     flow = lively(WIDE)
     subject = drawn(flow, 3)
     probe = subject.probe
@@ -48,8 +48,8 @@ def test_the_gradient_may_fall_on_either_side_of_a_kink_and_nowhere_else() -> No
         check(subject, on_rows(clear), "onnx")
 
 
-def test_a_row_at_a_kink_is_in_no_test_vector() -> None:
-    """Another processor may fall on the other side of it."""
+def test_no_test_vector_has_a_row_at_a_kink() -> None:
+    """Another processor may compute the gradient on the other side of the kink."""
     flow = lively(WIDE)
     subject = drawn(flow, 3)
     for inputs, truth in subject.sets[:3]:
@@ -61,7 +61,7 @@ def test_a_row_at_a_kink_is_in_no_test_vector() -> None:
 
 @pytest.mark.parametrize("activation", ["tanh", "softplus", "elu"])
 def test_a_smooth_activation_has_one_gradient(activation: str) -> None:
-    """Also where it is written with functions that have kinks."""
+    """Its gradient has no jump, also if its formula uses functions that have kinks."""
     flow = lively(RNVPConfig(dim=2, couplings=6, hidden=(64, 64), activation=activation))
     probe = drawn(flow, 3).probe
     moved = other_side(flow, probe.graph, probe.inputs, torch.float32)

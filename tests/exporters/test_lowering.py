@@ -1,4 +1,4 @@
-"""Each rewrite keeps the function of a flow, and removes what it exists to remove.
+"""Each rewrite keeps the function of a flow and simplifies its transforms.
 
 The flows are random compositions of every kind of transform, in float64.
 """
@@ -71,7 +71,7 @@ def flows(draw: st.DrawFn, transforms: st.SearchStrategy[TransformSpec] = TRANSF
 
 
 def same_function(before: ir.Flow, after: ir.Flow) -> None:
-    """Hold two flows to the same z and log_det."""
+    """Check that two flows give the same z and log_det."""
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(9, DIM, generator=draw, dtype=torch.float64)
     context = torch.randn(9, CONTEXT, generator=draw, dtype=torch.float64)
@@ -140,7 +140,7 @@ def test_fold_leaves_affines_between_couplings_only_where_they_are_far(flow: ir.
 
 @given(flows(st.one_of(couplings(inverted=True), st.just(DiagonalAffineSpec(DIM)))))
 def test_fold_moves_affines_to_the_end_of_inverted_couplings(flow: ir.Flow) -> None:
-    """A coupling that subtracts μ first lets an affine through in the other direction."""
+    """An inverted coupling subtracts μ first, so an affine moves through it to the end."""
     before = without_last(flow)
     after = rewrite(before, [FOLD])
     assert all(far(transform) for transform in after.transforms[:-1] if not_coupling(transform))
@@ -148,13 +148,13 @@ def test_fold_moves_affines_to_the_end_of_inverted_couplings(flow: ir.Flow) -> N
 
 
 def not_coupling(transform: ir.Transform) -> bool:
-    """Whether a transform is of another kind than a coupling."""
+    """Whether a transform is not a coupling."""
     return not isinstance(transform, ir.Coupling)
 
 
 @given(flows())
 def test_absorb_leaves_no_linear_affine_or_permutation_after_a_linear(flow: ir.Flow) -> None:
-    """What stands beside a dense matrix becomes part of it."""
+    """A linear map, an affine or a permutation after a dense matrix becomes part of it."""
     after = rewrite(flow, [ABSORB])
     for first, second in itertools.pairwise(kinds(after)):
         assert first is not ir.Linear or second is ir.Coupling
@@ -165,7 +165,7 @@ def test_absorb_leaves_no_linear_affine_or_permutation_after_a_linear(flow: ir.F
 def test_rewrites_keep_the_function_in_any_order_and_number(
     flow: ir.Flow, order: list[Rewrite], number: int
 ) -> None:
-    """Each rewrite is right by itself; the order only decides how much is left."""
+    """Each rewrite is correct alone; the order only changes which transforms remain."""
     after = flow
     for step in order[:number]:
         after = step.apply(after)
@@ -174,7 +174,7 @@ def test_rewrites_keep_the_function_in_any_order_and_number(
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_rewritten_flow_is_the_flow(name: str) -> None:
-    """All rewrites together, on each configuration."""
+    """All rewrites together keep the function of each configuration."""
     flow = lively(CONFIGS[name])
     x, context = some_data(flow), some_context(flow, 64)
     with torch.no_grad():
@@ -193,7 +193,7 @@ def test_lowering_does_not_change_the_flow() -> None:
 
 
 def test_an_affine_far_from_its_origin_stays_where_it_is() -> None:
-    """Folding a shift of many scales would cost the state its last bits."""
+    """Folding a shift of many scales would lose the last bits of the state."""
     flow = lively(RNVPConfig(dim=2, couplings=1, hidden=(4,), mixing="lu"))
     with torch.no_grad():
         flow.transforms[0].loc.fill_(1e6)
@@ -202,7 +202,7 @@ def test_an_affine_far_from_its_origin_stays_where_it_is() -> None:
 
 
 def test_a_rewrite_that_undoes_another_is_stopped() -> None:
-    """What a rewrite ensures holds after every later one."""
+    """A property that a rewrite ensures must hold after every later rewrite."""
     flow = ir.read(lively(CONFIGS["permuted"]))
     undo = Rewrite(
         "undo",
@@ -216,7 +216,7 @@ def test_a_rewrite_that_undoes_another_is_stopped() -> None:
 
 
 def test_the_arrays_of_a_value_cannot_be_written() -> None:
-    """A lowered flow is shared by every emitter."""
+    """Every emitter shares the lowered flow, so its arrays are read-only."""
     dense = ir.Dense(np.ones((1, 1)), np.zeros(1))
     with pytest.raises(ValueError, match="read-only"):
         dense.weight[0, 0] = 2.0
@@ -224,7 +224,7 @@ def test_the_arrays_of_a_value_cannot_be_written() -> None:
 
 @pytest.mark.parametrize("left_out", ALL[1:], ids=lambda step: step.name)
 def test_a_graph_without_one_rewrite_is_the_same_function(left_out: Rewrite) -> None:
-    """A benchmark leaves a rewrite out by an argument. A standardised context needs the first."""
+    """A benchmark can leave out any rewrite but the first, which a standardised context needs."""
     from rnvp_exporters.graphs.modules import Density
     from rnvp_exporters.graphs.operators import PLAIN
 

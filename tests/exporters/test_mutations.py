@@ -1,4 +1,4 @@
-"""A bundle with a wrong graph and good hashes does not verify."""
+"""A bundle with a wrong graph and correct hashes does not verify."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.flows import lively
 
 
 def test_every_visible_change_of_a_graph_is_found(tmp_path: Path) -> None:
-    """Changes that move an output by more than twice eager's error, in one small bundle."""
+    """Verification finds each change that moves an output by more than twice eager's error."""
     counts = tally(export(lively(SMALL, spread=0.04), tmp_path / "model.rnvp"), most=6)
     assert sum(count.visible for count in counts.values()) > 20
     missed = {kind: c.visible - c.visible_found for kind, c in counts.items()}
@@ -25,7 +25,7 @@ IN_CI = ("conditional", "linear", "exp scale")
     [pytest.param(name, marks=() if name in IN_CI else pytest.mark.matrix) for name in FLOWS],
 )
 def test_every_visible_change_is_found_in_bundles_of_every_kind(name: str, tmp_path: Path) -> None:
-    """A sample of places in each; the whole is `python -m tests.exporters.mutations`."""
+    """This tries four places of each kind; `python -m tests.exporters.mutations` tries all."""
     counts = tally(export(lively(FLOWS[name], spread=0.04), tmp_path / "model.rnvp"), most=4)
     missed = {kind: c.visible - c.visible_found for kind, c in counts.items()}
     assert not any(missed.values()), missed

@@ -1,4 +1,4 @@
-"""A bundle serves the native engine too: proved at the export, and the default for small calls."""
+"""The native engine runs a bundle: the export proves it, and small calls use it by default."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ GRAPHS = {
 
 
 def results(path: Path, engine: str | None, rows: int) -> dict[str, Any]:
-    """What each method of the bundle's flow gives."""
+    """The result of each method of the bundle's flow."""
     flow, draw = rnvp_runtime.load(path, engine=engine), np.random.default_rng(1)
     z, context = draw.standard_normal((rows, flow.dim)), np.full((rows, 2), 100.0)
     x = rnvp_runtime.load(path, engine="onnxruntime").inverse(z, context)
@@ -70,7 +70,7 @@ def vectors_of(name: str) -> tuple[Any, dict[str, Vectors]]:
 
 
 def test_the_manifest_lists_the_file_and_its_parity(exported: Path) -> None:
-    """One file for all graphs, a record for each output, and nothing to excuse."""
+    """All graphs share one file, each output has a parity record, and there is no refusal."""
     manifest = Manifest.read(exported)
     assert {graph.files["native"] for graph in manifest.graphs.values()} == {"flow.bin"}
     found = [(p.graph, p.output) for p in manifest.parity if p.format == "native"]
@@ -79,7 +79,7 @@ def test_the_manifest_lists_the_file_and_its_parity(exported: Path) -> None:
 
 
 def test_rnvp_verify_proves_the_native_engine(exported: Path) -> None:
-    """Every output of every graph, NaN and infinities too."""
+    """Every output of every graph has a check, and all checks pass."""
     checks = verify(exported, "native")
     assert all(check.passed for check in checks)
     assert len(checks) == 1 + sum(map(len, GRAPHS.values()))
@@ -87,14 +87,14 @@ def test_rnvp_verify_proves_the_native_engine(exported: Path) -> None:
 
 @pytest.mark.parametrize("rows", [1, FEW_ROWS + 1, 5000])
 def test_every_method_gives_onnxruntimes_numbers(exported: Path, rows: int) -> None:
-    """On one row, in a block and over tiles."""
+    """The numbers agree for one row, for a block of rows and for many tiles."""
     native, reference = results(exported, "native", rows), results(exported, "onnxruntime", rows)
     for name, expected in reference.items():
         np.testing.assert_allclose(native[name], expected, rtol=2e-3, atol=2e-3, err_msg=name)
 
 
 def test_small_calls_are_served_by_the_native_engine(exported: Path) -> None:
-    """Bit for bit its numbers; those of onnxruntime for more rows, and for all samples."""
+    """The native engine runs calls of few rows; onnxruntime runs larger calls and all samples."""
     for rows, serves in ((FEW_ROWS, "native"), (FEW_ROWS + 1, "onnxruntime")):
         chosen, expected = results(exported, None, rows), results(exported, serves, rows)
         for name in ("log_prob", "forward", "inverse", "gradient"):
@@ -103,11 +103,11 @@ def test_small_calls_are_served_by_the_native_engine(exported: Path) -> None:
         np.testing.assert_array_equal(chosen["sample"], drawn)
     other = results(exported, "onnxruntime", FEW_ROWS)
     small = results(exported, None, FEW_ROWS)
-    assert any((small[name] != other[name]).any() for name in other)  # else nothing was shown
+    assert any((small[name] != other[name]).any() for name in other)  # the engines differ
 
 
 def test_providers_keep_all_calls_on_onnxruntime(exported: Path) -> None:
-    """They are onnxruntime's own, and the native engine refuses them."""
+    """Providers belong to onnxruntime, and the native engine refuses them."""
     manifest = Manifest.read(exported)
     found = default.engine_names(manifest, "density", few_rows=True, providers=["CPU"])
     assert found == ("onnxruntime",)
@@ -116,7 +116,7 @@ def test_providers_keep_all_calls_on_onnxruntime(exported: Path) -> None:
 
 
 def test_a_preloaded_flow_outlives_its_bundle(exported: Path, tmp_path: Path) -> None:
-    """Both engines' files are in memory."""
+    """preload=True reads the files of both engines into memory."""
     bundle = tmp_path / "model.rnvp"
     shutil.copytree(exported, bundle)
     flow = rnvp_runtime.load(bundle, preload=True)
@@ -127,7 +127,7 @@ def test_a_preloaded_flow_outlives_its_bundle(exported: Path, tmp_path: Path) ->
 
 
 def test_an_older_bundle_opens(exported: Path, tmp_path: Path) -> None:
-    """onnxruntime serves all of it; to ask for the native engine is an error of one line."""
+    """onnxruntime runs all calls; asking for the native engine gives an error of one line."""
     bundle = without_native(exported, tmp_path)
     old, reference = results(bundle, None, 1), results(exported, "onnxruntime", 1)
     for name, expected in reference.items():
@@ -138,8 +138,8 @@ def test_an_older_bundle_opens(exported: Path, tmp_path: Path) -> None:
     assert [check.name for check in verify(bundle, "native") if not check.passed] == ["native"]
 
 
-def test_an_altered_flow_bin_is_never_passed_over(exported: Path, tmp_path: Path) -> None:
-    """A small call raises, although onnxruntime could serve it."""
+def test_an_altered_flow_bin_is_an_error(exported: Path, tmp_path: Path) -> None:
+    """A small call raises an error, although onnxruntime could run it."""
     bundle = tmp_path / "model.rnvp"
     shutil.copytree(exported, bundle)
     content = bytearray((bundle / "flow.bin").read_bytes())
@@ -149,8 +149,8 @@ def test_an_altered_flow_bin_is_never_passed_over(exported: Path, tmp_path: Path
         rnvp_runtime.load(bundle).log_prob(np.zeros((1, 3)), [1, 2])
 
 
-def test_a_flow_bin_of_a_later_format_is_left_alone(exported: Path, tmp_path: Path) -> None:
-    """onnxruntime then serves small calls too; the native engine says what it reads."""
+def test_a_flow_bin_of_a_later_format_is_not_used(exported: Path, tmp_path: Path) -> None:
+    """onnxruntime then runs small calls too; the error of the native engine names the version."""
     bundle = tmp_path / "model.rnvp"
     shutil.copytree(exported, bundle)
     content = bytearray((bundle / "flow.bin").read_bytes())
@@ -166,7 +166,7 @@ def test_a_flow_bin_of_a_later_format_is_left_alone(exported: Path, tmp_path: Pa
 
 
 def test_another_flow_is_not_proved() -> None:
-    """The bundle then gets no flow.bin, and the manifest says which output is off."""
+    """If flow.bin fails the proof, it is left out, and the refusal names the output."""
     _, vectors = vectors_of("two coordinates")
     part = prove_native(lively(CONFIGS["two coordinates"], seed=1).float(), "float32", vectors)
     assert (part.content, part.records) == (None, ())
@@ -177,7 +177,7 @@ def test_another_flow_is_not_proved() -> None:
 
 @pytest.fixture
 def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """As in a pure wheel: there is no compiled library."""
+    """Hide the compiled library, as in a pure wheel."""
     monkeypatch.setattr(library, "LIBRARY", tmp_path / "librnvp.so")
     library.load_library.cache_clear()
     yield
@@ -186,7 +186,7 @@ def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 
 @pytest.mark.usefixtures("no_library")
 def test_without_the_library_flow_bin_is_written_and_not_proved() -> None:
-    """The export goes on, and the manifest says why there is no proof."""
+    """The export continues, and the manifest says why there is no proof."""
     flow, vectors = vectors_of("two coordinates")
     part = prove_native(flow, "float32", vectors)
     assert part.content is not None
@@ -198,7 +198,7 @@ def test_without_the_library_flow_bin_is_written_and_not_proved() -> None:
 
 @pytest.mark.usefixtures("no_library")
 def test_without_the_library_onnxruntime_serves_all_calls(exported: Path) -> None:
-    """To ask for the native engine says what to do, in one line, and fails one check."""
+    """The error of the native engine says in one line what to do, and one check of verify fails."""
     served, expected = results(exported, None, 1), results(exported, "onnxruntime", 1)
     for name, value in expected.items():
         np.testing.assert_array_equal(served[name], value)

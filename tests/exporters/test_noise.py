@@ -1,4 +1,4 @@
-"""The stream inside the graphs: the same words everywhere, and normals that are normal."""
+"""The stream inside the graphs gives the same words everywhere and standard normal numbers."""
 
 import io
 from functools import cache
@@ -26,7 +26,7 @@ STREAMS = [(0, 0), (7, 0), (-1, 2**32 - 3), (2**63 - 1, 2**33 + 5), (-(2**63), 2
 
 @cache
 def sampler(dim: int, dtype: torch.dtype = torch.float32) -> bytes:
-    """The ONNX sampler of a flow that leaves the latent as it is, but for its rounding."""
+    """The ONNX sampler of a flow that is the identity, up to rounding."""
     config = RNVPConfig(dim=dim, couplings=1, hidden=(4,), standardise=False)
     flow = lively(config)
     with torch.no_grad():
@@ -42,7 +42,7 @@ def traced(flow: RNVP, dtype: torch.dtype, format: Format) -> bytes:
 
 @cache
 def session(content: bytes, *, words: bool = False) -> onnxruntime.InferenceSession:
-    """A session on a sampler, its raw words among the outputs if wanted."""
+    """A session on a sampler, with its raw words among the outputs if ``words``."""
     model = onnx.load_from_string(content)
     if words:
         for name in WORDS:
@@ -77,7 +77,7 @@ def test_the_words_in_onnx_are_bit_for_bit_the_reference(dim: int, seed: int, st
 
 
 def test_the_zero_stream_starts_with_the_published_answer() -> None:
-    """Philox4x32-10 of a zero key and counter (Salmon et al. 2011, known-answer tests)."""
+    """The answer is that of Philox4x32-10 for a zero key and counter (Salmon et al. 2011)."""
     published = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     assert onnx_words(4, 0, 0, 1).ravel().tolist() == published
 
@@ -99,8 +99,8 @@ def test_the_normals_agree_in_torch_onnx_and_numpy(
 
 
 @pytest.mark.parametrize("format", ["torchscript", "pt2"])
-def test_what_torch_traces_takes_any_count_seed_and_start(format: str) -> None:
-    """Nothing of the example that was traced is left in the program."""
+def test_a_traced_program_takes_any_count_seed_and_start(format: str) -> None:
+    """The program does not keep the count, seed or start of the traced example."""
     flow = lively(RNVPConfig(dim=3, couplings=1, hidden=(4,)))
     content = io.BytesIO(traced(flow, torch.float64, format))  # type: ignore[arg-type]
     with without_warnings():
@@ -126,13 +126,13 @@ def test_a_row_is_the_same_wherever_it_is_drawn() -> None:
 
 
 def test_the_normals_are_normal_in_every_coordinate() -> None:
-    """Kolmogorov–Smirnov for each coordinate, on one fixed stream."""
+    """Each coordinate passes a Kolmogorov–Smirnov test on one fixed stream."""
     z = session(sampler(6)).run(["x"], feeds(2024, 0, 200_000))[0]
     for column in z.T:
         assert stats.kstest(column, "norm").pvalue > 1e-3
 
 
-def test_the_tails_are_as_heavy_as_they_should_be() -> None:
+def test_the_tails_are_those_of_the_normal_distribution() -> None:
     """Counts beyond 3, 4 and 5 deviations are Poisson with the right means."""
     z = np.abs(session(sampler(8)).run(["x"], feeds(99, 0, 500_000))[0])
     for deviations in (3.0, 4.0, 5.0):
@@ -142,7 +142,7 @@ def test_the_tails_are_as_heavy_as_they_should_be() -> None:
 
 
 def test_coordinates_and_neighbouring_rows_are_uncorrelated() -> None:
-    """Neither the coordinates of a row nor a row and the next know of each other."""
+    """Coordinates of a row and of the next row are uncorrelated, and so are their squares."""
     z = session(sampler(6)).run(["x"], feeds(5, 0, 200_000))[0].astype(np.float64)
     beside = np.concatenate([z[:-1], z[1:]], axis=1)
     correlation = np.corrcoef(beside.T) - np.eye(12)

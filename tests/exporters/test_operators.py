@@ -1,4 +1,4 @@
-"""The runtime opens the graphs that can be exported, and its list of operators has no others."""
+"""The runtime's list of operators is exactly what exports can contain."""
 
 import onnx
 import pytest
@@ -13,7 +13,7 @@ OPSETS = range(18, 24)
 
 
 def contents(name: str, dtype: torch.dtype, opset: int) -> list[bytes]:
-    """The ONNX files of a flow; the sampler of one alone, since its noise is the same for all."""
+    """The ONNX files of a flow. Only one flow has its sampler here, since the noise is the same."""
     flow = flow_of_parts(name)
     lowered = lower(flow)
     return [
@@ -33,7 +33,7 @@ def test_every_graph_is_within_the_allowed_structure(name: str) -> None:
 
 @pytest.mark.matrix
 def test_the_list_is_what_an_export_can_write() -> None:
-    """Of every part, dtype and opset: all of it is opened, and no operator is listed in vain."""
+    """Exports of every part, dtype and opset contain exactly the operators of the list."""
     found = set()
     for name in FLOWS:
         for dtype in (torch.float32, torch.float64):

@@ -1,4 +1,4 @@
-"""What parity lets pass, and what it catches: it must be able to fail."""
+"""Parity accepts rounding errors and catches wrong graphs."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def runs_eager(flow: RNVP, subject: Vectors):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("graph", [0, 1, 2, 3], ids=GRAPHS)
 @pytest.mark.parametrize("name", NAMES)
 def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) -> None:
-    """The yardstick is the largest of a few runs, and eager as it is is one of them."""
+    """The reference is the largest error of a few runs, and plain eager is one of them."""
     flow = lively(CONFIGS[name])
     subject = drawn(flow, graph)
     for record in check(subject, runs_eager(flow, subject), "onnx"):
@@ -51,8 +51,8 @@ def test_eager_itself_passes_with_a_ratio_of_one_at_most(name: str, graph: int) 
 
 
 @pytest.mark.parametrize("graph", [0, 1, 2, 3], ids=GRAPHS)
-def test_one_weight_in_a_thousand_off_is_caught(graph: int) -> None:
-    """A single corrupted weight, by one part in a thousand."""
+def test_one_weight_off_by_a_thousandth_is_caught(graph: int) -> None:
+    """A single weight that is off by one part in a thousand fails parity."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, graph)
     coupling = flow.transforms[3]
@@ -84,7 +84,7 @@ def spoiled(factor: float, rows: slice, output: str = "log_prob", at: int | None
 
 @pytest.mark.parametrize("batch", BATCHES[1:])
 def test_the_error_names_the_output_the_batch_size_and_by_how_much(batch: int) -> None:
-    """A graph that is right but for one batch size is caught there."""
+    """A graph that is wrong at one batch size only fails at that size."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     run = spoiled(1e4, slice(0, 1), at=batch)(flow, subject)
@@ -94,7 +94,7 @@ def test_the_error_names_the_output_the_batch_size_and_by_how_much(batch: int) -
 
 
 def test_a_bias_that_no_single_row_shows_is_caught_by_the_median() -> None:
-    """Each row may be off by more than this; all of them together may not."""
+    """A single row may have a larger error than this; all rows together may not."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     run = spoiled(1.0, slice(None))(flow, subject)
@@ -102,8 +102,8 @@ def test_a_bias_that_no_single_row_shows_is_caught_by_the_median() -> None:
         check(subject, run, "onnx")
 
 
-def test_a_single_wild_row_is_caught_by_the_worst() -> None:
-    """One row of thousands, seen only when all probes are run."""
+def test_a_single_wrong_row_is_caught_by_the_worst() -> None:
+    """One row of thousands is wrong, and only a run of all probes finds it."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     size = DATA_ROWS + 1024
@@ -114,7 +114,7 @@ def test_a_single_wild_row_is_caught_by_the_worst() -> None:
 
 
 def test_a_wrong_shape_is_caught_at_zero_rows() -> None:
-    """An empty batch must come out empty."""
+    """An empty batch must give empty outputs."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     run = runs_eager(flow, subject)
@@ -131,7 +131,7 @@ def test_a_wrong_shape_is_caught_at_zero_rows() -> None:
 
 
 def test_a_graph_that_hides_a_nan_is_caught() -> None:
-    """NaN in, a number out, is worse than any rounding."""
+    """A graph that gives a number for a NaN input fails parity."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0)
     run = runs_eager(flow, subject)
@@ -143,8 +143,8 @@ def test_a_graph_that_hides_a_nan_is_caught() -> None:
         check(subject, hiding, "onnx")
 
 
-def test_a_float64_graph_is_held_to_float64() -> None:
-    """eager float32 in a float64 graph's place is hundreds of millions of roundings off."""
+def test_a_float64_graph_needs_float64_precision() -> None:
+    """The eager float32 flow fails parity in the place of a float64 graph."""
     flow = lively(CONFIGS["two coordinates"])
     subject = drawn(flow, 0, torch.float64)
     with pytest.raises(ParityError):
@@ -152,14 +152,14 @@ def test_a_float64_graph_is_held_to_float64() -> None:
 
 
 def test_probes_are_numbers_that_float32_holds() -> None:
-    """So that no error seen is the input's own rounding."""
+    """The rounding of the inputs then adds no error."""
     for graph in (0, 1):
         for value in drawn(lively(CONFIGS["given"]), graph).probe.inputs.values():
             assert np.array_equal(value, value.astype(np.float32))
 
 
 def test_probing_is_the_same_every_time() -> None:
-    """The same flow, the same probes, the same verdict."""
+    """The same flow gives the same probes and the same errors of eager."""
     flow = lively(CONFIGS["given"])
     first, second = drawn(flow, 0).probe, drawn(flow, 0).probe
     assert all(np.array_equal(first.inputs[name], second.inputs[name]) for name in first.inputs)
@@ -167,12 +167,12 @@ def test_probing_is_the_same_every_time() -> None:
 
 
 def test_the_published_factors_are_close_for_most_rows_and_loose_for_the_worst() -> None:
-    """A factor that is raised until a test passes should be seen here."""
+    """This test fails if someone raises a factor to make another test pass."""
     assert (ALLOWED.median, ALLOWED.p99, ALLOWED.worst) == (2.0, 2.0, 8.0)
 
 
-def test_an_engine_whose_functions_round_otherwise_is_let_pass() -> None:
-    """A trained-like flow of tanh layers, in an engine whose tanh and exp are a rounding off."""
+def test_an_engine_whose_functions_round_differently_passes() -> None:
+    """A flow of tanh layers passes in an engine whose tanh and exp differ by one rounding."""
     flow = lively(replace(CONFIGS["two coordinates"], activation="tanh"))
     subject = drawn(flow, 0)
     run = runs_eager(flow, subject)

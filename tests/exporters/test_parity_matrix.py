@@ -26,7 +26,7 @@ FLOAT64 = pytest.param(torch.float64, id="float64", marks=pytest.mark.matrix)
 
 
 def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) -> None:
-    """Trace and judge all four graphs."""
+    """Trace all four graphs and check their parity."""
     lowered = lower(flow)
     for graph in graph_definitions(flow.dim, flow.context_dim):
         drawn = probe(flow, graph, dtype, exact=lowered.halves_apart)
@@ -39,7 +39,7 @@ def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) 
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> None:
-    """ONNX, TorchScript and torch.export."""
+    """Parity holds in ONNX, TorchScript and torch.export."""
     hold_to_parity(lively(CONFIGS[name]), dtype, tuple(FORMATS))
 
 
@@ -47,9 +47,9 @@ def test_every_kind_of_flow_in_every_format(name: str, dtype: torch.dtype) -> No
 @pytest.mark.parametrize("mixing", ["swap", pytest.param("permute", marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("name", SCALES)
 def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> None:
-    """Where the scale is steep, eager's own error grows with ours."""
+    """A steep scale increases eager's error as much as the graph's, so parity holds."""
     config = RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(16, 16), couplings=4)
-    # Unbounded exp at the full spread sends a wide latent 10¹³ away; nothing is left to compare.
+    # At the full spread the unbounded exp maps a wide latent to 10¹³: nothing is left to compare.
     hold_to_parity(lively(config, spread=0.04 if name == "exp" else 0.08), dtype, ("onnx",))
 
 
@@ -58,7 +58,7 @@ def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> 
     [18, *(pytest.param(opset, marks=pytest.mark.matrix) for opset in (19, 20, 21, 22)), 23],
 )
 def test_every_opset(opset: int) -> None:
-    """What --opset offers."""
+    """Parity holds with every opset that --opset offers."""
     flow = lively(CONFIGS["gated"])
     lowered = lower(flow)
     for graph in graph_definitions(flow.dim, flow.context_dim):

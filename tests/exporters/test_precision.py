@@ -1,4 +1,4 @@
-"""Whether the flow is any good in its dtype: absolute errors, each with a limit."""
+"""The precision of a flow in its dtype: absolute errors, each with a limit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,7 +58,7 @@ def measured(flow: RNVP, dtype: str = "float32") -> Precision:
     ("loc", "scale"), [(0, 1), (1e4, 1), (-3, 1e-30), (0, 1e25), (1.7e9, 1e7), (1e-20, 1e-20)]
 )
 def test_columns_that_float32_can_hold_pass(loc: float, scale: float) -> None:
-    """Units far from 1, and offsets up to thousands of standard deviations."""
+    """Units far from 1 pass, and so do offsets up to thousands of standard deviations."""
     assert measured(fitted(loc, scale)).faults == ()
 
 
@@ -82,12 +82,12 @@ def test_columns_that_float32_cannot_hold_are_refused_and_named(loc: float, scal
 
 @pytest.mark.parametrize(("loc", "scale"), [(1.7e9, 1), (1e-3, 1e-10), (1e20, 1e12)])
 def test_the_same_columns_pass_in_float64(loc: float, scale: float) -> None:
-    """The way out that the message names is one."""
+    """float64, which the message recommends, solves the problem."""
     assert measured(fitted(loc, scale), "float64").faults == ()
 
 
 def test_a_flow_whose_samples_overflow_is_refused_with_columns_and_share() -> None:
-    """An unbounded scale with large weights; the first transform that overflows is named."""
+    """The error also names the first transform that overflows."""
     flow = fitted(0, 1, replace(SMALL, dim=3, scale=Exp()), times=6)
     found = measured(flow)
     assert found.non_finite > 0.5
@@ -104,21 +104,21 @@ def test_an_accepted_loss_is_recorded() -> None:
 
 
 def test_every_number_is_finite_and_fits_json() -> None:
-    """Also where errors overflow: the manifest is JSON."""
+    """The manifest is JSON, so its numbers stay finite also where errors overflow."""
     found = measured(fitted(0, 1, replace(SMALL, scale=Exp()), times=4))
     for spread in (found.log_prob, found.x, found.round_trip):
         assert np.isfinite([spread.median, spread.p99, spread.worst]).all()
 
 
 def test_collapsed_samples_are_counted() -> None:
-    """Timestamps in float32: thousands of samples, and one value."""
+    """In float32, thousands of samples of a timestamp have few distinct values."""
     assert measured(fitted(1.7e9, 1)).distinct < 0.01
     assert measured(fitted(0, 1)).distinct > 0.99
 
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_the_scale_of_a_column_is_its_standard_deviation_without_its_tails(heavy: bool) -> None:
-    """One wild value must not make every error look small."""
+    """A few extreme values must not make every error look small."""
     x = np.random.default_rng(0).normal(5, 2, (4000, 1))
     if heavy:
         x[:20] = 1e12
@@ -128,7 +128,7 @@ def test_the_scale_of_a_column_is_its_standard_deviation_without_its_tails(heavy
 @pytest.mark.parametrize("graph", [0, 1, 2], ids=["density", "inverse", "sampler"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_verification_can_tell_a_change_of_a_thousandth(graph: int, dtype: torch.dtype) -> None:
-    """Weights off by 0.1 % move outputs by many tolerances, also of a flow with wild tails."""
+    """Weights off by 0.1 % move outputs by many tolerances, also in a flow with heavy tails."""
     for flow in (fitted(3, 2), fitted(0, 1, replace(SMALL, scale=Exp()), times=1.6)):
         definition = graph_definitions(2, 0)[graph]
         chosen = choose_vectors(flow, probe(flow, definition, dtype, exact=True))
@@ -136,13 +136,13 @@ def test_verification_can_tell_a_change_of_a_thousandth(graph: int, dtype: torch
 
 
 def test_a_tolerance_that_hides_a_wrong_graph_is_a_fault() -> None:
-    """A check that cannot fail is not a check."""
+    """With such a tolerance the check of the test vectors could never fail."""
     found = with_sensitivity(measured(fitted(0, 1)), 0.5)
     with pytest.raises(PrecisionError, match="could not be told from the right one"):
         check_precision(found, "float32", accept_loss=False)
 
 
 def test_the_limits_are_what_the_documentation_says() -> None:
-    """A limit that is raised until a test passes should be seen here."""
+    """This test fails if someone raises a limit to make another test pass."""
     expected = {"log_prob": 0.05, "x": 0.01, "round_trip": 0.01, "non_finite": 0.001}
     assert expected == LIMITS

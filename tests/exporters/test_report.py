@@ -50,7 +50,7 @@ def exported() -> tuple[Manifest, str]:
 
 
 def manifest() -> Manifest:
-    """A manifest with its parity, whose flow's description asks to be escaped."""
+    """A manifest with its parity; the description of its flow contains HTML."""
     written, _ = exported()
     return replace(written, flow=replace(written.flow, description="a <b>flow</b>"))
 
@@ -74,13 +74,13 @@ def page(flow: RNVP, training: dict[str, Any] | None = None) -> str:
 
 
 def text_of(html: str) -> str:
-    """What a person reads, tags left out."""
+    """The text of a page, without its tags."""
     return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.S))
 
 
 @pytest.mark.parametrize("name", ["one coordinate, given", "two coordinates", "gated", "wide"])
 def test_every_column_of_any_flow_is_drawn(name: str) -> None:
-    """Whatever the number of columns and conditions, each has its histogram."""
+    """Each column has a histogram, for any number of columns and conditions."""
     flow = lively(CONFIGS[name])
     html = page(flow)
     assert all(f'aria-label="Histogram of {column}"' in html for column in flow.columns)
@@ -88,7 +88,7 @@ def test_every_column_of_any_flow_is_drawn(name: str) -> None:
 
 
 def test_pairs_are_drawn_once_up_to_eight_columns() -> None:
-    """A corner plot has no upper triangle; a wider flow has none and the report says why."""
+    """A flow with more columns has no plots of pairs, and the report says why."""
     html = page(lively(CONFIGS["odd"]))
     pairs = re.findall(r'aria-label="(\w+) against (\w+)"', html)
     assert len(pairs) == 21
@@ -99,7 +99,7 @@ def test_pairs_are_drawn_once_up_to_eight_columns() -> None:
 
 
 def test_a_trained_flow_has_every_section() -> None:
-    """Learning curves, data beside samples, PIT and QQ, from the checkpoint alone."""
+    """The checkpoint alone gives learning curves, data beside samples, PIT and QQ."""
     html = page(*trained())
     for label in ("Loss of 1 epochs", "PIT of z0", "PIT of z1", "QQ of ‖z‖²", "Held-out rows"):
         assert f'aria-label="{label}' in html
@@ -108,7 +108,7 @@ def test_a_trained_flow_has_every_section() -> None:
 
 
 def test_a_conditional_flow_is_judged_in_bins_of_each_condition() -> None:
-    """Four bins of about 75 rows; the samples are drawn at the conditions of the rows."""
+    """There are four bins of 75 rows, and samples are drawn at the conditions of the rows."""
     html = page(*trained(conditional=True))
     assert 'aria-label="PIT by bins of energy"' in html
     assert 'aria-label="QQ of ‖z‖² by bins of energy"' in html
@@ -121,8 +121,8 @@ def test_a_conditional_flow_is_judged_in_bins_of_each_condition() -> None:
 
 
 @pytest.mark.parametrize("training", [None, {"summary": None}])
-def test_what_cannot_be_shown_says_why(training: dict[str, Any] | None) -> None:
-    """A converted flow has no held-out rows, so no curves, no PIT and no bins."""
+def test_a_missing_section_says_why(training: dict[str, Any] | None) -> None:
+    """A converted flow has no held-out rows, so its report has no curves, no PIT and no bins."""
     told = text_of(page(lively(CONFIGS["gated"]), training))
     assert told.count("The checkpoint holds no held-out rows.") == 3
     assert "there are no learning curves" in told
@@ -130,7 +130,7 @@ def test_what_cannot_be_shown_says_why(training: dict[str, Any] | None) -> None:
 
 
 def test_a_flow_whose_samples_overflow_has_a_report() -> None:
-    """With --accept-loss such a flow is exported."""
+    """Such a flow can be exported with --accept-loss."""
     flow = lively(CONFIGS["odd"])
     with torch.no_grad():
         for parameter in flow.parameters():
@@ -139,7 +139,7 @@ def test_a_flow_whose_samples_overflow_has_a_report() -> None:
 
 
 def test_the_verdict_comes_first_and_names_a_flow_that_is_wrong() -> None:
-    """Rows that are shifted by three standard deviations are not those of the flow."""
+    """Rows that are shifted by three standard deviations fail calibration and samples."""
     flow, record = trained()
     gaussian = record["summary"]["held_out_loss"] + 1  # one epoch is not enough to beat it
     summary = {**record["summary"], "gaussian_loss": gaussian, "notes": []}
@@ -174,7 +174,7 @@ def test_a_flow_that_a_gaussian_beats_is_named() -> None:
 
 
 def test_text_from_outside_is_escaped_and_nothing_runs() -> None:
-    """Column names, warnings and the flow's name are text; nothing comes from elsewhere."""
+    """Column names, warnings and the flow's name are escaped, and the page loads nothing."""
     flow, record = trained(name='"><script>alert(1)</script>')
     summary = {**record["summary"], "warnings": ["<img src=x onerror=alert(2)>"]}
     html = report.write(manifest(), flow, "<b>m</b>.rnvp", {"summary": summary})
@@ -183,7 +183,7 @@ def test_text_from_outside_is_escaped_and_nothing_runs() -> None:
 
 
 def test_every_outputs_parity_has_its_verdict() -> None:
-    """All that the manifest measured."""
+    """The report shows each parity record of the manifest, and the verdict names a failed one."""
     html = page(lively(CONFIGS["two coordinates"]))
     outputs = sum(len(graph.outputs) for graph in manifest().graphs.values())
     assert html.count('<tr class="parity">') == len(manifest().parity)
@@ -200,7 +200,7 @@ def test_the_next_commands_are_those_of_the_commands() -> None:
 
 
 def test_the_exported_report_has_the_time_of_a_call() -> None:
-    """The checkpoint's rows and the graphs' times reach the report, conditions the manifest."""
+    """The report has the held-out rows and the times; the manifest has the conditions."""
     written, html = exported()
     assert "PIT by bins of energy" in html
     assert len(re.findall(r"<tr><td>(?:log_prob|sample)</td><td class=\"n\">1", html)) == 4
@@ -210,21 +210,21 @@ def test_the_exported_report_has_the_time_of_a_call() -> None:
     assert re.search(r"rnvp-sample m.rnvp -n 1000 --seed 7 --context 1\d[.\d]* -o", html)
 
 
-def test_a_flow_in_memory_knows_no_conditions() -> None:
-    """Without a training there is no range of the conditions."""
+def test_a_flow_in_memory_has_no_range_of_conditions() -> None:
+    """The range of the conditions comes from the record of a training."""
     assert reference(lively(CONFIGS["given"]), {}) is None
 
 
 @given(st.integers(1, 60), st.floats(0.001, 0.999))
 def test_quantiles_of_chi_squared(degrees: int, level: float) -> None:
-    """As scipy has them."""
+    """The quantiles agree with those of scipy."""
     found = chi_squared_quantiles(np.array([level]), degrees)
     np.testing.assert_allclose(found, stats.chi2.ppf(level, degrees), rtol=1e-9, atol=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.lists(st.floats(0, 1), min_size=1))
 def test_distances(u: list[float], v: list[float]) -> None:
-    """The definition of Kolmogorov and Smirnov: the largest difference at and below any point."""
+    """They follow Kolmogorov and Smirnov: the largest difference at and below any point."""
     one, other = np.array(u), np.array(v)
     uniform = max(max((one <= p).mean() - p, p - (one < p).mean()) for p in one)
     both = max(abs((one <= p).mean() - (other <= p).mean()) for p in [*u, *v])
@@ -234,7 +234,7 @@ def test_distances(u: list[float], v: list[float]) -> None:
 
 @given(st.lists(st.integers(0, 9), max_size=200))
 def test_bins_of_a_condition_share_no_row_and_no_value(values: list[int]) -> None:
-    """Each has 20 rows or more, and equal values are in the same bin."""
+    """Each bin has 20 rows or more, and equal values are in the same bin."""
     bins = condition_bins(np.array(values, float))
     rows = [row for one in bins for row in one.rows.tolist()]
     assert len(rows) == len(set(rows))
@@ -244,7 +244,7 @@ def test_bins_of_a_condition_share_no_row_and_no_value(values: list[int]) -> Non
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(1, 8))
 def test_ticks_are_few_and_within_the_range(low: float, width: float, most: int) -> None:
-    """At most as many as there is room for, so that their labels do not collide."""
+    """There are at most as many ticks as fit, so that their labels do not overlap."""
     ticks = round_ticks((low, low + width), most)
     assert len(ticks) <= most
     margin = 1e-6 * (abs(low) + width)
@@ -268,7 +268,7 @@ def _cross(loop: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def test_regions_hold_their_share_of_the_rows() -> None:
-    """For a Gaussian, those of the smoothed density are close to the exact ones."""
+    """For a Gaussian, the regions of the smoothed density are close to the exact ones."""
     x, y = np.random.default_rng(0).normal(size=(2, 20_000))
     grid = smoothed_density(x, y, ((-5.0, 5.0), (-5.0, 5.0)), 50)
     inside = (grid > level_of_mass(grid, 0.5)).sum() * 0.2**2

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(journey: str, *arguments: object, cwd: Path, epochs: int = 3) -> str:
-    """What the script prints; the commands are those of the environment of the tests."""
+    """Run a script in the environment of the tests, and return what it prints."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "TRAIN_EPOCHS": str(epochs)}
     done = subprocess.run(
@@ -39,14 +39,14 @@ def physicist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_physicist_scans_conditions(physicist: Path) -> None:
-    """8 columns given 2: the samples hold the conditions and were scored in place."""
+    """The table has 8 columns, 2 conditions, and the scores log_prob and quantile."""
     head = (physicist / "scan.csv").read_text().partition("\n")[0].split(",")
     assert head[-4:] == ["energy", "theta", "log_prob", "quantile"]
     assert len(head) == 12
 
 
 def test_the_web_developer_makes_a_page_of_that_bundle(physicist: Path, tmp_path: Path) -> None:
-    """Without PyTorch, with the onnxruntime-web that npm installed."""
+    """The page uses the onnxruntime-web that npm installed."""
     modules = ROOT / "runtime" / "js" / "node_modules" / "onnxruntime-web"
     if not modules.is_dir():
         pytest.skip("onnxruntime-web is not installed: see tests/js/setup.sh")

@@ -1,4 +1,4 @@
-"""The C engine, compiled where it is not yet."""
+"""Fixtures that compile the C engine if it is missing."""
 
 import importlib.util
 import shutil
@@ -16,7 +16,7 @@ STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 def compiling() -> ModuleType:
-    """``runtime/c/compile.py``, which is no package."""
+    """Import ``runtime/c/compile.py``, which is not in a package."""
     spec = importlib.util.spec_from_file_location("rnvp_compile", SOURCES / "compile.py")
     assert spec is not None
     assert spec.loader is not None
@@ -27,7 +27,7 @@ def compiling() -> ModuleType:
 
 @pytest.fixture(scope="session", autouse=True)
 def library() -> None:
-    """The library beside the module that loads it."""
+    """Compile the library if it is missing."""
     if not LIBRARY.exists():
         module = compiling()
         try:

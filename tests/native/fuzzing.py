@@ -1,7 +1,7 @@
-"""``python -m tests.native.fuzzing MINUTES``: fuzz flow.bin for so long, with a new seed.
+"""``python -m tests.native.fuzzing MINUTES``: fuzz flow.bin for this long, with a new seed.
 
-clang's libFuzzer is used where clang is installed, the mutation fuzzer of fuzz.c elsewhere. An
-input that fails is kept in the folder that is printed first.
+clang's libFuzzer is used if clang is installed; otherwise the mutation fuzzer of fuzz.c. An input
+that fails is kept in the folder that is printed first.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""The folder of C compiles anywhere without a warning, and draws the samples that Python draws."""
+"""The folder of C compiles without a warning, and its program draws the samples of Python."""
 
 import importlib.util
 import platform
@@ -30,10 +30,10 @@ TARGETS = {
     "x86_64-macos": None,
     "riscv64-linux-musl": "qemu-riscv64",
 }
-"""Where zig compiles for, and what runs the result here."""
+"""Targets of zig, each with the emulator that runs its result here."""
 
 ONE_OF_EACH_KIND = ("aarch64-linux-musl", "aarch64-macos")
-"""Those of the slow tests. zig builds the C library of each target first, for up to a minute."""
+"""Targets of the slow tests. zig first builds the C library of each, for up to a minute."""
 
 
 @pytest.fixture(params=FLOWS)
@@ -47,7 +47,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def hold_to_python(folder: Path, command: list[str]) -> None:
-    """The example's samples are those of the engine in Python."""
+    """Check that the samples of the example are those of the engine in Python."""
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = np.array([line.split(",") for line in said.splitlines()], float)
     flow = NativeFlow((folder.parent / "flow.bin").read_bytes())
@@ -59,7 +59,7 @@ def hold_to_python(folder: Path, command: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_it_compiles_without_a_warning(folder: Path, compiler: str) -> None:
-    """And draws what Python draws."""
+    """The compiled program draws the samples of the engine in Python."""
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     subprocess.run([compiler, *STRICT, *SOURCES, "-o", "example"], cwd=folder, check=True)
@@ -76,7 +76,7 @@ def test_it_compiles_without_a_warning(folder: Path, compiler: str) -> None:
     ],
 )
 def test_it_compiles_for_other_machines(target: str, tmp_path: Path) -> None:
-    """And runs where an emulator is at hand."""
+    """The program also runs if its emulator is installed."""
     config, dtype = FLOWS["float"]
     content = flow_bin(lively(config), dtype)  # type: ignore[arg-type]
     (tmp_path / "flow.bin").write_bytes(content)
@@ -92,7 +92,7 @@ def test_it_compiles_for_other_machines(target: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_overwritten(folder: Path) -> None:
-    """Nor, with force, one that is not such a folder."""
+    """An existing folder is refused without force. With force only a folder of C is replaced."""
     content = (folder.parent / "flow.bin").read_bytes()
     with pytest.raises(ExportError):
         write_c_folder(content, folder)
@@ -105,7 +105,7 @@ def test_a_folder_is_not_overwritten(folder: Path) -> None:
 
 
 def test_the_flow_is_in_the_program(folder: Path) -> None:
-    """The array holds the bytes of flow.bin."""
+    """The array in flow.c holds the bytes of flow.bin."""
     text = (folder / "flow.c").read_text()
     words = [int(word.strip("},;"), 16) for word in text.replace(",", " ").split() if "0x" in word]
     content = (folder.parent / "flow.bin").read_bytes()

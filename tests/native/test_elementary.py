@@ -30,7 +30,7 @@ STATED = {
 
 @pytest.fixture(scope="session")
 def program(compile_c: Callable[..., Path]) -> Path:
-    """What measures the functions."""
+    """The program that measures the errors of the functions."""
     return compile_c("elementary", "-O2", "-DRNVP_ELEMENTARY", HERE / "elementary.c")
 
 
@@ -46,7 +46,7 @@ def error(program: Path, function: str, target: str, bits: int, stride: int) -> 
 def test_a_function_keeps_its_error(
     program: Path, targets: list[str], function: str, bits: int
 ) -> None:
-    """Over float32 numbers of every size, and over random float64 numbers; NaN and infinities."""
+    """The error is measured over float32 numbers of every size and random float64 numbers."""
     for target in targets:
         if target != "best":
             assert error(program, function, target, bits, 65_537) <= STATED[function], target
@@ -57,5 +57,5 @@ def test_a_function_keeps_its_error(
 def test_a_function_keeps_its_error_over_many(
     program: Path, targets: list[str], function: str
 ) -> None:
-    """Over one in 257 of all float32 numbers."""
+    """The error is measured over one in 257 of all float32 numbers."""
     assert error(program, function, targets[-1], 32, 257) <= STATED[function]

@@ -1,4 +1,4 @@
-"""The native engine is the flow: density, inverse, samples and gradients, of every layer."""
+"""The native engine agrees with the flow: density, inverse, samples and gradients."""
 
 import threading
 from typing import Any, Literal
@@ -22,23 +22,23 @@ from tests.flows import CONFIGS, SCALES, lively, some_context, some_data
 Dtype = Literal["float32", "float64"]
 TOLERANCE = {"float32": 3e-3, "float64": 1e-10}
 ROWS = (1, 6, 23, 131)
-"""One by one, in part of a block, in whole blocks, and what is left over."""
+"""A single row, part of a block, and whole blocks with and without a remainder."""
 
 
 def array(values: torch.Tensor | None, dtype: str) -> Any:
-    """What the engine takes."""
+    """The values as an array that the engine accepts."""
     return None if values is None else np.ascontiguousarray(values.detach().numpy().astype(dtype))
 
 
 def close(got: NDArray[Any], want: torch.Tensor, dtype: str) -> None:
-    """Equal up to the rounding of a flow's worth of operations, in units of the whole output."""
+    """Check that two outputs are equal up to rounding, in units of the largest number."""
     expected = want.detach().numpy()
     unit = 1 + np.abs(expected).max(initial=0)
     np.testing.assert_allclose(got / unit, expected / unit, rtol=0, atol=TOLERANCE[dtype])
 
 
 def hold_to_eager(flow: RNVP, targets: list[str], dtypes: tuple[Dtype, ...]) -> None:
-    """Every output at several numbers of rows, in each dtype, on each instruction set."""
+    """Compare every output at each number of rows, in each dtype, on each instruction set."""
     for dtype in dtypes:
         content = flow_bin(flow, dtype)
         for target in targets:
@@ -48,7 +48,7 @@ def hold_to_eager(flow: RNVP, targets: list[str], dtypes: tuple[Dtype, ...]) -> 
 
 
 def hold_rows(flow: RNVP, native: NativeFlow, rows: int, dtype: Dtype) -> None:
-    """One call of each method."""
+    """Compare one call of each method."""
     x = some_data(flow, max(ROWS))[:rows].clone().requires_grad_()
     context = some_context(flow, max(ROWS))
     leaves, names = [x], ["log_prob", "grad_x"]
@@ -70,28 +70,28 @@ def hold_rows(flow: RNVP, native: NativeFlow, rows: int, dtype: Dtype) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_each_kind_of_flow(name: str, targets: list[str]) -> None:
-    """In float64 and float32, on every instruction set."""
+    """The engine agrees in float64 and float32, on every instruction set."""
     hold_to_eager(lively(CONFIGS[name]), targets, ("float64", "float32"))
 
 
 @pytest.mark.parametrize("mixing", ["swap", "permute"])
 @pytest.mark.parametrize("name", SCALES)
 def test_each_scale_function(name: str, mixing: Mixing) -> None:
-    """The derivative too."""
+    """The outputs agree for each scale function, and so do the gradients."""
     config = RNVPConfig(dim=5, scale=SCALES[name], mixing=mixing, hidden=(8,), couplings=3)
     hold_to_eager(lively(config), ["best"], ("float64",))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_each_activation(activation: str) -> None:
-    """The derivative too."""
+    """The outputs agree for each activation, and so do the gradients."""
     hidden = (8,) if activation == "exp" else (8, 8)  # exp of exp leaves no digits to compare
     config = RNVPConfig(dim=3, activation=activation, hidden=hidden, couplings=2)
     hold_to_eager(lively(config, spread=0.02), ["best"], ("float64",))
 
 
 def test_each_layer(targets: list[str]) -> None:
-    """Norms, rescalings and residual blocks in each other, with gates and without."""
+    """Norms, rescalings and nested residual blocks agree, with gates and without."""
     draw = np.random.default_rng(3)
 
     def dense(inputs: int, outputs: int) -> ir.Dense:
@@ -116,22 +116,22 @@ def test_each_layer(targets: list[str]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_bad_row_stays_alone(dtype: Dtype, targets: list[str]) -> None:
-    """NaN and infinity make what they make in eager, and no other row changes by a bit."""
+def test_a_bad_row_changes_no_other_row(dtype: Dtype, targets: list[str]) -> None:
+    """A row with NaN or infinity gives the result of eager. All other rows keep their bits."""
     flow = lively(CONFIGS["permuted"])
     clean = array(some_data(flow, 100), dtype)
-    sick = clean.copy()
+    damaged = clean.copy()
     for row, bad in enumerate((np.nan, np.inf, -np.inf, np.nan)):
-        sick[23 * row + 5, row] = bad
+        damaged[23 * row + 5, row] = bad
     rows = [23 * row + 5 for row in range(4)]
     whole = np.setdiff1d(np.arange(100), rows)
     for target in targets:
         native = NativeFlow(flow_bin(flow, dtype), gradient=True, target=target)
         for method in (native.forward, native.inverse, native.gradient):
-            for got, expected in zip(method(sick), method(clean), strict=True):
+            for got, expected in zip(method(damaged), method(clean), strict=True):
                 np.testing.assert_array_equal(got[whole], expected[whole])
-        log_prob, z = native.forward(sick)
-        eager = flow.to(getattr(torch, dtype))(torch.from_numpy(sick[rows]))
+        log_prob, z = native.forward(damaged)
+        eager = flow.to(getattr(torch, dtype))(torch.from_numpy(damaged[rows]))
         np.testing.assert_array_equal(np.isnan(z[rows]), np.isnan(eager[0].numpy()))
         np.testing.assert_array_equal(np.isinf(z[rows]), np.isinf(eager[0].numpy()))
         assert not np.isfinite(log_prob[rows]).any()
@@ -139,7 +139,7 @@ def test_a_bad_row_stays_alone(dtype: Dtype, targets: list[str]) -> None:
 
 
 def test_samples_are_rows_of_the_stream() -> None:
-    """Of a flow without steps they are the stream itself; a start cuts it anywhere."""
+    """The samples of a flow without steps are the stream, from any start."""
     identity = ir.Flow(7, 0, ())
     for dtype, tolerance in (("float32", 4e-6), ("float64", 1e-14)):
         native = NativeFlow(encode(identity, dtype))  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_samples_are_rows_of_the_stream() -> None:
 
 
 def test_a_temperature_scales_the_latent() -> None:
-    """Of 0, every sample is the image of the origin."""
+    """At temperature 0 every sample is the inverse of the origin."""
     flow = lively(CONFIGS["odd"])
     native = NativeFlow(flow_bin(flow, "float64"))
     (x,) = native.sample(3, 0, 30, 0.0, None, ["x"])
@@ -159,7 +159,7 @@ def test_a_temperature_scales_the_latent() -> None:
 
 
 def test_threads_share_a_flow() -> None:
-    """Each has a workspace of its own, and gets the bits that one thread gets."""
+    """Each thread has its own workspace and gets the same bits as a single thread."""
     flow = lively(CONFIGS["odd"])
     native, x = NativeFlow(flow_bin(flow)), array(some_data(flow, 500), "float32")
     (alone,) = native.forward(x, None, ["log_prob"])
@@ -179,8 +179,8 @@ def test_threads_share_a_flow() -> None:
         np.testing.assert_array_equal(result, alone)
 
 
-def test_no_rows_are_no_rows() -> None:
-    """An empty batch is served."""
+def test_an_empty_batch_gives_empty_outputs() -> None:
+    """Every method accepts zero rows."""
     native = NativeFlow(flow_bin(lively(CONFIGS["odd"])), gradient=True)
     empty = np.empty((0, 7), np.float32)
     for method in (native.forward, native.inverse, native.gradient):
@@ -189,7 +189,7 @@ def test_no_rows_are_no_rows() -> None:
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
-    """Another width, another dtype, a missing or a needless context, rows with gaps."""
+    """Wrong widths and dtypes, rows with gaps and a missing context are refused."""
     native = NativeFlow(flow_bin(lively(CONFIGS["given"])))
     x, context = np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32)
     for bad in (x[:, :2], x.astype(np.float64), np.zeros((3, 4), np.float32).T):
@@ -203,8 +203,8 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         native.sample(0, 2**63 - 1, 1, 1.0, context[:1])
 
 
-def test_a_target_that_is_not_there_is_refused(tiny: bytes, targets: list[str]) -> None:
-    """The error says so."""
+def test_a_target_that_the_machine_lacks_is_refused(tiny: bytes, targets: list[str]) -> None:
+    """The error says that the machine has no such instruction set."""
     if "avx512" in targets:
         pytest.skip("this machine has them all")
     with pytest.raises(BundleError, match="no such instruction set"):

@@ -31,14 +31,14 @@ def first(content: bytes, kind: int) -> int:
 
 
 def with_header(content: bytes, position: int, value: object) -> bytes:
-    """Another value for a field of the header."""
+    """The content with another value for a field of the header."""
     fields = list(HEADER.unpack_from(content))
     fields[position] = value
     return HEADER.pack(*fields) + content[HEADER.size :]
 
 
 def with_record(content: bytes, kind: int, position: int, value: object) -> bytes:
-    """Another value for a field of the first record of a kind."""
+    """The content with another value for a field of the first record of a kind."""
     at = HEADER.size + RECORD.size * first(content, kind)
     fields = list(RECORD.unpack_from(content, at))
     fields[position] = value
@@ -46,18 +46,18 @@ def with_record(content: bytes, kind: int, position: int, value: object) -> byte
 
 
 def offset(content: bytes, kind: int) -> int:
-    """Where the arrays of the first record of a kind begin."""
+    """The offset of the arrays of the first record of a kind."""
     at = HEADER.size + RECORD.size * first(content, kind)
     return int(RECORD.unpack_from(content, at)[10])
 
 
 def with_bytes(content: bytes, at: int, new: bytes) -> bytes:
-    """Other bytes somewhere."""
+    """The content with other bytes at ``at``."""
     return content[:at] + new + content[at + len(new) :]
 
 
 def with_number(content: bytes, kind: int, value: float) -> bytes:
-    """Another first weight for the first record of a kind."""
+    """The content with another first weight in the first record of a kind."""
     return with_bytes(content, offset(content, kind), struct.pack("<f", value))
 
 
@@ -113,7 +113,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_refused_in_one_line(damage: str, tiny: bytes) -> None:
-    """What was found, and what was expected."""
+    """The error says in one line what was found."""
     damaged, said = DAMAGE[damage]
     with pytest.raises(BundleError, match=said) as raised:
         NativeFlow(damaged(tiny))
@@ -122,7 +122,7 @@ def test_damage_is_refused_in_one_line(damage: str, tiny: bytes) -> None:
 
 @given(data=st.data())
 def test_a_flow_with_one_byte_changed_is_refused_or_runs(tiny: bytes, data: st.DataObject) -> None:
-    """Nothing else happens, wherever the byte is."""
+    """A change of any byte gives a BundleError or a flow that runs."""
     at = data.draw(st.integers(0, len(tiny) - 1))
     value = data.draw(st.integers(0, 255))
     try:
@@ -138,13 +138,13 @@ def test_a_flow_with_one_byte_changed_is_refused_or_runs(tiny: bytes, data: st.D
 
 @given(cut=st.integers(0, 10_000))
 def test_a_flow_cut_anywhere_is_refused(tiny: bytes, cut: int) -> None:
-    """There is no prefix of a flow that is a flow."""
+    """Every proper prefix of flow.bin is refused."""
     with pytest.raises(BundleError):
         NativeFlow(tiny[: cut % len(tiny)])
 
 
-def test_residual_blocks_may_lie_eight_deep() -> None:
-    """And no deeper."""
+def test_residual_blocks_may_be_nested_eight_deep() -> None:
+    """A ninth level of residual blocks is refused."""
     from rnvp_deploy import ir
     from rnvp_exporters.native import encode
 
@@ -164,7 +164,7 @@ def test_residual_blocks_may_lie_eight_deep() -> None:
 
 
 def test_a_weight_beyond_float32_is_not_written() -> None:
-    """The exporter says so, and what to do."""
+    """The exporter refuses the weight in float32 and accepts it in float64."""
     flow = lively(RNVPConfig(dim=2, hidden=(4,), couplings=1))
     next(flow.transforms[-1].parameters()).data.fill_(1e300)
     with pytest.raises(ExportError, match="not finite as float32"):
@@ -173,8 +173,8 @@ def test_a_weight_beyond_float32_is_not_written() -> None:
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_the_streams_words_are_those_of_the_known_answers(index: int) -> None:
-    """Of docs/stream-vectors.json, bit for bit."""
+def test_the_words_of_the_stream_are_the_known_answers(index: int) -> None:
+    """The library gives the words of docs/stream-vectors.json, bit for bit."""
     import json
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The native engine passes the same proof as an exported graph, and to the letter for NaN."""
+"""The native engine passes the same proof as an exported graph, also for NaN."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ DTYPES = [torch.float32, torch.float64]
 
 
 def hold_to_parity(flow: RNVP, dtype: torch.dtype) -> None:
-    """All four graphs at every batch size, on data, on tails, on NaN and infinities."""
+    """Check all four graphs at every batch size, on data, on tails, on NaN and infinities."""
     content = flow_bin(flow, "float32" if dtype == torch.float32 else "float64")
     for graph in graph_definitions(flow.dim, flow.context_dim):
         outputs = list(graph.outputs)
@@ -28,7 +28,7 @@ def hold_to_parity(flow: RNVP, dtype: torch.dtype) -> None:
 
 
 def test_one_flow() -> None:
-    """The quick one."""
+    """Parity holds for one flow. This is the quick test."""
     hold_to_parity(lively(CONFIGS["two coordinates"]), torch.float32)
 
 
@@ -36,13 +36,13 @@ def test_one_flow() -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_kind_of_flow(name: str, dtype: torch.dtype) -> None:
-    """In both dtypes."""
+    """Parity holds for every configuration in both dtypes."""
     hold_to_parity(lively(CONFIGS[name]), dtype)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCALES)
 def test_every_scale_function(name: str) -> None:
-    """Where the scale is steep, eager's own error grows with the engine's."""
+    """A steep scale increases eager's error as much as the engine's, so parity holds."""
     config = RNVPConfig(dim=5, scale=SCALES[name], mixing="permute", hidden=(16, 16), couplings=4)
     hold_to_parity(lively(config, spread=0.04 if name == "exp" else 0.08), torch.float32)

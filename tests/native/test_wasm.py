@@ -1,4 +1,4 @@
-"""The engine as WebAssembly, in Node: the numbers of Python's engine, in under 100 KB."""
+"""The engine as WebAssembly in Node gives the numbers of Python's engine, in under 100 KB."""
 
 import importlib.util
 import json
@@ -41,7 +41,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def ask(file: Path, *requests: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the driver answers."""
+    """The answers of the driver to the requests."""
     command = ["node", str(HERE / "wasm_driver.mjs"), str(JAVASCRIPT / "native.js"), str(file)]
     lines = "\n".join(map(json.dumps, requests))
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
@@ -56,7 +56,7 @@ def feed(values: NDArray[Any]) -> dict[str, Any]:
 
 
 def test_each_graph_gives_pythons_numbers(file: Path) -> None:
-    """One row, and more rows than go into one call of the library."""
+    """The numbers agree for one row and for more rows than one call of the library takes."""
     flow = NativeFlow(file.read_bytes(), gradient=True)
     draw = np.random.default_rng(1)
     tolerance = 1e-4 if flow.dtype == np.float32 else 1e-11
@@ -96,7 +96,7 @@ def _context(flow: NativeFlow, rows: int) -> NDArray[Any] | None:
 
 
 def test_a_damaged_flow_is_refused(file: Path) -> None:
-    """With the library's own words, and an output that is not there too."""
+    """The error has the words of the library. An output that does not exist is refused too."""
     damaged = {"graph": "density", "outputs": ["z"], "feeds": {}, "damage": 8}
     other = {"graph": "density", "outputs": ["x"], "feeds": {}}
     version, output = (answer["error"] for answer in ask(file, damaged, other))
@@ -104,8 +104,8 @@ def test_a_damaged_flow_is_refused(file: Path) -> None:
     assert output == "BundleError: density has no output x"
 
 
-def test_the_words_of_the_stream_are_pythons_bit_for_bit() -> None:
-    """Past the 32 bits of a row, and of a negative seed."""
+def test_the_words_of_the_stream_equal_those_of_python() -> None:
+    """The words agree for rows beyond 32 bits and for a negative seed."""
     seed, start, rows, dim = -3, 2**32 - 2, 5, 9
     drawn = words(seed, start, rows, dim)
     blocks = range(drawn.shape[1])
@@ -135,7 +135,7 @@ def test_the_words_of_the_stream_are_pythons_bit_for_bit() -> None:
 
 
 def test_the_module_is_small() -> None:
-    """Both number types, all graphs: in the package, and unpacked in a browser's memory."""
+    """The module has both number types and all graphs, and is small packed and unpacked."""
     module = JAVASCRIPT / "native-wasm.js"
     assert module.stat().st_size < 50_000
     assert len(build_wasm().unpacked(module.read_text(encoding="utf-8"))) < 100_000
@@ -155,7 +155,7 @@ def build_wasm() -> ModuleType:
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
 def test_the_committed_module_is_built_from_these_sources() -> None:
-    """Byte for byte, with the version of ziglang that ``build_wasm.py`` names."""
+    """The bytes are equal for the version of ziglang that ``build_wasm.py`` names."""
     script = build_wasm()
     if version("ziglang") != script.ZIGLANG:
         pytest.skip(f"this is another ziglang than {script.ZIGLANG}")

@@ -1,4 +1,4 @@
-"""``model.pt``: what goes in comes out, and nothing else is opened."""
+"""``model.pt``: a loaded flow equals the saved one, and other files are refused."""
 
 import os
 import pickle
@@ -57,7 +57,7 @@ CONFIGS: dict[str, RNVPConfig | FlowSpec] = {
 
 @pytest.fixture
 def content(tmp_path: Path) -> dict[str, Any]:
-    """What a checkpoint holds."""
+    """The content of a checkpoint."""
     rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), tmp_path / "whole.pt")
     return dict(torch.load(tmp_path / "whole.pt", weights_only=True))
 
@@ -65,7 +65,7 @@ def content(tmp_path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_flow_comes_back_as_it_was(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
-    """Configuration, weights and dtype survive; its numbers are the same bits."""
+    """Configuration, weights and dtype are kept, and log_prob is equal bit for bit."""
     flow = RNVP(CONFIGS[name]).to(dtype)
     context = torch.randn(9, flow.context_dim, dtype=dtype) if flow.context_dim else None
     x = torch.randn(9, flow.dim, dtype=dtype)
@@ -77,7 +77,7 @@ def test_a_flow_comes_back_as_it_was(name: str, dtype: torch.dtype, tmp_path: Pa
 
 
 def test_column_names_and_training_come_back(tmp_path: Path) -> None:
-    """Beside the weights: names, and the record of a training."""
+    """A checkpoint also keeps the column names and the record of a training."""
     flow = RNVP(RNVPConfig(dim=2, context_dim=1), ("carat", "price"), ("depth",))
     rnvp_deploy.save(flow, tmp_path / "model.pt", training={"losses": [[1.5, 1.25]]})
     back = rnvp_deploy.load(tmp_path / "model.pt")
@@ -94,7 +94,7 @@ def test_equal_flows_are_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
-    """What cannot be written leaves the old checkpoint, and nothing beside it."""
+    """After a failed save the old checkpoint is unchanged, and no other file is left."""
     path = tmp_path / "model.pt"
     flow = RNVP(RNVPConfig(dim=2))
     rnvp_deploy.save(flow, path)
@@ -106,7 +106,7 @@ def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
 
 
 class _Trap:
-    """A pickle that makes a file when it is opened."""
+    """An object whose pickle creates a folder when it is opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -117,7 +117,7 @@ class _Trap:
 
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
 def test_a_pickle_that_would_run_code_is_not_opened(writer: str, tmp_path: Path) -> None:
-    """It is refused, and the code has not run."""
+    """The file is refused, and its code does not run."""
     path, sprung = tmp_path / "model.pt", tmp_path / "sprung"
     if writer == "torch":
         torch.save({"format": "rnvp-deploy", "config": _Trap(sprung)}, path)
@@ -128,40 +128,40 @@ def test_a_pickle_that_would_run_code_is_not_opened(writer: str, tmp_path: Path)
             read(path)
     assert not sprung.exists()
     torch.load(path, weights_only=False) if writer == "torch" else pickle.loads(path.read_bytes())
-    assert sprung.exists(), "the trap works: only the refusal kept it shut"
+    assert sprung.exists(), "the pickle creates no folder, so this test shows nothing"
 
 
-def test_a_whole_pickled_model_is_told_what_to_do(tmp_path: Path) -> None:
-    """torch.save(model) is the commonest file that is not ours."""
+def test_the_error_for_a_pickled_model_says_what_to_do(tmp_path: Path) -> None:
+    """Files of torch.save(model) are common, so the error names rnvp-import."""
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="rnvp-import"):
         rnvp_deploy.load(tmp_path / "model.pt")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """No file, no traceback of torch's."""
+    """The error is a CheckpointError with the path, not an error of torch."""
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*absent\.pt"):
         rnvp_deploy.load(tmp_path / "absent.pt")
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"format": "other"}])
 def test_another_programs_checkpoint_is_refused(content: object, tmp_path: Path) -> None:
-    """Plain values that are not ours are refused with what to do."""
+    """A file of plain values is refused if it is not a checkpoint of rnvp-deploy."""
     torch.save(content, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="not an rnvp-deploy checkpoint"):
         rnvp_deploy.load(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("text", [b"", b"a,b\n1,2\n", b"\x80\x05garbage", b"PK\x03\x04"])
-def test_what_is_no_checkpoint_is_refused(text: bytes, tmp_path: Path) -> None:
-    """A table, an empty file, noise."""
+def test_a_file_that_is_not_a_checkpoint_is_refused(text: bytes, tmp_path: Path) -> None:
+    """An empty file, a table and random bytes give a CheckpointError."""
     (tmp_path / "model.pt").write_bytes(text)
     with pytest.raises(CheckpointError):
         rnvp_deploy.load(tmp_path / "model.pt")
 
 
-def test_a_newer_checkpoint_says_so(content: dict[str, Any], tmp_path: Path) -> None:
-    """A version that is not known is not guessed at."""
+def test_a_newer_checkpoint_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
+    """A checkpoint of an unknown version is refused, and the error names the version."""
     torch.save({**content, "version": 3}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="version 3"):
         rnvp_deploy.load(tmp_path / "model.pt")
@@ -181,7 +181,7 @@ def test_a_checkpoint_of_version_1_gives_the_numbers_that_it_gave(name: str) -> 
 
 @pytest.mark.parametrize("key", ["config", "state_dict"])
 def test_a_damaged_checkpoint_of_version_1_is_refused(key: str, tmp_path: Path) -> None:
-    """An upgrade does not hide what is missing."""
+    """The upgrade of an old checkpoint refuses damaged parts too."""
     content = torch.load(GOLDEN / "checkpoint_version_1_recipe.pt", weights_only=True)
     torch.save({**content, key: {"kind": "RNVPConfig"}}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"model\.pt"):
@@ -217,7 +217,7 @@ def test_a_missing_part_is_named(key: str, content: dict[str, Any], tmp_path: Pa
 def test_parts_that_do_not_fit_are_refused(
     key: str, value: object, content: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Whatever part was tampered with, the error is ours and names the file."""
+    """A wrong value of any part gives a CheckpointError."""
     torch.save({**content, key: value}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"model\.pt|checkpoint"):
         rnvp_deploy.load(tmp_path / "model.pt")
@@ -225,7 +225,7 @@ def test_parts_that_do_not_fit_are_refused(
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.999])
 def test_a_file_cut_short_is_refused(keep: float, tmp_path: Path) -> None:
-    """A download that stopped half way."""
+    """An incomplete download gives a CheckpointError."""
     path = tmp_path / "model.pt"
     rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), path)
     whole = path.read_bytes()
@@ -235,7 +235,7 @@ def test_a_file_cut_short_is_refused(keep: float, tmp_path: Path) -> None:
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
-    """A zip file is what a checkpoint is too, but not any."""
+    """A checkpoint is a zip file, but another zip file is not a checkpoint."""
     with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
         archive.writestr("model/readme.txt", "hello")
     with pytest.raises(CheckpointError, match="not a PyTorch checkpoint"):
@@ -244,14 +244,14 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["table.csv", "model.rnvp", "density.onnx", "notebook.ipynb"])
 def test_save_refuses_a_suffix_of_another_kind(name: str, tmp_path: Path) -> None:
-    """A checkpoint is never written over a table, also with force."""
+    """A checkpoint never replaces a table or another kind of file, also with force."""
     with pytest.raises(OutputError, match="but a checkpoint is written"):
         rnvp_deploy.save(RNVP(RNVPConfig(dim=2)), tmp_path / name, force=True)
     assert not list(tmp_path.iterdir())
 
 
 def test_save_replaces_an_existing_file_only_with_force(tmp_path: Path) -> None:
-    """The message says how."""
+    """The error says how to replace the file."""
     path = tmp_path / "model.pt"
     path.write_text("something else")
     with pytest.raises(OutputError, match=r"model\.pt exists: pass force=True"):
@@ -262,10 +262,8 @@ def test_save_replaces_an_existing_file_only_with_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrap", [dict, lambda state: {"model": dict(state), "epoch": 3}])
-def test_a_state_dict_is_answered_with_the_command_that_was_meant(
-    wrap: Any, tmp_path: Path
-) -> None:
-    """It holds no flow; rnvp-import needs the code that builds one."""
+def test_the_error_for_a_state_dict_shows_the_right_command(wrap: Any, tmp_path: Path) -> None:
+    """A state dict does not contain a flow. rnvp-import needs the code that builds one."""
     path = tmp_path / "flow.pt"
     torch.save(wrap(torch.nn.Linear(2, 2).state_dict()), path)
     with pytest.raises(CheckpointError, match=r"is a state dict: .*--weights .*flow\.pt -o model"):

@@ -1,4 +1,4 @@
-"""The recipe of a flow: what it makes, and what it refuses."""
+"""The configuration of a flow: the flows that it makes, and its errors."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,8 +36,8 @@ def test_any_split_is_possible(dim: int, k: int) -> None:
     assert first.active == second.passive == tuple(range(k, dim))
 
 
-def test_by_default_the_halves_are_halves() -> None:
-    """k is d // 2."""
+def test_the_default_split_is_half() -> None:
+    """Without ``split``, the first half has d // 2 columns."""
     assert RNVPConfig(7).half == 3
 
 
@@ -63,13 +63,13 @@ def test_actnorm_comes_before_each_coupling() -> None:
 
 
 def test_permutations_come_from_the_seed() -> None:
-    """The same seed gives the same permutations, another gives others."""
+    """The same seed gives the same permutations, and another seed gives others."""
     one, same, other = (RNVPConfig(9, mixing="permute", seed=s).spec() for s in (1, 1, 2))
     assert one == same != other
 
 
 def test_networks_are_joint_or_separate() -> None:
-    """One network for σ and μ, or one for each."""
+    """A coupling has one network for σ and μ, or one for each."""
     joint, separate = couplings(RNVPConfig(4))[0], couplings(RNVPConfig(4, joint=False))[0]
     assert [name for name, _ in joint.networks] == ["joint"]
     assert [name for name, _ in separate.networks] == ["sig", "mu"]
@@ -100,8 +100,8 @@ def test_one_dimension_needs_a_context() -> None:
         ({"activation": "rleu"}, "'rleu' is not an activation"),
     ],
 )
-def test_what_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
-    """A flow that cannot exist is refused when it is described, with what was found."""
+def test_an_impossible_flow_is_refused(options: dict[str, object], message: str) -> None:
+    """The error is raised when the flow is described, and says what was found."""
     with pytest.raises(ConfigError, match=message):
         RNVPConfig(**{"dim": 4, **options})  # type: ignore[arg-type]
 
@@ -133,7 +133,7 @@ assert isinstance(COUPLING, CouplingSpec)
     ],
 )
 def test_transforms_that_do_not_fit_are_refused(transforms: Any, message: str) -> None:
-    """The transform is named, with what was found and what was expected."""
+    """The error names the transform, what was found and what was expected."""
     with pytest.raises(ConfigError, match=message):
         FlowSpec(4, transforms=transforms)
 

@@ -26,7 +26,7 @@ QUICK = TrainingOptions(epochs=12)
 
 
 def table(rows: int = 600) -> Tensor:
-    """Positive, in (0, 1), counts, normal: (rows, 4) float64, all depending on one another."""
+    """Four dependent columns in float64 (rows, 4): positive, in (0, 1), counts, and normal."""
     draw = np.random.default_rng(7)
     a = draw.normal(size=rows)
     price = np.exp(3 + a + 0.3 * draw.normal(size=rows))
@@ -35,7 +35,7 @@ def table(rows: int = 600) -> Tensor:
 
 
 def mapped(dtype: torch.dtype = torch.float64, **options: object) -> RNVP:
-    """A flow with maps, set from the table, with weights off their initial values."""
+    """A flow with maps, set from the table, whose weights differ from their initial values."""
     config = RNVPConfig(4, elementwise=MAPS, **{**SMALL, **options})  # type: ignore[arg-type]
     flow = RNVP(config, COLUMNS).double()
     flow.initialise(table())
@@ -91,7 +91,7 @@ def test_the_densities_of_integers_sum_to_one(function: ColumnFunction) -> None:
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**20), temperature=st.floats(0.1, 20.0))
 def test_samples_lie_in_the_domain(dtype: torch.dtype, seed: int, temperature: float) -> None:
-    """Positive, inside (0, 1), integers; also far out, where a float would round to a bound."""
+    """Samples are in the domain, also in the tails, where a float would round to a bound."""
     flow = mapped(dtype)
     x = flow.sample(200, seed=seed, temperature=temperature)
     price, share, hits, _ = x.T
@@ -106,7 +106,7 @@ def test_samples_lie_in_the_domain(dtype: torch.dtype, seed: int, temperature: f
     "row", [[-1.0, 0.5, 2, 0], [0.0, 0.5, 2, 0], [9.0, 0.0, 2, 0], [9, 1.0, 2, 0], [9, 7.0, 2, 0]]
 )
 def test_a_value_outside_the_domain_has_no_density(row: list[float]) -> None:
-    """log_prob is −inf, and the other rows are not touched."""
+    """log_prob is −inf for that row, and finite for the other rows."""
     flow = mapped()
     good = [9.0, 0.5, 2.0, 0.0]
     log_prob = flow.log_prob(torch.tensor([good, row, good], dtype=torch.float64))
@@ -139,7 +139,7 @@ def test_the_inverse_log_det_is_that_of_the_forward_direction() -> None:
     torch.testing.assert_close(transform.inverse_log_det(z), -log_det)
 
 
-def test_bounds_are_rounded_anew_in_another_dtype() -> None:
+def test_a_bound_is_exact_again_in_float64() -> None:
     """0.1 as float32 is not 0.1: a float64 copy of a float32 flow has the exact bound again."""
     transform = build(ElementwiseSpec((ColumnMap("log", 0.1),))).float().double()
     assert isinstance(transform, Elementwise)
@@ -157,7 +157,7 @@ def test_maps_come_first_and_standardisation_sees_mapped_columns() -> None:
 
 
 def test_a_flow_has_maps_only_at_its_start() -> None:
-    """Elsewhere a domain would cut the range of the transform before it."""
+    """A map after another transform would restrict the range of that transform."""
     with pytest.raises(ConfigError, match=r"transform 1: .*must come first"):
         FlowSpec(2, transforms=(DiagonalAffineSpec(2), ElementwiseSpec((ColumnMap(),) * 2)))
 
@@ -174,19 +174,19 @@ def test_a_flow_has_maps_only_at_its_start() -> None:
         (lambda: column_maps(("a",), log=["a"], logit=["a"]), "both log and logit"),
     ],
 )
-def test_maps_that_make_no_sense_are_refused(make: Callable[[], object], message: str) -> None:
-    """One line, with what was found."""
+def test_impossible_maps_are_refused(make: Callable[[], object], message: str) -> None:
+    """The error says what was found or what was expected."""
     with pytest.raises(ConfigError, match=message):
         make()
 
 
 def test_no_map_leaves_the_flow_as_it_was() -> None:
-    """Identity maps cost nothing."""
+    """Identity maps add no transform to the flow."""
     assert RNVPConfig(2, elementwise=(ColumnMap(), ColumnMap())).spec() == RNVPConfig(2).spec()
 
 
 def test_a_checkpoint_keeps_the_maps(tmp_path: Path) -> None:
-    """They are part of the flow, and have no weights."""
+    """The maps are part of the flow, and have no weights."""
     flow = mapped()
     save(flow, tmp_path / "model.pt")
     again = load(tmp_path / "model.pt")
@@ -202,14 +202,14 @@ def trained(maps: tuple[ColumnMap, ...], options: TrainingOptions = QUICK) -> tu
 
 
 def test_training_on_mapped_columns_beats_training_without() -> None:
-    """On a skewed and a bounded column. Counts are dequantised in both: else one is infinite."""
+    """One column is skewed and one is bounded. Both flows dequantise the counts."""
     unmapped = (ColumnMap(), ColumnMap(), MAPS[2], ColumnMap())
     (_, plain), (_, result) = trained(unmapped), trained(MAPS)
     assert result.best.held_out < plain.best.held_out - 0.2
 
 
 def test_mapped_columns_are_not_reported_again() -> None:
-    """The options that a warning suggests answer it."""
+    """The options that a warning suggests remove the warning."""
     _, result = trained(MAPS, TrainingOptions(epochs=1))
     assert result.warnings == ()
 
@@ -245,7 +245,7 @@ def test_the_noise_is_uniform_in_integer_columns_only() -> None:
     ],
 )
 def test_training_names_the_value_outside_the_domain(row: list[float], message: str) -> None:
-    """The column, how many values, the first row, and what to do; nothing was trained."""
+    """The error names the column and the value, and the training does not start."""
     x = torch.cat([table(), torch.tensor([row], dtype=torch.float64)])
     with pytest.raises(TrainingError, match=message):
         fit(RNVP(RNVPConfig(4, elementwise=MAPS), COLUMNS), x)

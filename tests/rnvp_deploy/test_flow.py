@@ -1,4 +1,4 @@
-"""The flow as its user meets it: the source's interface, both dtypes, contexts, samples."""
+"""The public interface of a flow: outputs, both dtypes, contexts and samples."""
 
 import math
 
@@ -37,7 +37,7 @@ def rows(flow: RNVP, n: int = 8) -> tuple[Tensor, Tensor | None]:
 
 
 def made(config: RNVPConfig) -> RNVP:
-    """A flow in float64 with what is set from data set."""
+    """A flow in float64 whose layers are initialised from data."""
     flow = RNVP(config).double()
     flow.initialise(*rows(flow, 40))
     return flow.requires_grad_(False)
@@ -46,7 +46,7 @@ def made(config: RNVPConfig) -> RNVP:
 @settings(max_examples=40)
 @given(config=configs)
 def test_any_flow_inverts(config: RNVPConfig) -> None:
-    """inverse(forward(x)) = x for whatever a configuration can describe."""
+    """inverse(forward(x)) = x for any configuration."""
     flow = made(config)
     x, context = rows(flow)
     z, _, _ = flow(x, context)
@@ -55,7 +55,7 @@ def test_any_flow_inverts(config: RNVPConfig) -> None:
 
 @settings(max_examples=15)
 @given(config=configs)
-def test_any_flows_log_jacob_is_autodiffs(config: RNVPConfig) -> None:
+def test_the_log_jacob_of_any_flow_agrees_with_autodiff(config: RNVPConfig) -> None:
     """log_jacob is the log-determinant of the flow's Jacobian, standardisation included."""
     flow = made(config)
     x, context = rows(flow, 2)
@@ -66,8 +66,8 @@ def test_any_flows_log_jacob_is_autodiffs(config: RNVPConfig) -> None:
         torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, log_jacob[i])
 
 
-def test_the_sources_interface() -> None:
-    """z, log_pz, log_jacob = flow(x); the loss is their mean, and has gradients."""
+def test_calling_a_flow_gives_z_log_pz_and_log_jacob() -> None:
+    """The negative mean of log_pz + log_jacob is a loss with gradients."""
     flow = RNVP(RNVPConfig(dim=3))
     z, log_pz, log_jacob = flow(torch.randn(5, 3))
     assert (z.shape, log_pz.shape, log_jacob.shape) == ((5, 3), (5,), (5,))
@@ -77,7 +77,7 @@ def test_the_sources_interface() -> None:
     assert flow.inverse(z).shape == (5, 3)
 
 
-def test_log_pz_is_the_standard_normals() -> None:
+def test_log_pz_is_that_of_a_standard_normal() -> None:
     """log p_Z(z) is that of independent standard normals."""
     flow = RNVP(RNVPConfig(dim=3))
     z, log_pz, _ = flow(torch.randn(5, 3))
@@ -85,7 +85,7 @@ def test_log_pz_is_the_standard_normals() -> None:
 
 
 def test_the_density_integrates_to_one() -> None:
-    """exp(log_prob) is a density of the user's units."""
+    """exp(log_prob) is a density in the user's units."""
     flow = made(RNVPConfig(dim=2, couplings=4))
     axis = torch.linspace(-40, 40, 401, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
@@ -96,7 +96,7 @@ def test_the_density_integrates_to_one() -> None:
 @given(shift=st.floats(-50, 50), stretch=st.floats(0.1, 10))
 @settings(max_examples=10)
 def test_density_moves_with_the_data(shift: float, stretch: float) -> None:
-    """A flow standardised on moved and stretched data scores them less log(stretch) a column."""
+    """On data scaled by ``stretch``, log_prob is lower by log(stretch) for each column."""
     x = torch.randn(50, 2, dtype=torch.float64)
     flow = RNVP(RNVPConfig(dim=2, couplings=2)).double()
     flow.initialise(x)
@@ -118,7 +118,7 @@ def test_every_activation_trains(activation: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_flow_keeps_its_dtype(dtype: torch.dtype) -> None:
-    """float32 in, float32 out; float64 the same."""
+    """float32 inputs give float32 outputs, and float64 inputs give float64 outputs."""
     flow = RNVP(RNVPConfig(dim=3, context_dim=1, mixing="lu", actnorm=True)).to(dtype)
     x, context = rows(flow)
     z, log_pz, log_jacob = flow(x, context)
@@ -129,7 +129,7 @@ def test_a_flow_keeps_its_dtype(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("actnorm", [False, True])
 def test_initialise_sets_layers_in_turn(actnorm: bool) -> None:
-    """After ``initialise``, each affine that is set from data gives out standardised rows."""
+    """After ``initialise``, each affine that is set from data outputs standardised rows."""
     flow = made(RNVPConfig(dim=3, actnorm=actnorm, couplings=3))
     x, _ = rows(flow, 500)
     flow.initialise(x)
@@ -162,7 +162,7 @@ def test_the_contexts_units_do_not_matter() -> None:
 
 @pytest.mark.parametrize(("takes", "given"), [(0, 1), (2, 1), (2, 0)])
 def test_a_wrong_context_is_refused(takes: int, given: int) -> None:
-    """Too many, too few or no conditions: the error gives the counts."""
+    """The error gives the number of conditions that are expected and that were given."""
     flow = RNVP(RNVPConfig(dim=2, context_dim=takes))
     context = torch.zeros(3, given) if given else None
     with pytest.raises(ConfigError, match=f"takes {takes} context columns; {given} were given"):
@@ -170,7 +170,7 @@ def test_a_wrong_context_is_refused(takes: int, given: int) -> None:
 
 
 def test_samples_are_the_stream_through_the_inverse() -> None:
-    """Sample i of a seed is one point, however it is asked for."""
+    """Sample i of a seed is the same point for any start and count."""
     flow = RNVP(RNVPConfig(dim=3)).double()
     all_rows = flow.sample(20, seed=7)
     torch.testing.assert_close(flow.sample(5, seed=7, start=12), all_rows[12:17])
@@ -185,7 +185,7 @@ def test_temperature_zero_is_the_mode_of_the_latent() -> None:
 
 
 def test_columns_have_names() -> None:
-    """x0, x1, … and c0, c1, … unless named."""
+    """The default names are x0, x1, … for columns and c0, c1, … for conditions."""
     flow = RNVP(RNVPConfig(dim=2, context_dim=1))
     assert (flow.columns, flow.context_columns) == (("x0", "x1"), ("c0",))
     assert RNVP(RNVPConfig(dim=2), ("carat", "price")).columns == ("carat", "price")
@@ -205,6 +205,6 @@ def test_no_two_columns_share_a_name() -> None:
 
 
 def test_a_column_name_is_text() -> None:
-    """A manifest can hold nothing else."""
+    """A manifest can only hold names that are text."""
     with pytest.raises(ConfigError, match="expected 2 different ones"):
         RNVP(RNVPConfig(dim=2), (0, 1))  # type: ignore[arg-type]

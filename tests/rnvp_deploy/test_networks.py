@@ -1,4 +1,4 @@
-"""Networks built from steps, and every activation against PyTorch's own."""
+"""Networks agree with the modules of PyTorch, and activations with its functions."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ TORCH: dict[str, tuple[float, Callable[[Tensor], Tensor]]] = {
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation_is_pytorchs(name: str) -> None:
+def test_an_activation_agrees_with_pytorch(name: str) -> None:
     """Each activation is the PyTorch function of its name."""
     parameter, function = TORCH[name]
     h = torch.linspace(-8, 8, 401, dtype=torch.float64)
@@ -59,7 +59,7 @@ def test_an_unknown_activation_is_refused_with_the_known_ones() -> None:
         Activation("rleu")
 
 
-def test_an_mlp_is_the_sequential_it_looks_like() -> None:
+def test_an_mlp_is_the_same_as_a_sequential() -> None:
     """``mlp`` computes what nn.Sequential of the same layers does."""
     network = Network(mlp(3, (8, 5), 2, Activation("relu")))
     twin = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 2))
@@ -69,7 +69,7 @@ def test_an_mlp_is_the_sequential_it_looks_like() -> None:
 
 
 def test_a_mlp_without_hidden_layers_is_linear() -> None:
-    """No hidden width is a network of one dense layer."""
+    """Without hidden widths the network is one dense layer."""
     assert mlp(3, (), 2, Activation("relu")) == (Dense(3, 2),)
 
 
@@ -81,7 +81,7 @@ def test_a_norm_and_a_rescale_make_a_layer_norm() -> None:
 
 
 def test_a_residual_block_adds_its_body() -> None:
-    """h + body(h)."""
+    """A residual block computes h + body(h)."""
     network = Network((Residual((Dense(4, 4),), 4),))
     h = torch.randn(5, 4)
     (block,) = network.layers
@@ -89,8 +89,8 @@ def test_a_residual_block_adds_its_body() -> None:
     torch.testing.assert_close(network(h), h + block.body(h))
 
 
-def test_a_gate_listens_to_the_context() -> None:
-    """With a closed gate a residual block passes its input on."""
+def test_a_gate_reads_the_context() -> None:
+    """A residual block with a closed gate returns its input."""
     network = Network((Residual((Dense(4, 4),), 4, gate_inputs=2),))
     (block,) = network.layers
     assert isinstance(block.gate, nn.Linear)

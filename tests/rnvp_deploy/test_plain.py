@@ -1,4 +1,4 @@
-"""Descriptions as plain containers, and back."""
+"""Descriptions are converted to plain containers and back."""
 
 import json
 from typing import Any
@@ -71,14 +71,14 @@ layers = st.one_of(
 
 @given(spec=layers)
 def test_from_plain_undoes_to_plain(spec: TransformSpec) -> None:
-    """Any description is equal after plain containers, and after JSON."""
+    """A description is equal after a conversion to plain containers, and after JSON."""
     plain = to_plain(spec)
     assert from_plain(plain) == spec
     assert from_plain(json.loads(json.dumps(plain))) == spec
 
 
 def test_a_whole_flow_survives() -> None:
-    """The description of a flow, as a checkpoint stores it."""
+    """The description of a flow is equal after JSON."""
     spec = RNVPConfig(3, context_dim=2, mixing="lu").spec()
     assert from_plain(json.loads(json.dumps(to_plain(spec)))) == spec
 
@@ -91,6 +91,6 @@ def test_only_known_descriptions_are_made(kind: Any) -> None:
 
 
 def test_other_fields_are_refused() -> None:
-    """A known kind with fields that it has not is refused."""
+    """A known kind with unknown fields is refused."""
     with pytest.raises(CheckpointError, match="Dense is damaged"):
         from_plain({"kind": "Dense", "inputs": 1, "width": 2})

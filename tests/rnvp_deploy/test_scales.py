@@ -1,4 +1,4 @@
-"""Every scale function, against its formula written again in numpy, and at its extremes."""
+"""Every scale function agrees with its formula in numpy, also at extreme inputs."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_no_finite_input_gives_nan(name: str, u: float) -> None:
 
 @each
 def test_its_gradient_is_finite(name: str) -> None:
-    """Training never meets a NaN gradient, at 0 and far out included."""
+    """The gradient is finite at 0 and for large inputs, so training gets no NaN."""
     u = torch.tensor([[-90.0, -20.0, 0.0, 20.0, 90.0]], requires_grad=True)
     SCALES[name][0](u).sum().backward()
     assert u.grad is not None
@@ -91,15 +91,15 @@ def test_its_gradient_is_finite(name: str) -> None:
 @each
 @given(u=rows)
 def test_odd_means_odd(name: str, u: Array) -> None:
-    """A scale that says it is odd flips its sign with u, bit for bit."""
+    """A scale with ``odd`` changes its sign with u, bit for bit."""
     scale, _ = SCALES[name]
     if scale.odd:
         assert torch.equal(scale(torch.tensor(-u)), -scale(torch.tensor(u)))
 
 
 @each
-def test_odd_is_said_where_it_holds(name: str) -> None:
-    """A scale that says it is not odd has a u that shows it, but for the centred one."""
+def test_odd_is_set_where_it_holds(name: str) -> None:
+    """A scale without ``odd`` is not an odd function, except for the centred scale."""
     scale, _ = SCALES[name]
     u = torch.tensor([[4.0, 1.0, -2.0]])
     if not scale.odd and name != "centred":
@@ -108,9 +108,9 @@ def test_odd_is_said_where_it_holds(name: str) -> None:
 
 @each
 def test_zero_at_zero_means_zero(name: str) -> None:
-    """``zero_at_zero`` is true of just those scales with σ(0) = 0, to the bit.
+    """``zero_at_zero`` is true exactly for the scales with σ(0) = 0, to the bit.
 
-    Of clip it depends on the numbers, so it does not claim it.
+    For clip σ(0) depends on its bounds, so clip does not set it.
     """
     scale, _ = SCALES[name]
     holds = torch.equal(scale(torch.zeros(1, 3)), torch.zeros(1, 3))
@@ -120,7 +120,7 @@ def test_zero_at_zero_means_zero(name: str) -> None:
 @pytest.mark.parametrize("name", BOUNDS)
 @given(u=st.floats(-1e6, 1e6))
 def test_it_stays_within_its_bound(name: str, u: float) -> None:
-    """A bounded scale never exceeds what its parameter says."""
+    """A bounded scale never exceeds the bound of its parameter."""
     sigma = SCALES[name][0](torch.tensor([[u]], dtype=torch.float64))
     assert float(sigma.abs()) <= BOUNDS[name] * (1 + 1e-12)
 
@@ -132,7 +132,7 @@ def test_centred_keeps_volume() -> None:
 
 
 def test_scales_are_values() -> None:
-    """Equal scales are equal and print as what makes them."""
+    """Scales with equal parameters are equal, and repr shows the parameters."""
     assert scales.Tanh(bound=2.0) == scales.Tanh(bound=2.0) != scales.Tanh()
     assert repr(scales.Clip()) == "Clip(low=-5.0, high=3.0)"
 
@@ -147,9 +147,9 @@ def test_scales_are_values() -> None:
         ("Clip", {"low": 1.0, "high": 0.0}),
     ],
 )
-def test_a_parameter_that_makes_no_scale_is_refused(
+def test_an_invalid_parameter_of_a_scale_is_refused(
     kind: str, parameters: dict[str, float]
 ) -> None:
-    """When the flow is described, not after it was trained."""
+    """The error is raised when the flow is described, not after its training."""
     with pytest.raises(ConfigError, match=f"{kind}.* is not a scale function"):
         getattr(scales, kind)(**parameters)

@@ -30,7 +30,7 @@ COLUMNS = ("carat", "depth", "price")
 
 
 def run(*arguments: object) -> Result:
-    """The command, in this process."""
+    """Run the command in this process."""
     return CliRunner().invoke(train, [str(argument) for argument in arguments])
 
 
@@ -52,7 +52,7 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """Where the checkpoint goes."""
+    """The path of the checkpoint."""
     return tmp_path / "model.pt"
 
 
@@ -69,7 +69,7 @@ def test_a_table_becomes_a_checkpoint(table: Path, model: Path) -> None:
 
 
 def test_both_losses_are_shown_during_training(table: Path, model: Path) -> None:
-    """Without a terminal, as plain lines."""
+    """Without a terminal the losses are plain lines."""
     result = run(table, "-o", model, *QUICK)
     epochs = [line for line in result.output.splitlines() if line.startswith("epoch ")]
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
@@ -104,7 +104,7 @@ def test_columns_and_context_are_chosen(table: Path, model: Path) -> None:
 
 
 def test_a_name_with_a_comma_is_quoted(table: Path, model: Path) -> None:
-    """A list of columns is read as a line of CSV is."""
+    """A list of columns is read as a line of CSV."""
     awkward = write_csv(table.with_name("awkward.csv"), DRAW, ("carat, metric", "depth", "price"))
     run(awkward, "-o", model, "--columns", '"carat, metric",price', *QUICK)
     assert rnvp_deploy.load(model).columns == ("carat, metric", "price")
@@ -152,7 +152,7 @@ def test_a_missing_value_has_many_spellings(spelling: str, model: Path) -> None:
 
 @pytest.mark.parametrize(("asked", "what"), [("cut", "text ('Ideal')"), ("notes", "nothing")])
 def test_a_column_of_text_cannot_be_asked_for(asked: str, what: str, model: Path) -> None:
-    """As a column to learn or to condition on."""
+    """It is refused as a column to learn and as a condition."""
     rows = [[*row, "", "Ideal"] for row in DRAW.tolist()]
     table = write_csv(model.with_name("table.csv"), rows, (*COLUMNS, "notes", "cut"))
     for options in (["--columns", f"carat,{asked}"], ["--context", asked]):
@@ -162,7 +162,7 @@ def test_a_column_of_text_cannot_be_asked_for(asked: str, what: str, model: Path
 
 
 def test_integers_are_written_in_any_way(table: Path, model: Path) -> None:
-    """1e0 epochs and a batch size of 1_00."""
+    """The options accept 2e0 and 1_00 as integers."""
     options = ["--epochs", "2e0", "--batch-size", "1_00", "--seed", "1e3", "--hidden", "8"]
     assert run(table, "-o", model, *options).exit_code == 0
     recorded = read_training(model)["options"]
@@ -170,7 +170,7 @@ def test_integers_are_written_in_any_way(table: Path, model: Path) -> None:
 
 
 def test_degenerate_columns_are_named_before_training(model: Path) -> None:
-    """With the options that help, in the words of this command."""
+    """The command also suggests the options that help."""
     draw = np.random.default_rng(0)
     rows = np.column_stack([draw.normal(9, 1, 300), draw.lognormal(8, 1, 300)])
     rows = np.column_stack([rows, draw.poisson(3, 300), rows[:, 0]])
@@ -185,7 +185,7 @@ def test_degenerate_columns_are_named_before_training(model: Path) -> None:
 
 
 def test_a_float64_flow_resolves_what_float32_cannot(model: Path) -> None:
-    """The error of a float32 training says so."""
+    """The error of a float32 training recommends --dtype float64."""
     rows = DRAW + np.array([0.0, 0.0, 1e9])
     table = write_csv(model.with_name("table.csv"), rows)
     refused = run(table, "-o", model, *QUICK)
@@ -214,16 +214,16 @@ def test_the_flow_is_what_the_options_say(table: Path, model: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_file(table: Path, tmp_path: Path) -> None:
-    """Byte for byte; another seed gives another."""
+    """The files are equal byte for byte, and another seed gives another file."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        torch.rand(3)  # torch's own generator plays no part
+        torch.rand(3)  # torch's own generator has no effect
         run(table, "-o", tmp_path / f"{name}.pt", "--seed", seed, *QUICK)
     a, b, c = ((tmp_path / f"{name}.pt").read_bytes() for name in "abc")
     assert a == b != c
 
 
 def test_resuming_gives_the_file_of_an_uninterrupted_training(table: Path, model: Path) -> None:
-    """Stopped by the clock after one epoch, then resumed in place."""
+    """--max-seconds stops the training after one epoch, and --resume continues it."""
     whole = model.with_name("whole.pt")
     quick = ["--epochs", "5", "--couplings", "2", "--hidden", "8"]
     run(table, "-o", whole, *quick)
@@ -249,7 +249,7 @@ def test_a_checkpoint_is_trained_further_on_new_rows(table: Path, model: Path) -
 
 
 def test_a_warm_start_never_replaces_its_checkpoint(table: Path, model: Path) -> None:
-    """It is an input."""
+    """The checkpoint of --warm-start is an input, also with --force."""
     run(table, "-o", model, *QUICK)
     before = model.read_bytes()
     result = run(table, "--warm-start", model, "-o", model, "--force")
@@ -257,8 +257,8 @@ def test_a_warm_start_never_replaces_its_checkpoint(table: Path, model: Path) ->
     assert model.read_bytes() == before
 
 
-def test_the_checkpoint_remembers_its_table(table: Path, model: Path) -> None:
-    """By name and hash, without the folder."""
+def test_the_checkpoint_records_its_table(table: Path, model: Path) -> None:
+    """The summary has the name and the hash of the table, without its folder."""
     run(table, "-o", model, "--keep-rows", "7", *QUICK)
     summary = read_summary(read_training(model))
     assert summary is not None
@@ -269,7 +269,7 @@ def test_the_checkpoint_remembers_its_table(table: Path, model: Path) -> None:
 
 
 def test_json_is_one_object_on_stdout(table: Path, model: Path) -> None:
-    """Everything else is on standard error."""
+    """All other output is on standard error."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN, table, "-o", model, "--json", *QUICK],
         capture_output=True,
@@ -342,10 +342,10 @@ def with_cell(row: int, column: int, cell: object) -> list[list[object]]:
         (DRAW, ["--activation", "rleu"], "'rleu' is not an activation"),
     ],
 )
-def test_an_unusable_table_is_one_line(
+def test_an_unusable_table_gives_one_line(
     rows: Any, options: list[str], message: str, model: Path
 ) -> None:
-    """One line says what is wrong and where; exit code 1; no file is written."""
+    """The line says what is wrong and where. The exit code is 1, and no file is written."""
     table = write_csv(model.with_name("table.csv"), rows)
     result = run(table, "-o", model, *options)
     assert result.exit_code == 1, result.output
@@ -356,7 +356,7 @@ def test_an_unusable_table_is_one_line(
 
 
 def test_a_training_that_diverged_is_an_error(model: Path) -> None:
-    """Heavy tails with an unbounded scale: exit code 1, one line, and nothing is written."""
+    """Heavy tails with an unbounded scale give exit code 1, and no checkpoint is written."""
     rows = np.random.default_rng(0).pareto(0.7, size=(600, 3)) * 1e6
     table = write_csv(model.with_name("table.csv"), rows)
     options = ["--scale", "exp", "--lr", "3", "--epochs", "30", "--hidden", "16"]
@@ -366,8 +366,8 @@ def test_a_training_that_diverged_is_an_error(model: Path) -> None:
     assert not model.exists()
 
 
-def test_a_missing_table_is_one_line(model: Path) -> None:
-    """The file is named."""
+def test_a_missing_table_gives_one_line(model: Path) -> None:
+    """The error names the file."""
     result = run(model.with_name("absent.csv"), "-o", model)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
     assert "absent.csv does not exist" in result.output
@@ -399,7 +399,7 @@ def test_a_missing_table_is_one_line(model: Path) -> None:
 def test_unusable_options_are_usage_errors(
     options: list[str], message: str, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 2, with what is expected."""
+    """The exit code is 2, the message says what is expected, and no file is written."""
     monkeypatch.chdir(table.parent)
     result = run(table, *options)
     assert result.exit_code == 2, result.output
@@ -408,7 +408,7 @@ def test_unusable_options_are_usage_errors(
 
 
 def test_an_output_is_checked_before_training(table: Path, tmp_path: Path) -> None:
-    """A folder that does not exist, and a folder in place of the file."""
+    """A missing folder, or a folder in place of the file, is an error before any epoch."""
     for output, message in ((tmp_path / "absent" / "m.pt", "does not exist"), (tmp_path, "folder")):
         result = run(table, "-o", output, *QUICK)
         assert result.exit_code == 1
@@ -418,7 +418,7 @@ def test_an_output_is_checked_before_training(table: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["diamonds.csv", "other.npy", "model.rnvp", "density.onnx"])
 def test_an_output_of_another_kind_is_refused(name: str, table: Path) -> None:
-    """The table itself, and names of other kinds of files, also with --force."""
+    """The output must not be the table or another kind of file, also with --force."""
     before = table.read_bytes()
     result = run(table, "-o", table.with_name(name), "--force", *QUICK)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
@@ -496,7 +496,7 @@ _WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; "
 
 
 def test_mapped_columns_are_part_of_the_checkpoint(tmp_path: Path, model: Path) -> None:
-    """By name or pattern; a warm start keeps them, and the suggestion is not repeated."""
+    """Columns are mapped by name or pattern, and a warm start keeps the maps."""
     draw = np.random.default_rng(1)
     columns = ("price", "share", "n_hits")
     rows = [draw.lognormal(3, 1, 200), draw.random(200), draw.poisson(3, 200)]
@@ -525,7 +525,7 @@ def test_mapped_columns_are_part_of_the_checkpoint(tmp_path: Path, model: Path) 
 def test_columns_that_cannot_be_mapped_are_named(
     table: Path, model: Path, options: list[str], code: int, message: str
 ) -> None:
-    """One line, and no checkpoint."""
+    """The message names the column, and no checkpoint is written."""
     result = run(table, "-o", model, *QUICK, *options)
     assert result.exit_code == code
     assert message in result.output
@@ -533,7 +533,7 @@ def test_columns_that_cannot_be_mapped_are_named(
 
 
 def test_a_resumed_training_cannot_change_its_maps(table: Path, model: Path) -> None:
-    """The checkpoint decides."""
+    """A resumed training has the maps of its checkpoint."""
     result = run(table, "--resume", model, "--integer", "price")
     assert result.exit_code == 2
     assert "--integer cannot change with --resume" in result.output

@@ -56,13 +56,13 @@ def same_weights(one: RNVP, other: RNVP) -> bool:
 
 
 def gaussian_nats(x: Array) -> float:
-    """What the best Gaussian with a full covariance scores on its own rows."""
+    """The loss of the best Gaussian with a full covariance on its own rows."""
     d = x.shape[1]
     return 0.5 * (float(np.linalg.slogdet(np.cov(x.T))[1]) + d * (1 + math.log(2 * math.pi)))
 
 
 def test_it_learns() -> None:
-    """Fresh rows score better than under the best Gaussian."""
+    """Fresh rows have a lower loss than with the best Gaussian."""
     flow = new_flow()
     fit(flow, banana(2000), options=TrainingOptions(epochs=60))
     assert nats(flow, banana(2000, seed=1)) < gaussian_nats(banana(2000, seed=1)) - 0.3
@@ -86,7 +86,7 @@ def test_the_best_weights_are_kept() -> None:
     flow = new_flow(big)
     training = fit(flow, x, options=options)
     best = training.best.number
-    assert best < len(training.epochs), "this run overfits, or the test shows nothing"
+    assert best < len(training.epochs), "this run does not overfit, so the test shows nothing"
     stopped_there = new_flow(big)
 
     def stop(epoch: Epoch) -> None:
@@ -114,7 +114,7 @@ def test_max_seconds_ends_it_after_an_epoch() -> None:
     assert len(training.epochs) == 1
 
 
-def test_the_units_are_the_users() -> None:
+def test_the_loss_is_in_the_units_of_the_rows() -> None:
     """The loss of rows in other units differs by the logarithm of the units."""
     small, large = new_flow().double(), new_flow().double()
     one = fit(small, banana(), options=SHORT)
@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_flow() -> None:
     """Rows, options and initial weights determine every bit; the seed matters."""
     flows = []
     for seed in (1, 1, 2):
-        torch.rand(seed)  # torch's own generator plays no part
+        torch.rand(seed)  # torch's own generator has no effect
         flow = new_flow()
         fit(flow, banana(), options=TrainingOptions(epochs=3, batch_size=64, seed=seed))
         flows.append(flow)
@@ -146,7 +146,7 @@ def stopped_after(epochs: int, flow: RNVP, x: Array, options: TrainingOptions) -
 
 @pytest.mark.parametrize("done", [1, 3, 5])
 def test_resuming_gives_the_same_file(done: int, tmp_path: Any) -> None:
-    """Stop, save, load and resume: the same file as from an uninterrupted training."""
+    """A training that is stopped, saved and resumed gives the file of an uninterrupted one."""
     alone, stopped = new_flow(), new_flow()
     whole = fit(alone, banana(), options=SHORT)
     rnvp_deploy.save(alone, tmp_path / "alone.pt", training=whole.record)
@@ -184,7 +184,7 @@ def test_an_interrupt_within_an_epoch_keeps_the_epochs_before_it(
 
 
 def test_an_interrupt_in_the_first_epoch_is_raised() -> None:
-    """In the first epoch there is nothing to keep: KeyboardInterrupt is raised."""
+    """After an interrupt in the first epoch there are no weights to keep."""
     flow = new_flow()
 
     def interrupt(*_: object) -> None:
@@ -207,7 +207,7 @@ def test_a_complete_training_is_resumed_only_for_more_epochs() -> None:
 
 @pytest.mark.parametrize("missing", ["options", "rows", "optimizer", "averages"])
 def test_an_incomplete_record_is_refused(missing: str) -> None:
-    """A record that lacks an entry, and an empty one."""
+    """A record that lacks an entry is refused, and so is an empty record."""
     flow = new_flow()
     record = stopped_after(2, flow, banana(), SHORT).record
     del record[missing]
@@ -234,7 +234,7 @@ def test_options_of_the_batches_cannot_change_on_resuming() -> None:
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "tensor", "float32", "list"])
 def test_rows_come_in_any_form(kind: str) -> None:
-    """Data frames by column name in any order, tensors, arrays of any dtype, lists."""
+    """Data frames, tensors, arrays of any dtype and lists give the same training."""
     x = banana().astype(np.float32).astype(np.float64)
     table = {"other": ["text"] * len(x), "b": x[:, 1], "a": x[:, 0]}
     forms: dict[str, Any] = {
@@ -317,7 +317,7 @@ def test_rows_that_cannot_be_learnt_from_are_refused(x: Array, message: str) -> 
 
 
 def test_many_rows_with_gaps_are_counted() -> None:
-    """The first ten are listed."""
+    """The error lists the first ten rows."""
     x = banana()
     x[:12, 0] = math.nan
     with pytest.raises(
@@ -331,13 +331,13 @@ def test_many_rows_with_gaps_are_counted() -> None:
     "x", [banana()[:, :1], banana()[0], np.full((20, 2), "a"), pd.DataFrame({"x0": [1.0] * 20})]
 )
 def test_rows_of_another_kind_are_refused(x: Any) -> None:
-    """Another width, a single row, text, and a missing column."""
+    """Rows of another width, a single row, text, and a missing column are refused."""
     with pytest.raises(InputError):
         fit(new_flow(), x)
 
 
 def test_a_context_must_fit() -> None:
-    """An unwanted context, a missing context, and another length."""
+    """A context that is not needed, is missing or has another length is refused."""
     conditional = new_flow(RNVPConfig(dim=2, context_dim=1, couplings=2))
     with pytest.raises(TrainingError, match="unconditional"):
         fit(new_flow(), banana(), np.zeros((400, 1)))
@@ -407,7 +407,7 @@ def test_a_training_that_diverged_late_is_an_error() -> None:
 
 
 def test_an_epoch_without_a_finite_batch_is_never_the_best() -> None:
-    """Nothing was learnt in it, although the held-out rows can still be scored."""
+    """Such an epoch learns nothing, although its held-out rows have a finite loss."""
     flow = new_flow()
     flow.register_forward_hook(
         lambda module, _i, out: (out[0], out[1] * math.nan, out[2]) if module.training else None
@@ -462,7 +462,7 @@ def test_the_default_length_follows_the_rows() -> None:
 
 
 def test_a_column_that_float32_cannot_resolve_is_refused() -> None:
-    """Timestamps of one hour: float32 has steps of 128 seconds there."""
+    """For timestamps of one hour, float32 has steps of 128 seconds."""
     draw = np.random.default_rng(0)
     time = 1.7e9 + draw.uniform(0, 3600, 200)
     x = np.stack([time, draw.normal(size=200)], -1)

@@ -1,4 +1,4 @@
-"""What is noticed about the columns of a table before training."""
+"""The warnings about the columns of a table before training."""
 
 import logging
 import math
@@ -31,7 +31,7 @@ def draws(seed: int = 0) -> np.random.Generator:
 
 
 def healthy(columns: int = 3) -> Array:
-    """(2000, columns) rows with which nothing is wrong."""
+    """(2000, columns) rows that give no warning."""
     return draws(1).normal(5.0, 1.0, size=(ROWS, columns))
 
 
@@ -43,7 +43,7 @@ def found(**columns: NDArray[Any]) -> tuple[DataWarning, ...]:
 
 
 def test_good_columns_give_no_warning() -> None:
-    """Neither alone nor together."""
+    """Five independent normal columns give no warning."""
     assert find_degenerate(healthy(5), tuple("abcde")) == ()
 
 
@@ -68,7 +68,7 @@ def test_good_columns_give_no_warning() -> None:
     ],
 )
 def test_a_degenerate_column_is_named(column: Array, kind: str, option: str) -> None:
-    """One warning of its kind, with the column's name, and the option that helps."""
+    """There is one warning, with the kind, the column's name and the option that helps."""
     (warning,) = found(v=column)
     assert (warning.kind, warning.columns) == (kind, ("v",))
     assert "column 'v'" in warning.message
@@ -76,14 +76,14 @@ def test_a_degenerate_column_is_named(column: Array, kind: str, option: str) -> 
 
 
 def test_columns_of_one_kind_share_a_warning() -> None:
-    """Two integer columns are one line and one option."""
+    """Two integer columns give one warning and one option."""
     (warning,) = found(n=draws().poisson(3, ROWS), m=draws().poisson(9, ROWS))
     assert warning.message.startswith("columns 'n', 'm' hold integers only")
     assert suggested_options([warning]) == "--integer n,m"
 
 
 def test_the_suggestion_is_one_line_of_options() -> None:
-    """Each option once, in the words of the command line; names are quoted for a shell."""
+    """Each option of the command line appears once, and names are quoted for a shell."""
     warnings = found(
         price=draws().lognormal(8, 1, ROWS),
         share=draws().random(ROWS),
@@ -96,7 +96,7 @@ def test_the_suggestion_is_one_line_of_options() -> None:
 
 
 def test_a_column_twice_is_a_copy() -> None:
-    """The later one is to be left out; it is not reported as anything else."""
+    """The suggestion is to exclude the later column, and there is no other warning."""
     (warning,) = found(again=healthy(2)[:, 0])
     assert (warning.kind, warning.columns) == ("copy", ("a", "again"))
     assert "'again' is a copy of 'a'" in warning.message
@@ -137,7 +137,7 @@ def test_one_hot_columns_are_a_group() -> None:
 def test_a_linear_function_of_other_columns_is_found(
     weights: list[float], offset: float, digits: int
 ) -> None:
-    """In any units and with the rounding of a text file; the columns it depends on are named."""
+    """It is found in any units and after rounding, and the warning names the other columns."""
     x = healthy(len(weights) + 2)
     total = np.round(x[:, : len(weights)] @ np.array(weights) + offset, digits)
     names = tuple(f"v{i}" for i in range(x.shape[1]))
@@ -147,13 +147,13 @@ def test_a_linear_function_of_other_columns_is_found(
 
 
 def test_strong_correlation_is_not_a_linear_function() -> None:
-    """A correlation of 0.9999 is learnt as it is."""
+    """A correlation of 0.9999 gives no warning."""
     a = healthy(1)[:, 0]
     x = np.stack([a, a + 0.01 * draws().normal(size=ROWS)], axis=1)
     assert find_degenerate(x, ("a", "b")) == ()
 
 
-def test_heavy_tails_do_not_look_like_a_linear_function() -> None:
+def test_heavy_tails_are_not_a_linear_function() -> None:
     """A few extreme rows dominate the correlation, but not the typical residual."""
     a = draws().standard_cauchy(ROWS) ** 3
     x = np.stack([a, a + draws(1).normal(size=ROWS)], axis=1)
@@ -169,7 +169,7 @@ def test_a_function_of_the_context_is_found() -> None:
 
 
 def test_the_context_may_be_of_any_kind() -> None:
-    """Integers, one-hot groups and copies among the context columns are fine."""
+    """Integers, one-hot groups and copies among the context columns give no warning."""
     category = draws().integers(0, 3, ROWS)
     context = np.stack([category == 0, category == 1, category == 2, category, category], axis=1)
     assert find_degenerate(healthy(2), ("a", "b"), context.astype(float), tuple("cdefg")) == ()
@@ -183,13 +183,13 @@ def test_fewer_rows_than_columns_are_noticed() -> None:
 
 @given(scale=st.floats(1e-20, 1e20), seed=st.integers(0, 5))
 def test_the_unit_does_not_change_the_kind(scale: float, seed: int) -> None:
-    """A skewed positive column and a good one are what they are in any unit."""
+    """A skewed positive column and a normal one keep their kind in any unit."""
     assert column_kind(draws(seed).lognormal(0, 1, 500) * scale) in ("positive", "unit interval")
     assert column_kind(draws(seed).normal(9, 1, 500) * scale) == "continuous"
 
 
 def test_fit_warns_before_it_trains(caplog: pytest.LogCaptureFixture) -> None:
-    """Through the rnvp_deploy logger, and in the result."""
+    """The warning goes to the rnvp_deploy logger and into the result."""
     x = np.stack([healthy(1)[:, 0], draws().poisson(2, ROWS)], axis=1)
     flow = RNVP(RNVPConfig(dim=2, couplings=1, hidden=(4,)), ("a", "n"))
     with caplog.at_level(logging.WARNING, "rnvp_deploy"):
@@ -213,21 +213,21 @@ def table_of(*names: str) -> dict[str, Array]:
 
 @pytest.mark.parametrize("kind", FRAMES)
 def test_a_flow_takes_the_names_of_a_data_frame(kind: str) -> None:
-    """If it has its default names."""
+    """A flow with default names takes the names of the columns."""
     flow = RNVP(RNVPConfig(dim=3, couplings=1, hidden=(4,)))
     fit(flow, FRAMES[kind](table_of("carat", "depth", "price")), options=QUICK)
     assert flow.columns == ("carat", "depth", "price")
 
 
 def test_text_columns_of_a_data_frame_are_left_out() -> None:
-    """The columns of numbers are as many as the flow takes."""
+    """The data frame has as many columns of numbers as the flow."""
     flow = RNVP(RNVPConfig(dim=2, couplings=1, hidden=(4,)))
     fit(flow, pd.DataFrame({**table_of("carat", "price"), "cut": ["Ideal"] * ROWS}), options=QUICK)
     assert flow.columns == ("carat", "price")
 
 
 def test_a_flow_takes_the_names_of_its_context_too() -> None:
-    """From a data frame of its own."""
+    """The context may be a data frame of its own."""
     flow = RNVP(RNVPConfig(dim=2, context_dim=1, couplings=1, hidden=(4,)))
     frame = pd.DataFrame(table_of("x", "y", "energy"))
     fit(flow, frame[["x", "y"]], frame[["energy"]], options=QUICK)
@@ -235,7 +235,7 @@ def test_a_flow_takes_the_names_of_its_context_too() -> None:
 
 
 def test_the_flows_own_names_are_kept() -> None:
-    """Chosen names, and default names that the data frame has, are looked for in it."""
+    """A flow keeps chosen names, and default names that the data frame has."""
     named = RNVP(RNVPConfig(dim=2, couplings=1, hidden=(4,)), ("price", "carat"))
     fit(named, pd.DataFrame(table_of("carat", "depth", "price")), options=QUICK)
     assert named.columns == ("price", "carat")
@@ -253,7 +253,7 @@ def test_a_data_frame_of_another_width_is_refused(names: tuple[str, ...]) -> Non
     assert flow.columns == ("x0", "x1")
 
 
-def test_a_refused_table_leaves_the_names_alone() -> None:
+def test_a_refused_table_does_not_change_the_names() -> None:
     """Names are taken only when training starts."""
     flow = RNVP(RNVPConfig(dim=2))
     frame = pd.DataFrame({"a": [1.0, math.nan] * 50, "b": np.arange(100.0)})
@@ -262,7 +262,7 @@ def test_a_refused_table_leaves_the_names_alone() -> None:
     assert flow.columns == ("x0", "x1")
 
 
-def test_values_on_a_bound_are_not_suggested() -> None:
+def test_log_is_not_suggested_for_values_on_a_bound() -> None:
     """``--log`` of a column that holds 0 would be refused: its values must be moved first."""
     column = np.concatenate([[0.0], draws().lognormal(8, 1, ROWS - 1)])
     (warning,) = found(v=column)

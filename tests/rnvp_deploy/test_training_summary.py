@@ -1,4 +1,4 @@
-"""What a training says about itself, and what its checkpoint remembers."""
+"""The result of a training, its notes, and the summary in its checkpoint."""
 
 import logging
 import math
@@ -48,7 +48,7 @@ def tensors(x: Array, context: Array | None = None) -> Rows:
 
 
 def summary_of(training: Training) -> TrainingSummary:
-    """Its summary."""
+    """The summary of a training."""
     summary = read_summary(training.record)
     assert summary is not None
     return summary
@@ -79,7 +79,7 @@ def test_the_baseline_of_a_conditional_flow_is_conditional() -> None:
 
 @given(unit=st.floats(1e-12, 1e12))
 def test_the_baseline_is_in_the_units_of_the_rows(unit: float) -> None:
-    """Rows in other units cost the logarithm of the units."""
+    """In other units log_prob changes by the logarithm of the unit for each column."""
     one = gaussian_log_prob(tensors(rows(50)), tensors(rows(5)))
     other = gaussian_log_prob(tensors(rows(50) * unit), tensors(rows(5) * unit))
     assert one is not None
@@ -88,14 +88,14 @@ def test_the_baseline_is_in_the_units_of_the_rows(unit: float) -> None:
 
 
 def test_a_singular_covariance_has_no_baseline() -> None:
-    """A column that is a linear function of another."""
+    """The covariance is singular if a column is a linear function of another."""
     x = rows()
     x[:, 1] = 2 * x[:, 0] + 1
     assert gaussian_log_prob(tensors(x), tensors(x)) is None
 
 
 def test_the_summary_describes_the_rows_and_the_training() -> None:
-    """Rows, columns, curves, scores."""
+    """The summary holds the rows, the columns, the curves and the losses."""
     x = rows()
     training = fit(new_flow(), x, options=SHORT)
     summary = summary_of(training)
@@ -115,7 +115,7 @@ def test_the_summary_describes_the_rows_and_the_training() -> None:
 
 
 def test_the_quantiles_are_those_of_the_held_out_rows() -> None:
-    """Under the weights that were kept; the extreme ones are attained."""
+    """They use the weights that were kept, and include the minimum and the maximum."""
     flow, x = new_flow(), rows()
     summary = summary_of(fit(flow, x, options=TrainingOptions(3, keep_rows=100)))
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_the_quantiles_are_those_of_the_held_out_rows() -> None:
 
 
 def test_the_sample_is_of_held_out_rows() -> None:
-    """At most ``keep_rows``; none of them was trained on."""
+    """The sample has at most ``keep_rows`` rows, and each is a row of the table."""
     x = rows()
     summary = summary_of(fit(new_flow(), x, options=TrainingOptions(1, keep_rows=10)))
     none = summary_of(fit(new_flow(), x, options=TrainingOptions(1, keep_rows=0)))
@@ -141,8 +141,8 @@ def test_the_sample_is_of_held_out_rows() -> None:
     assert all(tuple(row) in table for row in summary.sample.tolist())
 
 
-def test_a_conditional_flow_remembers_its_context() -> None:
-    """Its columns, and the context of the sample."""
+def test_the_summary_of_a_conditional_flow_has_the_context() -> None:
+    """It holds the context columns and the context of the sample."""
     x = rows()
     flow = RNVP(RNVPConfig(dim=2, context_dim=1, couplings=1, hidden=(4,)), ("a", "b"), ("c",))
     summary = summary_of(fit(flow, x[:, :2], x[:, 2:], options=SHORT))
@@ -153,7 +153,7 @@ def test_a_conditional_flow_remembers_its_context() -> None:
 
 
 def test_the_summary_is_stored_in_the_checkpoint(tmp_path: Path) -> None:
-    """As plain values; reading it gives the same summary."""
+    """It is stored as plain values, and reading it gives the same summary."""
     flow = new_flow()
     training = fit(flow, rows(), options=SHORT)
     rnvp_deploy.save(flow, tmp_path / "model.pt", training=training.record)
@@ -166,7 +166,7 @@ def test_the_summary_is_stored_in_the_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_a_summary_has_none() -> None:
-    """A converted flow, or a training of an older version; a damaged one is an error."""
+    """A converted flow has no summary. A damaged summary is an error."""
     assert read_summary({}) is None
     record = fit(new_flow(), rows(), options=SHORT).record
     del record["summary"]["sample"]
@@ -175,15 +175,15 @@ def test_a_checkpoint_without_a_summary_has_none() -> None:
 
 
 def test_a_record_of_an_older_version_is_resumed() -> None:
-    """One without a summary and without counts of skipped batches."""
+    """Such a record has no summary and no counts of skipped batches."""
     flow = new_flow()
     record = fit(flow, rows(), options=SHORT).record
     del record["summary"], record["skipped"], record["options"]["keep_rows"]
     assert len(fit(flow, rows(), options=TrainingOptions(5, 64), resume=record).epochs) == 5
 
 
-def test_the_date_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without SOURCE_DATE_EPOCH there is none, so that the same training gives the same bytes."""
+def test_the_date_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without SOURCE_DATE_EPOCH there is no date, so equal trainings give equal bytes."""
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     assert summary_of(fit(new_flow(), rows(), options=SHORT)).date is None
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
@@ -219,7 +219,7 @@ def notes(
     ],
 )
 def test_overfitting_is_noted(config: RNVPConfig, remedy: str) -> None:
-    """With the options of a flow of half the size."""
+    """The note ends with what to try."""
     (note,) = notes(epochs(5.0, 4.0, 3.0, 3.5, 4.5), config)
     assert note.startswith("overfits after epoch 3: the held-out loss rose from 3 to 4.5 nats")
     assert "while the training loss fell from -3 to -5" in note
@@ -237,20 +237,20 @@ def test_a_late_best_epoch_is_not_overfitting() -> None:
 
 
 def test_a_training_that_still_improves_is_noted() -> None:
-    """It used all its epochs, and the last ones made a difference."""
+    """It used all its epochs, and the last ones reduced the held-out loss."""
     (note,) = notes(epochs(5.0, 4.0, 3.0))
     assert note == "still improving at the last epoch: try --epochs 6"
     assert notes(epochs(5.0, 3.0, 2.999)) == ()
 
 
 def test_skipped_batches_are_noted() -> None:
-    """With their share."""
+    """The note gives their number and their share."""
     (note,) = notes(epochs(3.0, 3.0, skipped=1))
     assert note.startswith("2 batches (10 % of all) had a loss or gradient that was not finite")
 
 
 def test_a_score_below_the_gaussians_is_noted() -> None:
-    """Unless the difference is within the noise."""
+    """There is no note if the difference is within the noise."""
     log_prob = torch.zeros(1000, dtype=torch.float64)
     noise = torch.randn(1000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     (note,) = notes(epochs(3.0, 3.0), log_prob=log_prob, gaussian=noise + 0.5)
@@ -260,7 +260,7 @@ def test_a_score_below_the_gaussians_is_noted() -> None:
 
 
 def test_a_warm_start_keeps_what_was_learnt() -> None:
-    """The standardisation is that of the first rows; training starts from the earlier score."""
+    """It keeps the first standardisation, and training starts from the earlier loss."""
     flow = new_flow()
     first = fit(flow, rows(), options=TrainingOptions(60, batch_size=64))
     before = {name: value.clone() for name, value in flow.state_dict().items()}
@@ -273,7 +273,7 @@ def test_a_warm_start_keeps_what_was_learnt() -> None:
 
 
 def test_a_warm_start_that_makes_it_worse_is_noted() -> None:
-    """The score before training is in the note."""
+    """The note says that the training did not improve the flow."""
     flow = new_flow()
     fit(flow, rows(), options=TrainingOptions(60, batch_size=64))
     wild = TrainingOptions(1, learning_rate=3.0, warmup=0, average=0.0)
@@ -289,7 +289,7 @@ def test_a_training_is_resumed_or_warm_started_not_both() -> None:
 
 
 def test_the_result_prints_in_one_line() -> None:
-    """Score, baseline, epoch, what ended it; not the weights."""
+    """The line has the loss, the baseline, the epoch and the reason for the end."""
     text = repr(fit(new_flow(), rows(), options=SHORT))
     assert text.startswith("Training(8")
     assert "nats a row on 100 held-out rows, Gaussian 7" in text
@@ -298,7 +298,7 @@ def test_the_result_prints_in_one_line() -> None:
 
 
 def test_a_notebook_shows_the_curve(caplog: pytest.LogCaptureFixture) -> None:
-    """An SVG in the colour of the text, with the warnings below; names are escaped."""
+    """The curve is an SVG in the colour of the text, and names are escaped."""
     x = rows()
     x[:, 1] = np.round(x[:, 1])
     flow = RNVP(RNVPConfig(dim=3, couplings=1, hidden=(4,)), ("a", "<n>", "c"))
@@ -311,7 +311,7 @@ def test_a_notebook_shows_the_curve(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_verbose_shows_the_epochs(capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard error; nothing without it."""
+    """The epochs go to standard error. Without ``verbose`` nothing is printed."""
     fit(new_flow(), rows(), options=SHORT)
     assert capsys.readouterr().err == ""
     fit(new_flow(), rows(), options=SHORT, verbose=True)
@@ -320,7 +320,7 @@ def test_verbose_shows_the_epochs(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("width", [200, 100, 90, 60, 40, 30, 20, 5, 0])
 def test_the_progress_line_fits_its_terminal(width: int) -> None:
-    """What does not fit is left out, the least important part first; the line never wraps."""
+    """Parts that do not fit are left out, the least important first. The line never wraps."""
     epoch = Epoch(57, 229, 1.1521, 1.1493, True, 10, 0)
     line = progress_line(epoch, 1.1488, 61.0, width)
     assert len(line) < max(width, 1)

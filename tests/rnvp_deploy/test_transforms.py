@@ -1,4 +1,4 @@
-"""Every transform is a bijection whose log_det is autodiff's.
+"""Every transform is a bijection, and its log_det agrees with autodiff.
 
 One dictionary holds every kind; a kind that is added to it is tested.
 """
@@ -37,7 +37,7 @@ SILU = Activation("silu")
 
 
 def net(inputs: int, outputs: int) -> Steps:
-    """A small network of what networks are made of."""
+    """A small network with dense layers, a norm and a residual block."""
     body: Steps = (SILU, Dense(8, 8))
     return (Dense(inputs, 8), Norm(8), Residual(body, 8, C if inputs > D else 0), Dense(8, outputs))
 
@@ -119,7 +119,7 @@ each = pytest.mark.parametrize("name", TRANSFORMS)
 
 
 def lively(spec: TransformSpec, seed: int = 0) -> Transform:
-    """The transform in float64, with weights far enough from their start to do something."""
+    """The transform in float64, with weights that differ from their initial values."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         transform = build(spec).double()
@@ -136,7 +136,7 @@ def rows(seed: int, context: bool) -> tuple[Tensor, Tensor | None]:
 
 
 def in_domain(transform: Transform, x: Tensor, context: Tensor | None) -> Tensor:
-    """``x`` where every row has a density; otherwise what the inverse makes of it."""
+    """``x``, or its inverse for a map with a domain, so that every row has a density."""
     return transform.inverse(x, context) if isinstance(transform, Elementwise) else x
 
 
@@ -159,7 +159,7 @@ def autodiff_log_det(transform: Transform, x: Tensor, context: Tensor | None) ->
 @settings(max_examples=5)
 @given(seed=st.integers(0, 2**31))
 def test_inverse_undoes_forward(name: str, seed: int) -> None:
-    """inverse ∘ forward = identity = forward ∘ inverse."""
+    """inverse ∘ forward and forward ∘ inverse are the identity."""
     spec = TRANSFORMS[name]
     transform = lively(spec, seed)
     x, context = rows(seed, wants_context(spec))
@@ -173,7 +173,7 @@ def test_inverse_undoes_forward(name: str, seed: int) -> None:
 @each
 @settings(max_examples=2)
 @given(seed=st.integers(0, 2**31))
-def test_log_det_is_autodiffs(name: str, seed: int) -> None:
+def test_log_det_agrees_with_autodiff(name: str, seed: int) -> None:
     """log_det is the log-determinant of the Jacobian that autodiff finds."""
     spec = TRANSFORMS[name]
     transform = lively(spec, seed).requires_grad_(False)
@@ -225,8 +225,8 @@ def test_compositions_invert_and_add_their_log_dets(
 
 
 @each
-def test_no_rows_are_no_trouble(name: str) -> None:
-    """Zero rows in, zero rows out, both ways."""
+def test_an_empty_batch_is_transformed(name: str) -> None:
+    """Zero rows give zero rows in both directions."""
     spec = TRANSFORMS[name]
     transform = build(spec).double()
     x, context = rows(0, wants_context(spec))
@@ -236,8 +236,8 @@ def test_no_rows_are_no_trouble(name: str) -> None:
     assert log_det.shape == (0,)
 
 
-def test_a_coupling_is_the_papers() -> None:
-    """z_a = a, z_b = b ⊙ exp(σ(a)) + μ(a), log_det = Σσ: written out."""
+def test_a_coupling_follows_the_paper() -> None:
+    """z_a = a, z_b = b ⊙ exp(σ(a)) + μ(a), and log_det = Σσ."""
     transform = lively(coupling((3, 0), scale=scales.Exp()))
     assert isinstance(transform, Coupling)
     sig_net, mu_net = transform.network("sig"), transform.network("mu")
@@ -260,7 +260,7 @@ def test_inverted_swaps_the_directions() -> None:
 
 
 def test_a_permutation_says_where_each_coordinate_comes_from() -> None:
-    """z[:, i] = x[:, order[i]]."""
+    """A permutation computes z[:, i] = x[:, order[i]]."""
     z, _ = build(PermutationSpec((2, 0, 1)))(torch.tensor([[10.0, 11.0, 12.0]]))
     assert z.tolist() == [[12.0, 10.0, 11.0]]
 
@@ -275,7 +275,7 @@ def test_initialise_standardises() -> None:
     torch.testing.assert_close(z.std(0, correction=0), torch.ones(2, dtype=torch.float64))
 
 
-def test_initialise_leaves_other_affines_alone() -> None:
+def test_initialise_does_not_change_other_affines() -> None:
     """Without ``from_data`` nothing is set."""
     transform = build(DiagonalAffineSpec(2))
     assert isinstance(transform, DiagonalAffine)
@@ -301,19 +301,19 @@ def test_a_coupling_must_split_the_coordinates(
         CouplingSpec(passive, active)
 
 
-def test_a_coupling_must_see_something() -> None:
-    """Without a passive coordinate or a context there is nothing to go by."""
+def test_a_coupling_must_read_something() -> None:
+    """A coupling needs a passive coordinate or a context as the input of its networks."""
     with pytest.raises(ConfigError, match="read something"):
         CouplingSpec((), (0, 1))
 
 
 def test_a_coupling_has_one_kind_of_network() -> None:
-    """A joint network and a separate one exclude each other."""
+    """A coupling cannot have both a joint network and separate networks."""
     with pytest.raises(ConfigError, match="not both"):
         CouplingSpec((0,), (1,), (("sig", net(1, 1)), ("joint", net(1, 2))))
 
 
-def test_what_is_no_permutation_is_refused() -> None:
-    """Every coordinate, each once."""
+def test_an_order_that_is_not_a_permutation_is_refused() -> None:
+    """A permutation has every coordinate exactly once."""
     with pytest.raises(ConfigError, match="not a permutation"):
         PermutationSpec((0, 0, 1))

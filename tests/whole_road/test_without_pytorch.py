@@ -1,6 +1,6 @@
-"""The main job on real input: a real table, trained, exported, and run where no PyTorch is.
+"""A real table is trained, exported, and run in an environment without PyTorch.
 
-The environment is a real one, made by ``pip install .`` with its three dependencies.
+The environment is made by ``pip install .`` with its three dependencies.
 """
 
 import os
@@ -59,13 +59,13 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_plain_install_has_neither_torch_nor_onnx(plain: Path, tmp_path: Path) -> None:
-    """Three dependencies and theirs."""
+    """The plain install has three dependencies and their dependencies."""
     code = "import importlib.util as u; print([n for n in ('torch', 'onnx') if u.find_spec(n)])"
     assert run(plain / "python", "-c", code, cwd=tmp_path).strip() == "[]"
 
 
-def test_samples_drawn_there_are_eagers(plain: Path, road: Path) -> None:
-    """rnvp-sample -n 100000 --seed 7, each within the manifest's tolerance of eager float64."""
+def test_samples_without_pytorch_are_those_of_eager(plain: Path, road: Path) -> None:
+    """Over 99 % of the rows of rnvp-sample are within the manifest's tolerance of eager float64."""
     run(plain / "rnvp-sample", "model.rnvp", "-n", ROWS, "--seed", 7, "-o", "s.npy", cwd=road)
     x = np.load(road / "s.npy")
     flow = rnvp_deploy.load(road / "model.pt").double()
@@ -73,14 +73,14 @@ def test_samples_drawn_there_are_eagers(plain: Path, road: Path) -> None:
     parity = Manifest.read(road / "model.rnvp").parity_of("sampler", "x")
     assert parity is not None
     assert x.shape == (ROWS, len(COLUMNS))
-    strayed = (np.abs(x - want) / np.array(parity.scale)).max(1)
-    assert np.quantile(strayed, 0.99) <= 2 * parity.eager.p99
-    assert (strayed <= parity.tolerance).mean() > 0.99  # it is for the rows of the vectors
+    deviation = (np.abs(x - want) / np.array(parity.scale)).max(1)
+    assert np.quantile(deviation, 0.99) <= 2 * parity.eager.p99
+    assert (deviation <= parity.tolerance).mean() > 0.99  # the tolerance is for the vectors' rows
 
 
 @torch.no_grad()
-def test_scores_given_there_are_eagers(plain: Path, road: Path) -> None:
-    """rnvp-score keeps the table and adds log_prob, as eager float64 has it."""
+def test_scores_without_pytorch_are_those_of_eager(plain: Path, road: Path) -> None:
+    """rnvp-score keeps the table and adds a log_prob that agrees with eager float64."""
     run(plain / "rnvp-score", "model.rnvp", "diamonds.csv", "-o", "scored.csv", cwd=road)
     lines = (road / "scored.csv").read_text().splitlines()
     table = (road / "diamonds.csv").read_text().splitlines()
@@ -91,17 +91,17 @@ def test_scores_given_there_are_eagers(plain: Path, road: Path) -> None:
     x = plotnine.data.diamonds[COLUMNS].to_numpy(np.float64)
     want = flow.log_prob(torch.from_numpy(x)).numpy()
     single = rnvp_deploy.load(road / "model.pt").log_prob(torch.from_numpy(x).float()).numpy()
-    ours, eager = np.abs(log_prob - want), np.abs(single - want)
-    assert np.median(ours) <= 2 * np.median(eager)
-    assert np.quantile(ours, 0.99) <= 2 * np.quantile(eager, 0.99)
+    error, eager = np.abs(log_prob - want), np.abs(single - want)
+    assert np.median(error) <= 2 * np.median(eager)
+    assert np.quantile(error, 0.99) <= 2 * np.quantile(eager, 0.99)
 
 
-def test_the_bundle_verifies_there(plain: Path, road: Path) -> None:
-    """Hashes and test vectors, on the other environment's onnxruntime."""
+def test_the_bundle_verifies_without_pytorch(plain: Path, road: Path) -> None:
+    """Hashes and test vectors pass on the onnxruntime of that environment."""
     assert "✗" not in run(plain / "rnvp-verify", "model.rnvp", cwd=road)
 
 
-def test_a_page_is_written_there(plain: Path, road: Path) -> None:
+def test_a_page_is_written_without_pytorch(plain: Path, road: Path) -> None:
     """rnvp-web finds the page and the JavaScript runtime in the installed package."""
     engine = road / "onnxruntime-web"
     (engine / "dist").mkdir(parents=True)

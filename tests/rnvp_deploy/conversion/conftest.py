@@ -12,7 +12,7 @@ from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
 
 
 def crescent(rows: int, seed: int) -> Tensor:
-    """Far from 0, bent, and skew: no symmetry of the normal has it."""
+    """Data far from 0, bent and skewed, without any symmetry of the normal distribution."""
     generator = torch.Generator().manual_seed(seed)
     a = torch.rand(rows, generator=generator) ** 2
     b = 4 * a * a + 0.2 * torch.randn(rows, generator=generator)
@@ -21,7 +21,7 @@ def crescent(rows: int, seed: int) -> Tensor:
 
 @pytest.fixture(scope="session")
 def data() -> Tensor:
-    """10,000 rows of what the models were trained on."""
+    """10,000 rows of the distribution that the models were trained on."""
     return crescent(10_000, 1000)
 
 

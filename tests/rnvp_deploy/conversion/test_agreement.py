@@ -1,4 +1,4 @@
-"""What a conversion promises: the same z, log_prob and inverse as its own library gives."""
+"""A converted flow gives the same z, log_prob and inverse as its library."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ SUPPORTED = [
 TOLERANCE = 1e-10  # relative to a row's largest number
 
 
-def error(ours: Tensor, theirs: Tensor) -> float:
-    theirs = theirs.reshape(len(theirs), -1)
-    size = 1 + theirs.abs().amax(1, keepdim=True)
-    return float(((ours.reshape(theirs.shape) - theirs).abs() / size).max())
+def error(found: Tensor, expected: Tensor) -> float:
+    expected = expected.reshape(len(expected), -1)
+    size = 1 + expected.abs().amax(1, keepdim=True)
+    return float(((found.reshape(expected.shape) - expected).abs() / size).max())
 
 
 def made(library: Library, name: str) -> Any:
@@ -35,8 +35,8 @@ def made(library: Library, name: str) -> Any:
 @pytest.mark.parametrize(("library", "name"), SUPPORTED)
 @torch.no_grad()
 def test_agrees_with_its_library_in_float64(library: Library, name: str) -> None:
-    """z, log_prob and inverse, of rows that the proof has not seen."""
-    model = made(library, name).double().train().eval()  # without what a call has cached
+    """z, log_prob and inverse agree on rows that the proof has not used."""
+    model = made(library, name).double().train().eval()  # drops cached values
     flow = getattr(rnvp_deploy, library.converter)(model)
 
     z = torch.randn(500, flow.dim, dtype=torch.float64)
@@ -51,7 +51,7 @@ def test_agrees_with_its_library_in_float64(library: Library, name: str) -> None
 @pytest.mark.parametrize(("library", "name"), SUPPORTED)
 @torch.no_grad()
 def test_keeps_the_model_and_its_dtype(library: Library, name: str) -> None:
-    """The source, the random state and the dtype stay; weights in float32 cost float32's bits."""
+    """The conversion leaves the model, the random state and the dtype as they are."""
     model = made(library, name)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     state = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""How many conditions a model takes is found by running it, whatever its first layer is."""
+"""The converter runs a model to find its number of conditions, for any first layer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,7 +86,7 @@ def assert_same_density(model: Any, log_prob: Callable[[Tensor, Tensor], Tensor]
 @pytest.mark.parametrize("net", [ignoring, residual(context_features=C)], ids=["ignored", "read"])
 @torch.no_grad()
 def test_a_conditional_base_of_nflows(encoder: str, net: Any) -> None:
-    """With couplings that ignore the context, and with couplings that read it."""
+    """The couplings may ignore the context or read it."""
     model = conditional(net, net, encoder=ENCODERS[encoder]())
     assert_same_density(model, lambda x, c: model.log_prob(x, context=c))
 

@@ -1,4 +1,4 @@
-"""Trained on data that cannot be taken for the latent: samples land on the data."""
+"""Samples of a converted flow have the distribution of its data, so its direction is right."""
 
 from typing import Any
 

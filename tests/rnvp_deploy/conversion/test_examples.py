@@ -17,7 +17,7 @@ IN_CI = (
 
 
 def marked(example: Path) -> object:
-    """The example, part of the matrix unless CI runs it."""
+    """The example, with the mark ``matrix`` unless CI runs it."""
     marks = [] if example.stem in IN_CI else [pytest.mark.matrix]
     return pytest.param(example, marks=marks, id=example.stem)
 

@@ -1,4 +1,4 @@
-"""A flow is found in wrappers, trainers, lists and modules, where nothing else would be lost."""
+"""The converter finds a flow in wrappers, trainers, lists and modules, if nothing else is lost."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def with_context() -> Any:
 
 
 class Holder(nn.Module):
-    """A module of a user's own. Its parts are given by name."""
+    """A module that a user wrote. Its parts are given by name."""
 
     def __init__(self, **parts: Any) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Scales(Holder):
 
 
 class TakesTheLogarithm(Holder):
-    """A step without weights, and without the Jacobian."""
+    """A module that transforms x without weights, and whose log_prob lacks the Jacobian."""
 
     def log_prob(self, x: Tensor) -> Any:
         return self.net.log_prob(torch.asinh(x))
@@ -66,14 +66,14 @@ class Loss(Holder):
 
 
 class Scaler:
-    """As scikit-learn's: a plain object with arrays."""
+    """A plain object with arrays, as the scalers of scikit-learn are."""
 
     def __init__(self) -> None:
         self.mean_ = np.ones(3)
 
 
 class Trainer:
-    """No module. An optimizer and records of the training are no part of the model."""
+    """An object that is not a module. Its optimizer and its records are not parts of the model."""
 
     def __init__(self, net: Any, **parts: Any) -> None:
         self.net = net
@@ -83,7 +83,7 @@ class Trainer:
 
 
 class FlowModel:
-    """As nessai's."""
+    """A replacement for the FlowModel of nessai."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -93,7 +93,7 @@ FlowModel.__module__ = "nessai.flowmodel"
 
 
 def wrapped_inside() -> Any:
-    """DataParallel around a layer, torch.compile around a network."""
+    """A flow with DataParallel around a layer and torch.compile around a network."""
     flow = model()
     layers = flow._transform._transforms
     layers[0] = nn.DataParallel(layers[0])
@@ -193,7 +193,7 @@ LEFT_OUT: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_what_would_be_left_out_is_said(name: str) -> None:
+def test_parts_that_would_be_left_out_are_named(name: str) -> None:
     make, pattern = LEFT_OUT[name]
     with pytest.raises(ConversionError, match=f"^the model: {pattern}") as refusal:
         rnvp_deploy.convert(make())

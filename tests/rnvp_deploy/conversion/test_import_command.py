@@ -1,4 +1,4 @@
-"""``rnvp-import``, as a user meets it."""
+"""``rnvp-import`` on the command line: its output, its files and its errors."""
 
 import json
 import subprocess
@@ -188,7 +188,7 @@ def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -
         (["work.ipynb:make_flow"], "work.ipynb is a notebook; put its code into mymodule.py"),
     ],
 )
-def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], complaint: str) -> None:
+def test_a_mistake_gives_one_line(place: Path, arguments: list[str], complaint: str) -> None:
     weights(place)
     torch.save([1, 2], place / "list.pt")
     torch.save(torch.nn.Linear(1, 1), place / "code.pt")
@@ -204,8 +204,8 @@ def test_mistakes_are_told_in_one_line(place: Path, arguments: list[str], compla
     assert not (place / "model.pt").exists()
 
 
-def test_nothing_of_the_users_is_replaced(place: Path) -> None:
-    """Not the weights that are read, not the module, and no other file without --force."""
+def test_files_of_the_user_are_not_replaced(place: Path) -> None:
+    """The command never replaces its inputs, and replaces other files only with --force."""
     weights(place)
     (place / "model.pt").write_text("something else")
     before = {path: path.read_bytes() for path in place.iterdir()}
@@ -225,13 +225,13 @@ def test_nothing_of_the_users_is_replaced(place: Path) -> None:
 
 
 def test_the_next_command_is_shown(place: Path) -> None:
-    """The converted flow is ready to be exported."""
+    """The command prints the rnvp-export command for the converted flow."""
     result = run("mymodule.py:make_flow", "-o", "my model.pt")
     assert result.stderr.splitlines()[-1] == "Next: rnvp-export 'my model.pt'"
 
 
 def test_weights_alone_are_not_enough(place: Path) -> None:
-    """Given a file of weights, the message is the command that was meant."""
+    """For a file of weights the message shows the right command."""
     result = run("nf.pt", "-o", "model.pt")
     assert result.exit_code == 1
     assert "rnvp-import mymodule.py:make_flow --weights nf.pt -o model.pt" in result.stderr
@@ -239,7 +239,7 @@ def test_weights_alone_are_not_enough(place: Path) -> None:
 
 @pytest.mark.parametrize("factory", ["make_flow", "INSTANCE", "in_a_list", "compiled", "held"])
 def test_weights_reach_a_flow_that_the_factory_wraps(place: Path, factory: str) -> None:
-    """Also where FACTORY is a model, and where its keys have a prefix, which is said."""
+    """FACTORY may be a model, and its keys may have a prefix, which the command reports."""
     state = weights(place)
     torch.save({f"module.{key}": value for key, value in state.items()}, place / "flow.pt")
     result = run(f"mymodule.py:{factory}", "--weights", "flow.pt", "-o", "model.pt")
@@ -265,14 +265,14 @@ def test_what_the_factory_prints_stays_out_of_the_json(place: Path) -> None:
     assert "epoch 1" in result.stderr
 
 
-def test_parts_that_are_left_out_are_told(place: Path) -> None:
+def test_parts_that_are_left_out_are_reported(place: Path) -> None:
     result = run("mymodule.py:with_head", "-o", "model.pt")
     assert result.exit_code == 0, result.output
     assert "was converted without 'head' (Linear) of the Scorer" in result.stderr
 
 
-def test_names_given_twice_are_no_list_of_names(place: Path) -> None:
-    """Refused as a wrong option, before any code runs."""
+def test_two_columns_with_the_same_name_are_refused(place: Path) -> None:
+    """The command refuses the option before it runs any code."""
     result = run("mymodule.py:make_flow", "--columns", "a,a,b", "-o", "model.pt")
     assert result.exit_code == 2
     assert "'a,a,b' is not a list of different names" in result.stderr

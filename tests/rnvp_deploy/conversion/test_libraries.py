@@ -1,4 +1,4 @@
-"""The library is told by the model, and only a model brings its library."""
+"""The type of the model decides its library, and rnvp_deploy imports no library by itself."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def test_convert_chooses_by_the_type_of_the_model(
     assert chosen is READERS[library.converter.removeprefix("from_")]
 
 
-def test_no_library_is_imported_by_us() -> None:
+def test_rnvp_deploy_imports_no_library() -> None:
     program = "import sys, rnvp_deploy; rnvp_deploy.convert; print(*sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
@@ -86,7 +86,7 @@ def test_a_new_library_is_one_entry_of_the_registry(monkeypatch: pytest.MonkeyPa
         rnvp_deploy.convert({})
 
 
-def test_gradients_and_caches_of_earlier_calls_are_no_hindrance() -> None:
+def test_a_model_is_converted_after_calls_that_left_gradients_and_caches() -> None:
     """After a call under autograd a model may hold tensors that cannot be copied."""
     from tests.rnvp_deploy.conversion.zoo.freia import SUPPORTED
 

@@ -32,7 +32,7 @@ def corrupted(
 
 
 def nudge(coupling: ir.Coupling) -> ir.Coupling:
-    """One weight of one network, by a millionth."""
+    """Change one weight of one network by a millionth."""
     first, *others = coupling.trunk
     assert isinstance(first, ir.Dense)
     weight = first.weight.copy()
@@ -74,7 +74,7 @@ def test_a_scale_of_the_wrong_sign_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_scale_that_differs_in_the_tails_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slope of 1e-3 for one of 1e-4 is a quarter off far out, and little near zero."""
+    """A slope of 1e-3 in place of 1e-4 differs much in the tails, and little near zero."""
     monkeypatch.setattr(zuko, "recognise_scale", lambda function, path: SoftClip(1e-3))
     model = their_zuko.SUPPORTED["slope 1e-4, the default of 1.0.1 to 1.4.1"]()
     with pytest.raises(ConversionError, match=r"^transform\.transforms\.1: "):
@@ -82,14 +82,14 @@ def test_a_scale_that_differs_in_the_tails_alone_is_caught(monkeypatch: pytest.M
 
 
 def test_a_forgotten_base_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each transform agrees; the whole does not."""
+    """Each transform agrees, but the log_prob of the whole model does not."""
     layer = source.base_layer("base", torch.zeros(5), torch.zeros(5))
     monkeypatch.setattr(nflows, "base_layer", lambda *_: layer)
     with pytest.raises(ConversionError, match=r"log_prob.*each transform agrees"):
         rnvp_deploy.convert(their_nflows.SUPPORTED["DiagonalNormal"]())
 
 
-def test_a_model_whose_log_prob_is_its_own_idea_is_caught() -> None:
+def test_a_model_with_another_log_prob_is_caught() -> None:
     class Tempered(their_nflows.SimpleRealNVP):  # type: ignore[misc, name-defined]
         def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
             return 0.5 * super()._log_prob(inputs, context)
@@ -98,8 +98,8 @@ def test_a_model_whose_log_prob_is_its_own_idea_is_caught() -> None:
         rnvp_deploy.convert(their_nflows.lively(Tempered(5, 16, 2, 1)))
 
 
-def test_a_constant_that_float_has_rounded_is_no_other_density() -> None:
-    """nflows keeps ½ d log 2π in float64, until somebody calls float()."""
+def test_a_rounded_constant_passes_the_proof() -> None:
+    """nflows keeps ½ d log 2π in float64, and float() rounds it."""
     model = their_nflows.SUPPORTED["SimpleRealNVP"]().double().float()
     assert model._distribution._log_z.dtype == torch.float32
     rnvp_deploy.convert(model)
@@ -122,7 +122,7 @@ def test_a_statistic_that_is_nan_is_named() -> None:
 
 
 def test_the_first_layer_that_overflows_is_named() -> None:
-    """From latent to data, as samples are drawn: layer 3 comes before layer 1."""
+    """The direction is from latent to data, as in sampling, so layer 3 comes before layer 1."""
     model = their_tutorial.SUPPORTED["stacked_NVP"]()
     for i in (1, 3):
         model.bijectors[i].sig_net[-1].bias.data -= 800.0
@@ -130,8 +130,8 @@ def test_the_first_layer_that_overflows_is_named() -> None:
         rnvp_deploy.convert(model)
 
 
-def test_a_steep_flow_is_not_taken_for_a_wrong_one() -> None:
-    """Tails of 1e10, and layers that amplify rounding by as much."""
+def test_a_steep_flow_passes_the_proof() -> None:
+    """The flow has values beyond 1e6, and its layers amplify rounding errors."""
     torch.manual_seed(0)
     model = their_nflows.lively(
         their_nflows.SimpleRealNVP(5, 32, 4, 2, batch_norm_between_layers=True), amount=0.2

@@ -28,7 +28,7 @@ def test_every_activation_is_recognised(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("source", "expected"),
     [
         (nn.ReLU(), Activation("relu")),
         (F.relu, Activation("relu")),
@@ -52,14 +52,14 @@ def test_every_activation_is_recognised(name: str) -> None:
         (nn.Hardswish(), Activation("hard_swish")),
     ],
 )
-def test_activations_of_torch(theirs: Any, ours: Activation) -> None:
-    assert recognise_activation(theirs, "") == ours
+def test_activations_of_torch(source: Any, expected: Activation) -> None:
+    assert recognise_activation(source, "") == expected
 
 
-@pytest.mark.parametrize("theirs", [nn.Softmax(-1), nn.Tanhshrink(), torch.cumsum, lambda h: None])
-def test_a_function_that_is_not_an_activation_is_refused(theirs: Any) -> None:
+@pytest.mark.parametrize("source", [nn.Softmax(-1), nn.Tanhshrink(), torch.cumsum, lambda h: None])
+def test_a_function_that_is_not_an_activation_is_refused(source: Any) -> None:
     with pytest.raises(ConversionError, match=r"^net\.1: "):
-        recognise_activation(theirs, "net.1")
+        recognise_activation(source, "net.1")
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_a_function_that_is_not_an_activation_is_refused(theirs: Any) -> None:
     ids=str,
 )
 def test_scale_functions_are_recognised(scale: Callable[[Tensor], Tensor]) -> None:
-    """Every kind that the refusal lists, by its examples, and others with parameters.
+    """The examples of every kind are recognised, and so are other parameters.
 
-    Two kinds may be one function: Sigmoid(2) is Tanh(2, width=2).
+    Two kinds may be the same function: Sigmoid(2) is Tanh(2, width=2).
     """
     u = torch.linspace(-9, 9, 99, dtype=torch.float64)[:, None]
     found = recognise_scale(lambda u: scale(u), "")
@@ -87,10 +87,10 @@ def test_scale_functions_are_recognised(scale: Callable[[Tensor], Tensor]) -> No
 
 
 @pytest.mark.parametrize(
-    "theirs", [torch.sin, lambda u: 3 * torch.tanh(u - 2), lambda u: u**3, torch.zeros_like]
+    "source", [torch.sin, lambda u: 3 * torch.tanh(u - 2), lambda u: u**3, torch.zeros_like]
 )
-def test_an_unknown_scale_is_refused_with_the_list_of_those_recognised(theirs: Any) -> None:
+def test_an_unknown_scale_is_refused_with_the_list_of_those_recognised(source: Any) -> None:
     with pytest.raises(ConversionError, match=r"^flows\.3: its scale .*") as refusal:
-        recognise_scale(theirs, "flows.3")
+        recognise_scale(source, "flows.3")
     listed = str(refusal.value).partition("supported are ")[2].partition(" (")[0].split(", ")
     assert listed == [kind.__name__ for kind in recognisable_scales()]

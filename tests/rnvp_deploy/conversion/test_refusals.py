@@ -1,4 +1,4 @@
-"""What is not converted is refused in one line, which names the layer by its path in the model."""
+"""A refusal of a conversion is one line that names the layer by its path in the model."""
 
 from typing import Any
 
@@ -90,6 +90,6 @@ def test_a_part_in_training_mode_is_named() -> None:
         rnvp_deploy.convert(model)
 
 
-def test_what_belongs_to_no_library_is_refused() -> None:
+def test_an_object_of_no_known_library_is_refused() -> None:
     with pytest.raises(ConversionError, match=r"a builtins\.dict is not a flow of FrEIA, glasflow"):
         rnvp_deploy.convert({})

@@ -1,4 +1,4 @@
-"""The whole road, by its commands: rnvp-import, rnvp-export, rnvp-score."""
+"""The commands in sequence: rnvp-import, rnvp-export and rnvp-score."""
 
 import subprocess
 import sys
@@ -41,10 +41,10 @@ def script(name: str, *arguments: object) -> None:
 
 
 @torch.no_grad()
-def test_rnvp_score_says_what_the_library_says(
+def test_rnvp_score_agrees_with_the_library(
     trained: tuple[Library, Any], data: Tensor, tmp_path: Path
 ) -> None:
-    """10,000 rows: as far from the library in float64 as the library is in float32 itself."""
+    """The scores are as close to the library in float64 as the library is in float32."""
     library, model = trained
     torch.save(model.state_dict(), tmp_path / "flow.pt")
     index = LIBRARIES.index(library)
@@ -60,10 +60,10 @@ def test_rnvp_score_says_what_the_library_says(
     single = library.log_prob(model, data, None).double()
     truth = library.log_prob(model.double().train().eval(), data.double(), None)
     model.float().train().eval()
-    ours, theirs = (scores - truth).abs(), (single - truth).abs()
+    error, float32_error = (scores - truth).abs(), (single - truth).abs()
     assert scores.shape == (10_000,)
-    assert ours.median() < 2 * theirs.median() + 1e-7
-    assert ours.quantile(0.99) < 3 * theirs.quantile(0.99) + 1e-6
+    assert error.median() < 2 * float32_error.median() + 1e-7
+    assert error.quantile(0.99) < 3 * float32_error.quantile(0.99) + 1e-6
 
 
 EXPORTED = [

@@ -34,7 +34,7 @@ def table() -> str:
     )
 
 
-def test_the_docs_say_what_the_zoo_shows() -> None:
+def test_the_docs_list_the_models_of_the_zoo() -> None:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)

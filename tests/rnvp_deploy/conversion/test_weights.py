@@ -1,4 +1,4 @@
-"""Weights from a file: loaded where they fit, diagnosed where they do not."""
+"""Weights from a file are loaded if they fit. Otherwise the error says why they do not fit."""
 
 import argparse
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def prefixed(prefix: str, of: State | None = None) -> State:
 
 
 def load(content: Any, path: Path, *models: Any) -> list[str]:
-    """What ``load_weights`` tells. The weights are those of ``state()`` afterwards."""
+    """Load the weights, check that they are those of ``state()``, and return the notes."""
     torch.save(content, path)
     targets = models or (SimpleRealNVP(3, 8, 2, 1),)
     notes = load_weights(targets, path)
@@ -46,14 +46,14 @@ def load(content: Any, path: Path, *models: Any) -> list[str]:
 @pytest.mark.parametrize(
     "prefix", ["module.", "_orig_mod.", "flow.", "model.", "module._orig_mod.", "a.b."]
 )
-def test_a_prefix_before_every_key_is_dropped_and_said(prefix: str, tmp_path: Path) -> None:
+def test_a_prefix_before_every_key_is_dropped_and_reported(prefix: str, tmp_path: Path) -> None:
     path = tmp_path / "flow.pt"
     assert load(prefixed(prefix), path) == [
         f"The keys in {path} begin with `{prefix}`, the model's do not: it was dropped."
     ]
 
 
-def test_the_counter_of_an_averaged_model_is_no_hindrance(tmp_path: Path) -> None:
+def test_the_counter_of_an_averaged_model_is_ignored(tmp_path: Path) -> None:
     notes = load(AveragedModel(model()).state_dict(), tmp_path / "flow.pt")
     assert "begin with `module.`" in notes[0]
 
@@ -85,14 +85,14 @@ def optimizer_state() -> Any:
 
 
 def test_an_entry_that_fits_too_is_named(tmp_path: Path) -> None:
-    """``model`` is what checkpoints usually call it, so it is taken."""
+    """The entry ``model`` is used, since checkpoints usually have this name."""
     notes = load({"average": state(), "model": state()}, tmp_path / "checkpoint.pt")
     assert notes[1:] == ["The entry 'average' fits too."]
 
 
-@pytest.mark.parametrize("stray", [np.float64(0.5), np.int64(3), np.bool_(True), 3, "adam", None])
-def test_entries_that_are_no_weights_are_ignored_and_named(stray: Any, tmp_path: Path) -> None:
-    notes = load({**state(), "best": stray}, tmp_path / "flow.pt")
+@pytest.mark.parametrize("extra", [np.float64(0.5), np.int64(3), np.bool_(True), 3, "adam", None])
+def test_entries_that_are_not_weights_are_ignored_and_named(extra: Any, tmp_path: Path) -> None:
+    notes = load({**state(), "best": extra}, tmp_path / "flow.pt")
     assert notes == ["Ignored, because they are not weights: best."]
 
 
@@ -103,21 +103,21 @@ def test_arrays_of_numpy_are_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "flow."])
 def test_the_weights_may_be_the_holders_or_the_flows(prefix: str, tmp_path: Path) -> None:
-    """``load_weights`` is given the module that the factory returns, and the flow inside."""
+    """The factory returns a module that holds the flow. The keys may be those of either."""
     holder = nn.Module()
     holder.flow = SimpleRealNVP(3, 8, 2, 1)
     assert load(prefixed(prefix), tmp_path / "flow.pt", holder, holder.flow) == []
 
 
 class Renaming(SimpleRealNVP):  # type: ignore[misc, valid-type]
-    """Loads what earlier versions of it were saved as."""
+    """A model that renames the keys of its earlier versions when it loads them."""
 
     def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
         renamed = {key.replace("old", "_transform"): value for key, value in state_dict.items()}
         return super().load_state_dict(renamed, *args, **kwargs)
 
 
-def test_what_a_model_can_load_by_itself_is_left_to_it(tmp_path: Path) -> None:
+def test_a_model_that_renames_old_keys_loads_them(tmp_path: Path) -> None:
     old = {key.replace("_transform._", "old._"): value for key, value in state().items()}
     assert load(old, tmp_path / "flow.pt", Renaming(3, 8, 2, 1)) == []
 

@@ -27,7 +27,7 @@ TRANSFORMS: list[ir.Transform] = [
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: type(transform).__name__)
 @torch.no_grad()
 def test_the_inverse_goes_back_and_has_the_opposite_log_det(transform: ir.Transform) -> None:
-    """ir's inverse of each transform, held to the torch module."""
+    """The torch module of an inverse undoes the module of its transform."""
     assert transform.dim == 3
     x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     forward, back = ir.build_transform(transform), ir.build_transform(ir.inverse(transform))
@@ -50,7 +50,7 @@ def test_the_inverse_goes_back_and_has_the_opposite_log_det(transform: ir.Transf
 )
 @torch.no_grad()
 def test_outputs_are_selected_in_order(network: ir.Network) -> None:
-    """Whatever the last layer is."""
+    """The outputs are selected for any kind of last layer."""
     assert output_width(network, 2) == 4
     h = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     selected = ir.build_network(select_outputs(network, [3, 0], 4))(h)
@@ -58,5 +58,5 @@ def test_outputs_are_selected_in_order(network: ir.Network) -> None:
 
 
 def test_a_network_without_layers_passes_its_inputs_on() -> None:
-    """Its output is as wide as its input."""
+    """Its output has the width of its input."""
     assert output_width((), 2) == output_width((Activation("relu"),), 2) == 2

@@ -1,8 +1,8 @@
-"""Models of every library that is converted, made by its own constructors.
+"""Models of every supported library, made by its own constructors.
 
 Each module here is one library. ``SUPPORTED`` and ``REFUSED`` map what a row of the table in
-docs/conversion.md says to a model; adding an entry adds its tests and its row. ``LIBRARY`` says
-how that library itself is asked for z, log_prob and the inverse.
+docs/conversion.md says to a model; adding an entry adds its tests and its row. ``LIBRARY``
+has the functions by which the library itself computes z, log_prob and the inverse.
 """
 
 import warnings
@@ -38,18 +38,18 @@ class Library:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Their code, without its warnings."""
+    """Run code of a library without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 LIVELINESS = 1.0
-"""At 1, layers squeeze some directions by e^10: more than float32 can follow back."""
+"""At 1, layers compress some directions by e^10, which float32 cannot invert."""
 
 
 def lively(model: nn.Module, amount: float = 0.15, seed: int = 0) -> Any:
-    """``model`` with weights as if trained: none is zero or one, statistics are somebody's."""
+    """``model`` with weights as after training: none is 0 or 1, and statistics are random."""
     generator = torch.Generator().manual_seed(seed)
     trained = (parameter for parameter in model.parameters() if parameter.requires_grad)
     perturb(trained, LIVELINESS * amount, generator)

@@ -32,7 +32,7 @@ def normed(inputs: int, outputs: int) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """What no converter can look into."""
+    """A network whose custom forward no converter can read."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def all_in_one(**options: Any) -> Maker:
 
 
 def softly_permuted() -> Any:
-    """Its rotations are orthogonal to the last bit of float32; here, of float64."""
+    """A model whose rotations are orthogonal in float64. FrEIA makes them in float32."""
     inn = all_in_one(permute_soft=True, global_affine_type="SIGMOID")().double()
     for block in inn:
         U, _, Vh = torch.linalg.svd(block.w_perm)

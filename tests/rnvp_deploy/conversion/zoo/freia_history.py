@@ -1,4 +1,4 @@
-"""Layers of FrEIA as other versions have them, written afresh from what those compute."""
+"""Layers of other versions of FrEIA, rewritten here from the formulas of those versions."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class SoftlyClamped(Fm.AllInOneBlock):  # type: ignore[misc]
 
 
 class AllInOneBlock(nn.Module):
-    """The first form, of release 0.2: other names, and the log-determinant asked for apart."""
+    """The first form, of release 0.2: other names, and a method for the log-determinant."""
 
     def __init__(self, dims_in: Any, subnet_constructor: Any, householder: int = 0) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class AllInOneBlock(nn.Module):
 
 
 class InReleaseStyle(nn.Module):
-    """A sequence of modules that give their log-determinants apart, as in release 0.2."""
+    """A sequence of modules with a method for their log-determinant, as in release 0.2."""
 
     def __init__(self, dim: int, *modules: nn.Module) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class InReleaseStyle(nn.Module):
 
 
 class ActNorm(Fm.InvertibleModule):  # type: ignore[misc]
-    """Since 2023: loc and log_scale, and a buffer that says whether they are set."""
+    """The form since 2023: loc and log_scale, and a buffer that says whether they are set."""
 
     def __init__(self, dims_in: Any, dims_c: Any = None) -> None:
         super().__init__(dims_in, dims_c)

@@ -22,7 +22,7 @@ def real_nvp(**options: Any) -> Maker:
 
 
 def used(make: Maker) -> Maker:
-    """After a call, when its linear layers have cached their matrices."""
+    """The model after a call, when its linear layers have cached their matrices."""
 
     def made() -> Any:
         model = make()

@@ -37,7 +37,7 @@ def residual(**options: Any) -> Any:
 
 
 class Wrapped(nn.Module):
-    """What users write, since the MLP of nflows takes no context."""
+    """A wrapper as users write it, since the MLP of nflows takes no context."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def sequential(inputs: int, outputs: int) -> nn.Module:
     )  # fmt: skip
 
 
-class NoScaleOfOurs(transforms.AffineCouplingTransform):
+class UnsupportedScale(transforms.AffineCouplingTransform):
     def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         k = self.num_transform_features
         return torch.exp(torch.sin(parameters[:, k:])), parameters[:, :k]
@@ -177,7 +177,7 @@ REFUSED: dict[str, Maker] = {
     "unconditional transform of the passive half": lambda: lively(
         flow(coupling(unconditional_transform=lambda features: ActNorm(features)))
     ),
-    "unsupported scale function": lambda: lively(flow(coupling(NoScaleOfOurs))),
+    "unsupported scale function": lambda: lively(flow(coupling(UnsupportedScale))),
     "custom network that computes more than the network it wraps": lambda: lively(
         flow(coupling(net=lambda i, o: Unlike(nn.Linear(i, o))))
     ),
@@ -205,7 +205,7 @@ def data(model: Any, z: Tensor, c: Tensor | None) -> Tensor:
 
 
 def solve(B: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
-    """What NaiveLinear calls, and torch has removed."""
+    """A replacement for torch.solve, which NaiveLinear calls and torch has removed."""
     return torch.linalg.solve(A, B), torch.linalg.lu_factor(A).LU
 
 

@@ -1,4 +1,4 @@
-"""The R_NVP that tutorials teach, written afresh from its equations.
+"""The R_NVP of tutorials, rewritten here from its equations.
 
 z_a = a,  z_b = b ⊙ exp(σ(a)) + μ(a);  b = (z_b − μ(a)) ⊙ exp(−σ(a))
 """
@@ -15,7 +15,7 @@ from rnvp_deploy.conversion.float64 import in_float64
 
 from . import Library, Maker, lively
 
-# In a notebook, a global, and in float32 whatever the flow is in.
+# Notebooks define it as a global in float32, for a flow of any dtype.
 BASE = MultivariateNormal(torch.zeros(2), torch.eye(2))
 BASES = {2: BASE, 4: MultivariateNormal(torch.zeros(4), torch.eye(4))}
 
@@ -96,7 +96,7 @@ REFUSED: dict[str, Maker] = {
 
 
 def in_its_dtype(x: Tensor) -> AbstractContextManager[None]:
-    """BASES are in float32, and take no float64 rows."""
+    """Evaluate in float64 for float64 rows, since BASES are in float32."""
     return in_float64() if x.dtype == torch.float64 else nullcontext()
 
 
