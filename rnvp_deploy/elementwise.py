@@ -162,7 +162,7 @@ class Elementwise(Transform):
         return sum(terms[1:], start=terms[0]) if terms else z.new_zeros(z.shape[0])
 
     def _only(self, columns: Tensor, values: Tensor) -> Tensor:
-        """``values``, with 0 in other columns: what is not used must not overflow."""
+        """``values``, with 0 in other columns: an unused value must not overflow."""
         return torch.where(columns, values, 0.0)
 
     def outside(self, x: Tensor) -> Tensor:

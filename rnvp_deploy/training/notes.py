@@ -1,4 +1,4 @@
-"""What a training shows when it is over: overfitting, an early end, skipped batches."""
+"""Notes about a finished training: overfitting, an early end, skipped batches."""
 
 import math
 from collections.abc import Iterator, Sequence
