@@ -2,7 +2,7 @@
 
 The same shapes in the same order on the same tiles, written into memory that is there already:
 no bias, no activation, no scale function, no sum. Nothing that multiplies these matrices in
-float32 can be faster than the best sgemm; what a runtime takes beyond it is what it adds.
+float32 can be faster than the best sgemm; the rest of a runtime's time is its own overhead.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""Timing side by side: the contestants take turns, so that a slow minute is slow for all.
+"""Timing side by side: the contestants take turns, so that a slow minute affects all of them.
 
 A round gives each contestant one turn, in an order that rotates. A turn lasts a number of calls,
-after a rest in which the threads of the one before stop spinning: they would hold a core, and halve
-the speed of whoever comes next. Ratios are formed within a round, between turns a moment apart, and
-only then summarised: their spread is what the machine's noise leaves.
+after a rest in which the threads of the one before stop spinning: they would use a core, and halve
+the speed of the next contestant. Ratios are formed within a round, between turns a moment apart,
+and only then summarised: their spread shows the noise of the machine.
 """
 
 import time

@@ -1,6 +1,6 @@
 """The targets beside what was measured: met, or not met and by how much.
 
-Each is a ratio of two contestants of one race. A target that is not met fails nothing.
+Each is a ratio of two contestants of one race. A target that is not met does not fail the run.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where a command or a function may write, so that no file of the user's is lost.
+"""Where a command or a function may write, so that no file of the user is lost.
 
     check_output(Path("model.pt"), "checkpoint", inputs=[table], force=force)
 

@@ -1,4 +1,4 @@
-"""A graph of a flow in every format of a bundle, before it is proved."""
+"""A graph of a flow in every format of a bundle, before it is checked."""
 
 import hashlib
 import json

@@ -69,7 +69,7 @@ def write_triton(
 
 
 def check_target(target: Path, *, force: bool) -> None:
-    """Refuse to write over anything but, with ``force``, another model repository.
+    """Refuse a target that exists, unless it is a model repository and ``force`` is true.
 
     Raises:
         ExportError: the target is there already, or the folder above it does not exist.

@@ -1,9 +1,9 @@
-"""Whether the flow is any good in the bundle's dtype: absolute errors, each with its limit.
+"""Whether the flow is accurate enough in the bundle's dtype: absolute errors, each with a limit.
 
 Parity asks whether a graph is the flow, relative to eager's own error. A flow whose columns are far
 from 0 compared with their spread, or whose samples overflow, has a large error in float32 whatever
-computes it. So here the exported graphs are held to the eager flow in float64 on inputs that are
-*not* representable in the graph's dtype, in standard deviations and nats.
+computes it. This module therefore compares the exported graphs with the eager flow in float64 on
+inputs that are *not* representable in the graph's dtype, in standard deviations and nats.
 """
 
 import copy

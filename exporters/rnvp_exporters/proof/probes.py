@@ -48,7 +48,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Probe:
-    """Inputs of one graph, the truth, and what eager makes of it.
+    """Inputs of one graph, the true outputs, and the errors of eager.
 
     The first DATA_ROWS rows are like data; the others lie in the tails.
 

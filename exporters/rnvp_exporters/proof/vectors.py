@@ -3,13 +3,13 @@
     tests/<graph>/test_data_set_<k>/input_<i>.pb, output_<i>.pb
 
 Each file is one serialized TensorProto, in the order of the graph's inputs and outputs. The
-expected outputs are the truth, the eager flow in float64, so any engine on any machine can be held
-to the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the tails; set
-3, for graphs that must match it, has NaN and infinities.
+expected outputs are the truth, the eager flow in float64, so any engine on any machine can be
+checked with the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the
+tails; set 3, for graphs that must match it, has NaN and infinities.
 
 The tolerance is small enough to tell a wrong graph from a right one. It is 1.5 times eager's error
 on rows like data, and the vectors hold well-conditioned rows, so that other roundings, of another
-engine or processor, stay below it. ``sensitivity`` measures what it can tell.
+engine or processor, stay below it. ``sensitivity`` measures which changes the tolerance can detect.
 """
 
 import copy

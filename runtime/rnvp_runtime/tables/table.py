@@ -1,4 +1,4 @@
-"""What every table on disk looks like to its users, and what a table format consists of."""
+"""The interface of a table on disk, and the parts of a table format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager

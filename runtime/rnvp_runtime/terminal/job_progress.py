@@ -1,4 +1,4 @@
-"""The progress of a job of hours: share, rows, rate and time left, in one line that is overwritten.
+"""The progress of a long job: share, rows, rate and time left, in one line that is overwritten.
 
 Nothing is shown if standard error is not a terminal.
 """
