@@ -17,7 +17,7 @@ from rnvp_deploy.errors import ConversionError
 __all__ = ["load_weights"]
 
 _USUAL = ("", "state_dict", "model_state_dict", "model")
-"""Entries that are taken without a look at the others, in this order."""
+"""Entries that are used first, in this order; the others are then not tried."""
 
 _COUNTERS = {"n_averaged"}
 """What torch's wrappers store beside the weights of the module that they wrap."""

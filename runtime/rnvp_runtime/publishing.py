@@ -5,8 +5,8 @@ the disk and renamed. If the block raises, Ctrl-C included, the target stays as 
 temporary file or folder is removed.
 
 A process that is killed cannot remove it. The next run for the same target does: a writer holds a
-lock (flock) on what it writes, and the system releases the lock of a process that ends. Where
-there are no such locks, what is older than a day is removed.
+lock (flock) on what it writes, and the system releases the lock of a process that ends. Where there
+are no such locks, files and folders older than a day are removed.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Renames that never replace a path by accident, and an exchange of two paths in one step.
 
 Linux has both as flags of one system call, renameat2(2). Elsewhere, and on file systems that lack
-them, `rename_new` looks before it renames and `exchange` reports that it cannot be done.
+them, `rename_new` checks the target before it renames and `exchange` reports that it cannot be
+done.
 """
 
 import ctypes

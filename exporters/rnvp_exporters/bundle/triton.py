@@ -117,7 +117,7 @@ def _tensors(kind: str, specs: tuple[TensorSpec, ...], batched: bool) -> list[st
     for spec in specs:
         shape = [size if isinstance(size, int) else -1 for size in spec.shape]
         dims = shape[1:] if batched else shape
-        # Triton has no tensor without axes: it sees one number, and the graph gets a scalar.
+        # Triton has no tensor without axes: it passes one number, and the graph gets a scalar.
         reshape = "" if dims else " reshape { shape: [ ] }"
         entries.append(
             f'  {{ name: "{spec.name}" data_type: {_TYPES[spec.dtype]} '

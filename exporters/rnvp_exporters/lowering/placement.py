@@ -126,7 +126,7 @@ def place(flow: Flow, *, keep_halves_apart: bool = True) -> Lowered:
 
 
 def _partition(transforms: list[Transform], dim: int) -> Parts:
-    """The two halves that the couplings move in turn; one part if there are no such halves."""
+    """The two halves that the couplings move alternately; one part if there are no such halves."""
     together: Parts = (tuple(range(dim)),)
     divisions = set()
     for transform in transforms:

@@ -59,7 +59,7 @@ class Probe:
     typical:    the 99th percentile over rows like data of the largest of the runs, and at least
                 ``floor``.
     calm:       (n,): the well-conditioned rows, on which roundings matter little.
-    floor:      the cost of one rounding of the output. Smaller errors are not told apart.
+    floor:      the cost of one rounding of the output. Smaller errors are not distinguished.
     non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
     exact:      whether the graph must give NaN for NaN and infinity for infinity in every element.
     """

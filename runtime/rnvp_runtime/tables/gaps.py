@@ -21,7 +21,7 @@ class Gaps:
         self._count = 0
 
     def add(self, numbers: NDArray[np.floating], first_row: int) -> None:
-        """Look through ``numbers``, (n, k), whose first row is row ``first_row`` of the table."""
+        """Check ``numbers``, (n, k), whose first row is row ``first_row`` of the table."""
         rows = rows_with_gaps(numbers, first_row)
         self._first += rows[: _SHOWN - len(self._first)]
         self._count += len(rows)

@@ -71,7 +71,7 @@ class Table(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """The number of rows; None if only reading would tell (CSV)."""
+        """The number of rows; None if the table would have to be read to count them (CSV)."""
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches in order; none is empty.

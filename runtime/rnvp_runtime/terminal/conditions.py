@@ -69,7 +69,7 @@ def parse_condition(text: str | None, manifest: Manifest) -> list[list[float]] |
 
 
 def example_of_conditions(manifest: Manifest) -> str:
-    """The trained median of each context column; 0 where the bundle does not know it."""
+    """The trained median of each context column; 0 if the bundle does not contain it."""
     return _written(_medians(manifest))
 
 
