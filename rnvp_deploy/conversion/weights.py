@@ -17,10 +17,10 @@ from rnvp_deploy.errors import ConversionError
 __all__ = ["load_weights"]
 
 _USUAL = ("", "state_dict", "model_state_dict", "model")
-"""Entries that are used first, in this order; the others are then not tried."""
+"""Entries that are preferred, in this order, if several entries fit the model."""
 
 _COUNTERS = {"n_averaged"}
-"""What torch's wrappers store beside the weights of the module that they wrap."""
+"""Entries that torch's wrappers store beside the weights of the module in them."""
 
 
 @dataclass(frozen=True)
