@@ -57,7 +57,7 @@ def single_threaded() -> threadpool_limits:
 
 
 def blas_kernel() -> str:
-    """Which BLAS numpy calls, and for which processor it has tuned itself."""
+    """The BLAS that numpy calls, and the processor for which it has chosen its kernels."""
     np.ones((2, 2)) @ np.ones((2, 2))
     for library in threadpool_info():
         if library["user_api"] == "blas" and "numpy" in library["filepath"]:

@@ -19,7 +19,7 @@ REST = 0.03  # seconds
 
 
 class Contestant(Protocol):
-    """What can take turns."""
+    """A function that can take turns with others."""
 
     def prepare(self, seconds: float) -> None:
         """Warm up, and settle how many calls make a turn of ``seconds``."""
@@ -61,7 +61,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Pace:
-    """How many rounds, and how long a turn lasts at least, in seconds."""
+    """The number of rounds, and the least length of a turn in seconds."""
 
     rounds: int = 11
     turn: float = 0.1

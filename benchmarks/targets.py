@@ -102,7 +102,7 @@ def _races(results: Results) -> Iterator[str]:
 
 
 def _scoring(results: Results) -> Iterator[str]:
-    """Of a long file: memory as of a short one, and rows a second as of 65,536 rows in memory."""
+    """The lines of a long file: memory beside a short file, and speed beside rows in memory."""
     if not results.scoring:
         return
     shortest, longest = results.scoring[0], results.scoring[-1]

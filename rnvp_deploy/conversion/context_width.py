@@ -1,4 +1,4 @@
-"""How many conditions a model takes, found by running it."""
+"""The number of conditions that a model takes, found by running it."""
 
 from collections.abc import Callable, Iterable
 

@@ -110,5 +110,5 @@ def _worse_than_start(log_prob: Tensor, start_loss: float | None) -> Iterator[st
 
 
 def _standard_error(values: Tensor) -> float:
-    """Of the mean of ``values`` (n,); 0 for a single value."""
+    """The standard error of the mean of ``values`` (n,); 0 for a single value."""
     return float(torch.std(values, correction=0)) / math.sqrt(len(values))

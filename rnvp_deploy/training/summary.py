@@ -78,7 +78,7 @@ class ColumnSummary:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a report needs to know about a training. Losses are in nats a row.
+    """The facts about a training that a report needs. Losses are in nats a row.
 
     Attributes:
         rows: Number of training rows.

@@ -152,7 +152,7 @@ class OpenedGraphs:
         return contents
 
     def _from_one_bundle(self, read: Callable[[], _Content]) -> _Content:
-        """What ``read`` returns; again if the bundle was replaced before a graph was opened.
+        """The result of ``read``, called again if the bundle was replaced before its first use.
 
         Raises:
             BundleError: it fails. If the cause is that the bundle was replaced or removed since its

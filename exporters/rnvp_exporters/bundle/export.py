@@ -128,7 +128,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Options:
-    """What is exported, and how."""
+    """The options of an export."""
 
     formats: tuple[Format, ...]
     dtype: str
@@ -147,7 +147,7 @@ class _Options:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What is known of the flow besides its weights."""
+    """The facts about the flow that are not in its weights."""
 
     sha256: str | None  # of the checkpoint
     training: Mapping[str, Any]  # the record in it; empty for a flow in memory

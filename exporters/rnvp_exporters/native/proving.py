@@ -24,7 +24,7 @@ __all__ = ["NativePart", "prove_native"]
 
 @dataclass(frozen=True)
 class NativePart:
-    """What a bundle holds for the native engine.
+    """The part of a bundle for the native engine.
 
     Attributes:
         content: of ``flow.bin``; None if the bundle gets none.

@@ -105,7 +105,7 @@ class _Moved(TorchFunctionMode):
 
 
 def _kinks(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[float, ...]:
-    """Where the derivative of ``func`` jumps."""
+    """The arguments at which the derivative of ``func`` jumps."""
     if func in (torch.relu, torch.abs):
         return (0.0,)
     if func is torch.clamp:

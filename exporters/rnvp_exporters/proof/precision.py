@@ -117,7 +117,7 @@ def _run(graph: GraphFunction, inputs: Arrays, dtype: str) -> Arrays:
 def _spread(
     got: NDArray[Any], truth: NDArray[Any], usable: NDArray[np.bool_], scale: Any = 1.0
 ) -> Spread:
-    """Of the largest error of each usable row; the largest float where one is not finite."""
+    """The spread of the largest errors of the usable rows; an infinite one is the largest float."""
     with np.errstate(invalid="ignore", over="ignore"):
         rows = (np.abs(got - truth) / scale).reshape(len(got), -1).max(1)[usable]
     return spread(np.where(np.isfinite(rows), rows, np.finfo(np.float64).max))

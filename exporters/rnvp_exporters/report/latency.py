@@ -42,7 +42,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it was measured."""
+    """The machine on which a time was measured."""
 
     processor: str
     system: str

@@ -49,7 +49,7 @@ file.
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """What a checked file says of itself."""
+    """Facts about a checked file, as the file states them."""
 
     ir_version: int
     opset: int

@@ -42,7 +42,7 @@ def check_file_format(suffix: str) -> str:
 
 
 def read_record(folder: Path) -> Record | None:
-    """What the job in ``folder`` is; None if no job is there.
+    """The record of the job in ``folder``; None if there is no job.
 
     Raises:
         OutputError: the record cannot be read.

@@ -69,7 +69,7 @@ def refuse_text(
 
 
 def advice_on(faulty: Iterable[str], column: Iterable[str] = ()) -> str:
-    """What to do about cells with commas or grouped digits; empty for other text.
+    """The advice for cells with commas or grouped digits; empty for other text.
 
     1,234 alone is 1234 with a thousands separator or 1.234 with a decimal comma. Other cells of
     the column decide, if they are one of the two and not the other.

@@ -119,7 +119,7 @@ def _in_class(mark: str) -> str:
 
 
 def _end(strings: Any) -> int:
-    """Where the bytes of an array of strings end."""
+    """The position after the last byte of an array of strings."""
     offsets = np.frombuffer(strings.buffers()[1], np.int32)
     return int(offsets[strings.offset + len(strings)])
 

@@ -47,7 +47,7 @@ def rows_with_gaps(values: NDArray[np.floating], first_row: int = 1) -> list[int
 
 
 def describe_gaps(rows: Iterable[int], count: int | None = None, *, shown: int = _SHOWN) -> str:
-    """For example ``3 rows hold no finite number: 17, 204, 991``; the first ten are named.
+    """A text such as ``3 rows hold no finite number: 17, 204, 991``; it names the first ten rows.
 
     Args:
         rows: the numbers of the rows.

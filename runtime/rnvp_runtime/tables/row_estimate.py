@@ -1,4 +1,4 @@
-"""About how many rows a text table has, from its size and its first lines."""
+"""An estimate of the number of rows of a text table, from its size and its first lines."""
 
 import os
 from os import PathLike
