@@ -2,7 +2,7 @@
 
 The same shapes in the same order on the same tiles, written into memory that is there already:
 no bias, no activation, no scale function, no sum. Nothing that multiplies these matrices in
-float32 can be faster than the best sgemm; what a runtime takes beyond it is what it adds.
+float32 can be faster than the best sgemm; the rest of a runtime's time is its own overhead.
 """
 
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def single_threaded() -> threadpool_limits:
 
 
 def blas_kernel() -> str:
-    """Which BLAS numpy calls, and for which processor it has tuned itself."""
+    """The BLAS that numpy calls, and the processor for which it has chosen its kernels."""
     np.ones((2, 2)) @ np.ones((2, 2))
     for library in threadpool_info():
         if library["user_api"] == "blas" and "numpy" in library["filepath"]:

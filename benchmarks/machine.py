@@ -1,4 +1,4 @@
-"""What a result was measured on: without it, a time means nothing."""
+"""The machine on which a result was measured: without it, a time has no meaning."""
 
 import os
 import platform

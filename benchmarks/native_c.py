@@ -3,9 +3,9 @@
     python -m benchmarks.native_c                        print the tables
     python -m benchmarks.native_c --write docs/native.md
 
-``one_row.c`` times one row beside reading as many bytes as the flow has, once, from wherever they
-lie: the floor of any engine that keeps no state between rows. ``first_number.c`` is a whole
-program. Both are compiled with -O3 by the compiler that builds the library.
+``one_row.c`` times one row beside one read of as many bytes as the flow has, from the cache or
+memory that holds them: the floor of any engine that keeps no state between rows. ``first_number.c``
+is a whole program. Both are compiled with -O3 by the compiler that builds the library.
 """
 
 import argparse

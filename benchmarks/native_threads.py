@@ -3,8 +3,8 @@
     python -m benchmarks.native_threads BUNDLE ...
 
 Both run in one process, in rounds that take turns. On a loaded machine two threads wait for a core.
-So the seconds of the processor stand beside the time: two threads that share the rows evenly are at
-most 2 / (seconds of two / seconds of one) times as fast as one.
+The seconds of the processor are therefore shown beside the time: two threads that share the rows
+evenly are at most 2 / (seconds of two / seconds of one) times as fast as one.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Timing side by side: the contestants take turns, so that a slow minute is slow for all.
+"""Timing side by side: the contestants take turns, so that a slow minute affects all of them.
 
 A round gives each contestant one turn, in an order that rotates. A turn lasts a number of calls,
-after a rest in which the threads of the one before stop spinning: they would hold a core, and halve
-the speed of whoever comes next. Ratios are formed within a round, between turns a moment apart, and
-only then summarised: their spread is what the machine's noise leaves.
+after a rest in which the threads of the one before stop spinning: they would use a core, and halve
+the speed of the next contestant. Ratios are formed within a round, between turns a moment apart,
+and only then summarised: their spread shows the noise of the machine.
 """
 
 import time
@@ -19,7 +19,7 @@ REST = 0.03  # seconds
 
 
 class Contestant(Protocol):
-    """What can take turns."""
+    """A function that can take turns with others."""
 
     def prepare(self, seconds: float) -> None:
         """Warm up, and settle how many calls make a turn of ``seconds``."""
@@ -61,7 +61,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Pace:
-    """How many rounds, and how long a turn lasts at least, in seconds."""
+    """The number of rounds, and the least length of a turn in seconds."""
 
     rounds: int = 11
     turn: float = 0.1

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks found, as one value that is written to and read from JSON."""
+"""The results of a run of the benchmarks, as one value that is written to and read from JSON."""
 
 import json
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def measure(folder: Path, dim: int, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Of each competitor, for each round: ``seconds`` to its first number, ``peak`` bytes."""
+    """Competitor → for each round, ``seconds`` to its first number and ``peak`` bytes."""
     names = [competitor.name for competitor in COMPETITORS.values() if competitor.measures_start]
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(rounds + 1):

@@ -1,6 +1,6 @@
 """The targets beside what was measured: met, or not met and by how much.
 
-Each is a ratio of two contestants of one race. A target that is not met fails nothing.
+Each is a ratio of two contestants of one race. A target that is not met does not fail the run.
 """
 
 from collections.abc import Iterator
@@ -102,7 +102,7 @@ def _races(results: Results) -> Iterator[str]:
 
 
 def _scoring(results: Results) -> Iterator[str]:
-    """Of a long file: memory as of a short one, and rows a second as of 65,536 rows in memory."""
+    """The lines of a long file: memory beside a short file, and speed beside rows in memory."""
     if not results.scoring:
         return
     shortest, longest = results.scoring[0], results.scoring[-1]

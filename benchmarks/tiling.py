@@ -64,7 +64,7 @@ def tiled(work: Work, tile: int, threads: int) -> Contestant:
 
 
 def copying(session: Any, x: NDArray[np.float32], out: NDArray[np.float32]) -> Work:
-    """As the runtime does it."""
+    """The result is copied into place, as in the runtime."""
 
     def work(low: int, high: int) -> None:
         out[low:high] = session.run(["log_prob"], {"x": x[low:high]})[0]
@@ -73,7 +73,7 @@ def copying(session: Any, x: NDArray[np.float32], out: NDArray[np.float32]) -> W
 
 
 def binding(session: Any, x: NDArray[np.float32], out: NDArray[np.float32]) -> Work:
-    """The result written where it belongs by onnxruntime itself."""
+    """onnxruntime itself writes the result to its place."""
 
     def work(low: int, high: int) -> None:
         bound = session.io_binding()

@@ -120,7 +120,7 @@ def trained(data: str, seed: int, flow: RNVP, train: Array, test: Array) -> Resu
 
 
 def plain_adam(seed: int, flow: RNVP, train: Array, test: Array, batch: int = 512) -> Result:
-    """As many batches as the default training, under Adam as it comes and nothing else."""
+    """A training with as many batches as the default one, and Adam with its defaults only."""
     began = time.perf_counter()
     x = torch.tensor(train, dtype=flow.dtype)
     optimizer = torch.optim.Adam(flow.parameters())
@@ -142,7 +142,7 @@ def plain_adam(seed: int, flow: RNVP, train: Array, test: Array, batch: int = 51
 
 
 def mixture_nats(k: int, train: Array, test: Array) -> float:
-    """What k Gaussians, fitted to the standardised rows, score in the rows' own units."""
+    """The score of k Gaussians, fitted to the standardised rows, in the units of the rows."""
     mean, deviation = train.mean(0), train.std(0)
     mixture = GaussianMixture(k, random_state=0).fit((train - mean) / deviation)
     return float(np.log(deviation).sum()) - float(mixture.score((test - mean) / deviation))
@@ -156,7 +156,7 @@ def score(flow: RNVP, x: Array) -> float:
 
 
 def size(flow: RNVP) -> int:
-    """How many numbers were learnt."""
+    """The number of trained parameters."""
     return sum(parameter.numel() for parameter in flow.parameters())
 
 

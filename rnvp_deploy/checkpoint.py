@@ -4,9 +4,9 @@
      "context_columns": …, "training": …}
 
 It is read once, its archive is checked (``checkpoint_archive``), and PyTorch opens it with
-``weights_only=True``: opening a checkpoint runs no code, and needs none of the user's. What it
-describes is held against its weights before a flow is built (``checkpoint_limits``). Any other file
-is refused with a message that says what to do.
+``weights_only=True``: opening a checkpoint runs no code, and needs no code of the user. Its
+description is compared with its weights before a flow is built (``checkpoint_limits``). Any other
+file is refused with a message that says what to do.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ def save(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds, from one reading of its file.
+    """The content of a checkpoint, from one reading of its file.
 
     flow:      in eval mode, and in the dtype it was saved in.
     training:  the record that ``save`` was given.
@@ -100,7 +100,8 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is missing, is not an rnvp-deploy checkpoint, is damaged, would
-            run code, describes more than it has weights for, or was written by a newer version.
+            run code, describes a flow of more weights than it has, or was written by a newer
+            version.
     """
     file = Path(path)
     content, sha256 = _read(file)
@@ -162,7 +163,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     except ValueError as error:
         raise CheckpointError(f"{path} is not a PyTorch checkpoint: {_reason(error)}") from None
     try:
-        with warnings.catch_warnings(action="ignore"):  # the errors below say what torch's do
+        with warnings.catch_warnings(action="ignore"):  # the errors below say the same
             content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise _holds_objects(path) from None
@@ -179,7 +180,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _check_kind(path: Path, content: Any) -> None:
-    """Refuse what is not a checkpoint of a known version."""
+    """Refuse anything that is not a checkpoint of a known version."""
     is_ours = isinstance(content, dict) and _is_text(content.get("format"), FORMAT)
     if isinstance(content, dict) and not is_ours and _is_state_dict(content):
         raise CheckpointError(
@@ -229,7 +230,7 @@ def _is_text(value: Any, expected: str) -> bool:
 
 
 def _is_state_dict(content: dict[str, Any]) -> bool:
-    """Whether it holds tensors by name, as ``module.state_dict()`` gives them, or a part does."""
+    """Whether it, or a part of it, holds tensors by name, as in ``module.state_dict()``."""
     parts = [content, *(part for part in content.values() if isinstance(part, dict))]
     return any(
         part and all(isinstance(value, torch.Tensor) for value in part.values()) for part in parts

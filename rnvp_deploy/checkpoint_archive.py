@@ -1,11 +1,11 @@
-"""The zip archive that a checkpoint is, checked before PyTorch opens it.
+"""The zip archive of a checkpoint is checked before PyTorch opens it.
 
     model/data.pkl      the containers, as a pickle
     model/data/0, 1, …  the numbers of each tensor
-    model/version, …    what PyTorch notes about itself
+    model/version, …    what PyTorch says about itself
 
-PyTorch does not compare a member with its checksum, so that a damaged weight is a weight like any
-other. It inflates a compressed member to any size. Here both are refused.
+PyTorch does not compare a member with its checksum, so that it reads a damaged weight without an
+error. It inflates a compressed member to any size. This module refuses both.
 """
 
 import zipfile
@@ -24,7 +24,7 @@ def check_archive(stream: BinaryIO) -> int:
         The size of ``data.pkl``, in bytes.
 
     Raises:
-        ValueError: it is not an archive of PyTorch's, or is damaged. The text is one line.
+        ValueError: it is not an archive of PyTorch, or is damaged. The text is one line.
     """
     length = stream.seek(0, 2)
     try:

@@ -1,4 +1,4 @@
-"""What a checkpoint describes, held against the weights that it has, before a flow is built.
+"""The description of a checkpoint is compared with its weights before a flow is built.
 
 A description of a few bytes can ask for layers of gigabytes, and a list that holds another list
 many times can describe more than any memory holds. A flow that was saved describes no more values
@@ -48,13 +48,13 @@ def check_plain(value: Any, most: int) -> None:
 
 
 def check_weights(state: Any) -> int:
-    """Check that ``state`` is names and dense tensors, each with numbers of its own in the file.
+    """Check that ``state`` holds names and dense tensors whose numbers are all in the file.
 
     Returns:
         How many numbers they have.
 
     Raises:
-        ValueError: it is not, or the weights are neither float32 nor float64.
+        ValueError: it holds something else, or the weights are neither float32 nor float64.
     """
     if not isinstance(state, Mapping) or not state:
         raise ValueError("its state_dict holds no weights")
@@ -89,7 +89,7 @@ def check_recipe(recipe: Mapping[str, Any], numbers: int) -> None:
 
 
 def count_weights(spec: FlowSpec) -> int:
-    """The numbers that the weights of ``spec`` have at least."""
+    """The least number of weights that a flow of ``spec`` has."""
     of_context = 2 * spec.context_dim if spec.standardise_context else 0
     return of_context + sum(map(_of_transform, spec.transforms))
 

@@ -28,7 +28,7 @@ Mixing = Literal["swap", "permute", "lu"]
 class RNVPConfig:
     """A recipe for a flow. ``spec()`` gives the transforms that follow from it.
 
-    dim:          d. 1 is possible with a context only.
+    dim:          d. 1 is possible only with a context.
     context_dim:  c, the number of conditions; 0 for an unconditional flow.
     couplings:    the number of affine couplings.
     hidden:       widths of the hidden layers of each network.

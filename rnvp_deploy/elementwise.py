@@ -88,7 +88,7 @@ class Elementwise(Transform):
     def _set_numbers(self, dtype: torch.dtype) -> None:
         """Round the bounds to ``dtype``, and find the numbers next to them.
 
-        The largest number stands for infinity: a bundle's constants are finite.
+        The largest number replaces infinity: a bundle's constants are finite.
         """
         device = self.is_integer.device
         bounds = torch.tensor(
@@ -111,7 +111,7 @@ class Elementwise(Transform):
             self._constant(name, value)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Elementwise":
-        """Move to another dtype or device: the bounds are rounded anew from the spec."""
+        """Move to another dtype or device: the bounds are rounded again from the spec."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._set_numbers(self.low.dtype)
         return self
@@ -121,7 +121,7 @@ class Elementwise(Transform):
         if not (self.takes_log or self.takes_logit):
             return y, x.new_zeros(x.shape[0])  # len() would fix the rows of a traced graph
         outside = (y <= self.low) | (y >= self.high)
-        # 1 stands for what is not mapped, so that no gradient is NaN.
+        # 1 replaces the values that are not mapped, so that no gradient is NaN.
         z = torch.log(torch.where(outside | self.is_identity, 1.0, y - self.low))
         slope = -z
         if self.takes_logit:
@@ -162,7 +162,7 @@ class Elementwise(Transform):
         return sum(terms[1:], start=terms[0]) if terms else z.new_zeros(z.shape[0])
 
     def _only(self, columns: Tensor, values: Tensor) -> Tensor:
-        """``values``, with 0 in other columns: what is not used must not overflow."""
+        """``values``, with 0 in other columns: an unused value must not overflow."""
         return torch.where(columns, values, 0.0)
 
     def outside(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What can go wrong before a bundle exists. All derive from ``rnvp_runtime.errors.RnvpError``."""
+"""Errors before a bundle exists. All derive from ``rnvp_runtime.errors.RnvpError``."""
 
 from rnvp_runtime.errors import RnvpError
 
@@ -6,7 +6,7 @@ __all__ = ["CheckpointError", "ConfigError", "ConversionError", "TrainingError"]
 
 
 class ConfigError(RnvpError, ValueError):
-    """A flow was described that cannot exist."""
+    """The description of a flow is not valid."""
 
 
 class CheckpointError(RnvpError):
@@ -14,8 +14,8 @@ class CheckpointError(RnvpError):
 
 
 class TrainingError(RnvpError):
-    """The data, or the options, are such that nothing can be learnt."""
+    """A flow cannot be trained on these data, or with these options."""
 
 
 class ConversionError(RnvpError):
-    """A model of another library holds something that our flow does not express."""
+    """A model of another library has a part that an ``RNVP`` cannot express."""

@@ -11,7 +11,8 @@ __all__ = ["find_mistyped"]
 def find_mistyped(description: Any) -> str | None:
     """The name of the first field whose value does not have the declared type; None if all have.
 
-    An int is a float too; a bool is neither. Containers are checked item by item.
+    An int is accepted as a float; a bool is accepted as neither. Containers are checked item by
+    item.
     """
     hints = _hints(description.__class__)
     for field in fields(description):

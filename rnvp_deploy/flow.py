@@ -28,7 +28,7 @@ class RNVP(nn.Module):
         context_columns: c names of the conditions.
 
     Raises:
-        ConfigError: the names are not as many as the columns, or two are equal.
+        ConfigError: the number of names is not the number of columns, or two names are equal.
 
     Example:
         >>> flow = RNVP(RNVPConfig(dim=2))

@@ -2,8 +2,8 @@
 
     column_maps(("price", "share", "n_hits"), log=["price"], logit=["share"], integer=["n_hits"])
 
-A density on R^d gives mass to negative prices, to shares above 1 and to 2.5 hits. In the mapped
-columns it cannot.
+A density on R^d gives mass to negative prices, to shares above 1 and to 2.5 hits. A density of the
+mapped columns does not.
 """
 
 import math

@@ -4,8 +4,8 @@ A coupling's networks read the passive coordinates and give the *parameters* of 
 then moves each active coordinate on its own, with a known derivative.
 
 To add a map, write its class here and enter it in ``MAPS``. The checkpoint, lowering and the
-exported graphs then know it. ``COUPLING_STEPS`` of ``rnvp_exporters.graphs.steps`` may hold a form
-of it that needs fewer nodes.
+exported graphs then support it. ``COUPLING_STEPS`` of ``rnvp_exporters.graphs.steps`` may hold a
+form of it that needs fewer nodes.
 """
 
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""What a flow is, without its weights: the list of its transforms."""
+"""The description of a flow without its weights: the list of its transforms."""
 
 from dataclasses import dataclass
 

@@ -19,4 +19,4 @@ class Transform(nn.Module, ABC):
         """z (n, d) → the x (n, d) with forward(x) = z."""
 
     def initialise(self, x: Tensor) -> None:
-        """Set from data what is set from data, before training: x (n, d), this one's input."""
+        """Set the parameters that depend on data, before training, from the input x (n, d)."""

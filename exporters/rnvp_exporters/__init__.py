@@ -1,4 +1,4 @@
-"""From a trained flow to a bundle: lowered, traced, proven against eager PyTorch, published.
+"""A trained flow is lowered, traced, compared with eager PyTorch and published as a bundle.
 
 rnvp_exporters.export("model.pt", "model.rnvp")      # or a flow in memory
 """

@@ -1,4 +1,4 @@
-"""What can go wrong between a checkpoint and a bundle."""
+"""Errors of the export from a checkpoint to a bundle."""
 
 from rnvp_runtime.errors import RnvpError
 

@@ -251,7 +251,7 @@ def _refuse_fixed_options(
     resume: Path | None,
     warm_start: Path | None,
 ) -> None:
-    """Refuse options that the checkpoint decides, when one is given."""
+    """Refuse options that a given checkpoint already fixes."""
     if resume and warm_start:
         raise click.UsageError("--resume and --warm-start were both given; expected one of them")
     if resume is None and warm_start is None:

@@ -2,9 +2,10 @@
 
     flow = rnvp_deploy.convert(their_model.eval())
 
-The live model is read, because scale functions, clamps and slopes are in no state dict. No other
-library is imported: the model brings its own. Every conversion is checked against its source in
-float64 before it is returned; see ``rnvp_deploy.conversion.proof``.
+The model itself is read, because a state dict does not contain scale functions, clamps and slopes.
+No other library is imported: the user's code has imported the library of the model. Every
+conversion is checked against its source in float64 before it is returned; see
+``rnvp_deploy.conversion.proof``.
 
 ``from_nflows(flow)`` is ``convert(flow, "nflows")``, and so on for each entry of
 ``rnvp_deploy.conversion.readers.READERS``.

@@ -1,4 +1,4 @@
-"""Layers that are affine maps, read by what they compute.
+"""Layers that are affine maps are read by evaluating them.
 
 Every layer of a coupling flow that is not a coupling (permutation, ActNorm, batch norm, LU,
 rotation, …) is an affine map of R^d. An affine map is determined by its values at 0 and at the

@@ -1,4 +1,4 @@
-"""What is refused before a model is read: weights and modes that no conversion could keep."""
+"""A model is refused before it is read if no conversion could keep its weights or its mode."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""How many conditions a model takes, found by running it."""
+"""The number of conditions that a model takes, found by running it."""
 
 from collections.abc import Callable, Iterable
 
@@ -25,8 +25,8 @@ def context_width(
         run: takes x (n, d) and a context (n, c), or None for c = 0.
         dim: d.
         suggested: widths to try first, after 0: those that the model's layers were made for.
-        otherwise: what to return if the model runs with no width; the layer that fails is then
-            named by what reads it.
+        otherwise: what to return if the model runs with no width; the function that reads the
+            layers then names the one that fails.
     """
     likely = [width for width in suggested if width]
     widths: list[int] = [0, *likely, *range(1, MOST + 1)]

@@ -1,4 +1,4 @@
-"""From another library's model to a flow: copied, read, assembled and checked."""
+"""A model of another library is copied, read, assembled into a flow and checked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,8 +42,8 @@ def convert(
         context_columns: names of the conditions.
 
     Raises:
-        ConversionError: in one line, which layer has no counterpart, or does not compute what its
-            conversion computes.
+        ConversionError: in one line, which layer has no counterpart, or computes something else
+            than its conversion.
         ConfigError: the names do not fit the columns.
     """
     if library is not None and library not in READERS:

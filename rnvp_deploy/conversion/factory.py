@@ -93,7 +93,7 @@ def _find(factory: str) -> Any:
 
 
 def _not_a_factory(text: str) -> str:
-    """What ``text`` is instead, and the command that was meant."""
+    """The error text: what ``text`` is instead of a factory, and the command that was meant."""
     path = Path(text)
     if (path / "manifest.json").is_file():
         return f"{text} is a bundle already; draw samples from it: rnvp-sample {text}"

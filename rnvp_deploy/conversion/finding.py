@@ -1,4 +1,4 @@
-"""The flow in what a user gives, and the reader of its library.
+"""Find the flow in the object that a user gives, and the reader of its library.
 
 A flow may be given in a wrapper that changes nothing (DataParallel, the module that torch.compile
 returns), in a list, or in a trainer or a module that holds it.
@@ -30,7 +30,7 @@ class FoundFlow:
     flow:    the model that its library's reader reads.
     reader:  of its library.
     path:    of the flow in what was given; empty if it was given itself.
-    holders: the objects that hold it, outermost first; each may do something besides. Wrappers
+    holders: the objects that hold it, outermost first; each may do more than the flow. Wrappers
              that change nothing are left out.
     """
 
@@ -70,7 +70,7 @@ def find_flow(given: Any, library: str | None = None) -> FoundFlow:
 
 
 def unwrap(thing: Any, path: str = "") -> tuple[Any, str]:
-    """What is inside wrappers and library's holders, and its path."""
+    """The object inside wrappers and holders of a library, and its path."""
     holders = {kind: name for reader in READERS.values() for kind, name in reader.holders.items()}
     for kind in type_names(thing):
         if name := (WRAPPERS | holders).get(kind):
@@ -130,7 +130,7 @@ def _module(thing: Any) -> nn.Module:
 
 
 def _refuse_other_things(given: Any) -> None:
-    """Refuse what is often given by mistake, with what was meant."""
+    """Refuse objects that are often given by mistake; the message says what was meant."""
     if isinstance(given, RNVP):
         raise refusal(
             "", "it is a flow of rnvp-deploy already: rnvp_deploy.save(flow, 'model.pt') stores it"

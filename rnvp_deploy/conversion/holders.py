@@ -1,4 +1,4 @@
-"""A module or an object that holds a flow: does it do something besides?
+"""Whether a module or an object that holds a flow does more than the flow.
 
 A holder may scale the data, embed the context, or add a Jacobian of its own. Converting the flow
 alone would leave that out. Its ``log_prob`` or ``forward`` is compared with the flow's where it
@@ -27,9 +27,9 @@ TOLERANCE = 1e-6
 
 
 def refuse_other_steps(found: FoundFlow, flow: RNVP) -> None:
-    """Check that the holders of ``found`` compute what ``flow`` does, its conversion in float64.
+    """Check that the holders of ``found`` compute the same as ``flow``, its float64 conversion.
 
-    A warning names the holders' other parts where they do.
+    If they do, a warning names the other parts of the holders.
 
     Raises:
         ConversionError: they do not, or they have other parts and nothing that can be compared.
@@ -68,7 +68,7 @@ def refuse_other_steps(found: FoundFlow, flow: RNVP) -> None:
 
 @torch.no_grad()
 def _difference(holder: Any, flow: RNVP) -> float | None:
-    """By how many nats the holder's log_prob differs from the flow's; None if it has none.
+    """The largest difference of the two log_prob, in nats; None if the holder has no log_prob.
 
     Differences within TOLERANCE of a row's size count as 0.
     """

@@ -75,7 +75,7 @@ def _widths(module: nn.Module) -> Iterator[int]:
 def _computes_the_same(
     module: nn.Module, network: ir.Network, width: int, context_dim: int
 ) -> bool:
-    """Whether a wrapper adds nothing to what it wraps, on a few rows."""
+    """Whether a wrapper computes the same as the module in it, on a few rows."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(64, width, generator=generator, dtype=torch.float64)
     passive, context = rows[:, : width - context_dim], rows[:, width - context_dim :]

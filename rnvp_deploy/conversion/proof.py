@@ -1,7 +1,7 @@
-"""The check of every conversion: it must compute what its source computes, in float64.
+"""The check of every conversion: it must compute the same as its source, in float64.
 
-z, log-density and inverse are compared on rows drawn from the source itself, in its tails and off
-its data: first each layer alone, so that a refusal can name the first that differs, then the
+z, log-density and inverse are compared on rows drawn from the source itself, in its tails and far
+from its data: first each layer alone, so that a refusal can name the first that differs, then the
 whole. Two correct implementations still differ by rounding, which a steep flow amplifies. The
 amplification is measured: each layer's inputs are changed in their last bits.
 """
@@ -57,9 +57,10 @@ class _Pair:
             return z, log_det
 
     def source_inverse(self, z: Tensor, c: Context) -> Tensor:
-        """The source's inverse; the replacement's, if the source's fails and that is one.
+        """The source's inverse; if that fails, the replacement's, after it was checked.
 
-        Some layers call what torch has removed since (``torch.solve`` in nflows' NaiveLinear).
+        Some layers call functions that newer versions of torch lack (``torch.solve`` in nflows'
+        NaiveLinear).
         """
         try:
             return self.source.inverse(z.clone(), c)
@@ -127,7 +128,7 @@ def _not_finite(pairs: Sequence[_Pair], z: Tensor, c: Context) -> Exception:
 
 
 def _prove_layers(pairs: Sequence[_Pair], x: Tensor, c: Context) -> None:
-    """Each layer alone, given what the source passes on to it."""
+    """Check each layer alone, on the input that the source passes to it."""
     for pair in pairs:
         z, log_det = pair.source_forward(x, c)
         back = pair.source_inverse(z, c)

@@ -1,8 +1,8 @@
-"""Recognition of activations and scale functions by what they compute.
+"""Recognition of activations and scale functions by their values.
 
 They arrive as lambdas, bound methods, partials and modules, and libraries change them between
-releases under one name. Each is evaluated on a grid in float64 and compared with the functions
-that a flow can express. Parameters (slopes, bounds) are read from the function's values.
+releases without changing the name. Each is evaluated on a grid in float64 and compared with the
+functions that a flow can express. Parameters (slopes, bounds) are read from the function's values.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What a reader makes of another library's model: its layers, each beside its replacement."""
+"""The result of a reader: the layers of another library's model, each with its replacement."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -35,7 +35,7 @@ class StateDict:
 
 
 def read_weights_file(path: Path) -> Any:
-    """What ``torch.save`` wrote to ``path``. Numbers and arrays of numpy are read too.
+    """The content that ``torch.save`` wrote to ``path``. Numbers and arrays of numpy are read too.
 
     Raises:
         ConversionError: the file is missing, was not written by torch.save, or holds Python
@@ -88,7 +88,7 @@ def _is_weight(value: Any) -> bool:
 
 
 def describe_entries(content: Any) -> str:
-    """What a file holds, as part of a sentence."""
+    """The content of a file, as part of a sentence."""
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     entries = [f"{key} ({_describe(value)})" for key, value in list(content.items())[:8]]

@@ -1,4 +1,4 @@
-"""Weights from a file into a model, with a diagnosis where they do not fit."""
+"""Load weights from a file into a model, with a diagnosis if they do not fit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from rnvp_deploy.errors import ConversionError
 __all__ = ["load_weights"]
 
 _USUAL = ("", "state_dict", "model_state_dict", "model")
-"""Entries that are taken without a look at the others, in this order."""
+"""Entries that are preferred, in this order, if several entries fit the model."""
 
 _COUNTERS = {"n_averaged"}
-"""What torch's wrappers store beside the weights of the module that they wrap."""
+"""Entries that torch's wrappers store beside the weights of the module in them."""
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """A state dict of the file against a model: what is left once ``prefix`` is dropped."""
+    """A state dict of the file, without ``prefix`` in its keys, compared with a model."""
 
     model: nn.Module
     source: StateDict
@@ -52,7 +52,7 @@ def load_weights(models: Sequence[nn.Module], path: Path) -> list[str]:
         path: a file that torch.save wrote.
 
     Returns:
-        What was done beyond loading the file as it is, a sentence each.
+        A sentence for each thing that was done beyond loading the file as it is.
 
     Raises:
         ConversionError: in one line, why the file's weights do not fit.

@@ -37,7 +37,7 @@ def read_transform(module: nn.Module) -> Transform:
         case transforms.Permutation():
             return Permutation(module.spec.order)
         case transforms.Linear():
-            # The factors are multiplied in float64, whatever the module's dtype.
+            # The factors are multiplied in float64, for any dtype of the module.
             return _linear(module)
     raise TypeError(f"{type(module).__name__} is not a transform")
 

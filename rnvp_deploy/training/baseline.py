@@ -1,4 +1,4 @@
-"""The score of a Gaussian with a full covariance: what a flow must beat."""
+"""The score of a Gaussian with a full covariance: a flow should have a better score."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What kind of values a column holds, judged by the values alone."""
+"""The kind of values that a column holds, found from the values alone."""
 
 from typing import Literal
 

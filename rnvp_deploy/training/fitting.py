@@ -117,7 +117,7 @@ def fit(
 
 
 def _warn(flow: RNVP, table: Table) -> tuple[DataWarning, ...]:
-    """Log a warning for each kind of degenerate column, as the flow's maps leave it."""
+    """Log a warning for each kind of degenerate column, after the flow's maps are applied."""
     x, maps = table.x, flow.elementwise
     dequantised: tuple[str, ...] = ()
     if maps is not None:
@@ -168,7 +168,7 @@ def _run_epochs(
 
 
 def _refuse_divergence(history: tuple[Epoch, ...], stopped: StopReason) -> None:
-    """Raise TrainingError if training ended in epochs that diverged, or never had another."""
+    """Raise TrainingError if the last epochs of the training diverged, or all of them."""
     good = [epoch for epoch in history if not epoch.diverged]
     if good and (not history[-1].diverged or stopped == "interrupt"):
         return
@@ -188,7 +188,7 @@ def _refuse_divergence(history: tuple[Epoch, ...], stopped: StopReason) -> None:
 
 
 def _refuse_changed_batches(options: TrainingOptions, record: Mapping[str, Any]) -> None:
-    """Refuse options that would give other batches than the training to be resumed had."""
+    """Refuse options that would change the batches of the training that is to be resumed."""
     earlier = recorded_options(record)
     for name in ("seed", "held_out", "batch_size"):
         old, new = getattr(earlier, name), getattr(options, name)

@@ -43,7 +43,7 @@ class TrainingLoop:
 
     @property
     def patience_exhausted(self) -> bool:
-        """Whether the last ``patience`` epochs brought no better held-out loss."""
+        """Whether the held-out loss has not improved in the last ``patience`` epochs."""
         return self.state.completed - self.state.best >= self._patience
 
     def start(self, *, initialise: bool) -> None:

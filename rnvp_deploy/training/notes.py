@@ -1,4 +1,4 @@
-"""What a training shows when it is over: overfitting, an early end, skipped batches."""
+"""Notes about a finished training: overfitting, an early end, skipped batches."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -110,5 +110,5 @@ def _worse_than_start(log_prob: Tensor, start_loss: float | None) -> Iterator[st
 
 
 def _standard_error(values: Tensor) -> float:
-    """Of the mean of ``values`` (n,); 0 for a single value."""
+    """The standard error of the mean of ``values`` (n,); 0 for a single value."""
     return float(torch.std(values, correction=0)) / math.sqrt(len(values))

@@ -1,4 +1,4 @@
-"""What a checkpoint remembers about its training, so that a report does not need the data.
+"""The summary of a training in its checkpoint, so that a report does not need the data.
 
 The summary is part of the record that ``fit`` returns and ``save`` stores. It depends only on the
 rows, the options and the weights, so that the same training gives the same checkpoint, byte for
@@ -78,7 +78,7 @@ class ColumnSummary:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a report needs to know about a training. Losses are in nats a row.
+    """The facts about a training that a report needs. Losses are in nats a row.
 
     Attributes:
         rows: Number of training rows.

@@ -1,4 +1,4 @@
-/* The checks of a flow.bin, and the functions of rnvp.h. What computes is in rnvp_kernels.h. */
+/* The checks of a flow.bin, and the functions of rnvp.h. rnvp_kernels.h has the computations. */
 #include "rnvp.h"
 
 #include <string.h>

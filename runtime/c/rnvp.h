@@ -72,7 +72,7 @@ void rnvp_close(rnvp_flow *flow); /* NULL is allowed */
 rnvp_workspace *rnvp_workspace_new(const rnvp_flow *flow);
 void rnvp_workspace_free(rnvp_workspace *workspace); /* NULL is allowed */
 
-/* The same in memory of the caller's, without malloc: first ask how many bytes the flow needs, then
+/* The same in memory of the caller, without malloc: first ask how many bytes the flow needs, then
  * build it there. `memory` and a workspace are aligned to 64 bytes. */
 rnvp_status rnvp_measure(const void *bytes, size_t size, unsigned how, size_t *needed,
                          rnvp_error *error);

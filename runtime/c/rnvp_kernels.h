@@ -5,10 +5,10 @@
  *
  *     many rows   the lanes of a vector are rows. A column is `rows` vectors (1 ... MOST_ROWS).
  *     one row     the lanes of a vector are columns. A column is one number, and the last vector
- *                 is filled up with lanes that nobody may look at.
+ *                 is filled up with lanes whose values must not be used.
  *
- * Code that works number by number is the same for both; what sums over columns (dense maps,
- * row_sum) has both forms.
+ * Code that works number by number is the same for both; code that sums over columns (dense maps,
+ * row_sum) exists in both forms.
  */
 
 #undef MOST_ROWS
@@ -550,8 +550,8 @@ static inline void add(const run *r, REAL *a, const REAL *b, size_t columns) {
         store(a + v * LANES, load(a + v * LANES) + load(b + v * LANES));
 }
 
-/* From the gradient by a network's outcome, which is used up, to the one by its input: the traces
- * that the network left are taken back, last first. */
+/* From the gradient by a network's output, which is overwritten, to the gradient by its input: the
+ * traces that the network stored are processed in reverse order. */
 static REAL *network_back(run *r, uint32_t count, REAL *g) {
     if (!count) return g;
     for (;;) {
@@ -617,8 +617,8 @@ static inline void scatter(const run *r, const REAL *from, const uint32_t *colum
     for (size_t c = 0; c < count; c++) move(r, from + c * s, state + columns[c] * s);
 }
 
-/* What a coupling leaves behind: `scaled`, the number that e^s multiplied, times e^s; the factors
- * e^s; and u. One way it is b e^s + mu, the other (b - mu) e^s. */
+/* What a coupling stores for the gradient: `scaled`, the number that e^s multiplied, times e^s; the
+ * factors e^s; and u. One way it is b e^s + mu, the other (b - mu) e^s. */
 static void coupling(run *r, const layer *l, int inverse, REAL *state, vec *log_det) {
     size_t moved = l->outputs, all = vectors(r, moved),
            context = l->flags & TAKES_CONTEXT ? r->flow->context_dim : 0;

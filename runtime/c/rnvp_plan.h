@@ -80,7 +80,7 @@ typedef struct {
     dense_map map, inverse_map, transposed_map;
 } layer;
 
-/* What a layer leaves behind on the way forward for the way back. */
+/* The values that a layer stores in the forward pass for the backward pass. */
 typedef struct {
     const layer *of; /* NULL where a network begins */
     const void *before, *after, *extra;

@@ -121,7 +121,7 @@ static inline vec exp_(vec x) {
     const REAL least = -746.0, most = 710.0;
 #endif
     vec k, e = reduced_exp(at_least(at_most(x, most), least), &k);
-    vec half = rounded(k * (REAL)0.5); /* in two steps: 2^k itself may be no normal number */
+    vec half = rounded(k * (REAL)0.5); /* in two steps: 2^k itself may not be a normal number */
     return ((e + 1) * power_of_2(half)) * power_of_2(k - half);
 }
 

@@ -1,6 +1,6 @@
-"""Which rows are unlikely, and which of their columns make them so.
+"""Which rows are unlikely, and which of their columns make them unlikely.
 
-A log_prob says little alone. Three measures give it a scale (``docs/anomalies.md``):
+A log_prob means little by itself. Three measures give it a scale (``docs/anomalies.md``):
 
 - The *quantile* of a row is the share of reference rows that are less likely. The manifest holds
   the reference: quantiles of the log_prob of held-out rows, or of the flow's own samples.

@@ -20,7 +20,7 @@ _MOST_CAUSES = 3
 
 @dataclass(frozen=True)
 class AnomalyColumns:
-    """Which columns to add.
+    """The columns to add to a scored table.
 
     quantile:  ``quantile``, the share of reference rows that are less likely.
     threshold: ``unlikely``, 1 where log_prob is below that of this share of the reference rows, or

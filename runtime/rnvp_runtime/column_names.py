@@ -1,4 +1,4 @@
-"""Columns by name: what to tell a user whose columns are missing or repeated."""
+"""Columns by name: the error texts for missing and repeated columns."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches

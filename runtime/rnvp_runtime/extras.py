@@ -32,7 +32,7 @@ EXTRAS = {
 
 
 def missing_extra_message(module: str) -> str | None:
-    """What to tell a user who lacks ``module``; None if no extra installs it."""
+    """The error text for a user who lacks ``module``; None if no extra installs it."""
     package = module.partition(".")[0]
     if package not in EXTRAS:
         return None

@@ -33,6 +33,6 @@ def lock_path(path: Path) -> int | None:
 
 
 def release(lock: int | None) -> None:
-    """Give back what `lock_path` returned."""
+    """Release the lock that `lock_path` returned."""
     if lock is not None:
         os.close(lock)

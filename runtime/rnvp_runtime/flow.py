@@ -78,7 +78,8 @@ class Flow:
     (context_dim,) or (1, context_dim). It may be left out if a data frame is given that holds the
     context's columns too.
 
-    A flow is a context manager, and `close` releases its sessions. To drop it does too:
+    A flow is a context manager. Its sessions are released at the end of the block, by `close`, or
+    when the last reference to the flow is deleted:
 
         with rnvp_runtime.load("model.rnvp") as flow:
             x = flow.sample(1000, seed=7)
@@ -141,7 +142,7 @@ class Flow:
         """Release the engine's sessions and their memory.
 
         Calls that run in other threads end as usual. Later ones raise `InputError`. The manifest
-        can still be read, and to close twice is no error.
+        can still be read, and closing twice is not an error.
         """
         self._graphs.close()
 

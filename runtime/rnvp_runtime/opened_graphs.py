@@ -1,8 +1,8 @@
 """The graphs of one bundle, each opened when it is first used.
 
-Three things happen to a bundle that a server has loaded. The folder is replaced or removed, which
-`OpenedGraphs` reports in words of its own. The process forks: a fork waits until no graph is being
-opened, and the child gets new locks. Several threads ask for one graph: it is opened once.
+`OpenedGraphs` handles three events in a server that has loaded a bundle. The folder is replaced or
+removed: an error says so. The process forks: a fork waits until no graph is being opened, and the
+child gets new locks. Several threads ask for one graph: it is opened once.
 """
 
 import os
@@ -79,7 +79,7 @@ class OpenedGraphs:
         return self._runs.get((graph, outputs, few_rows)) or self._open(graph, outputs, few_rows)
 
     def close(self) -> None:
-        """Release the sessions and the bytes; `get` raises from now on. Calls that run, end."""
+        """Release the sessions and the bytes; `get` then raises. Running calls end as usual."""
         with self.lock:
             self._closed = True
             self._runs, self._contents = {}, {}
@@ -88,8 +88,8 @@ class OpenedGraphs:
         """Make the copy of a forked child usable.
 
         If the parent had other threads, one of them may have been inside an engine, and held a lock
-        there that nobody will release. The sessions are then opened again, and the old ones are
-        kept, since closing them may wait for such a lock too.
+        there that is never released. The sessions are then opened again, and the old ones are kept,
+        since closing them may wait for such a lock too.
         """
         self.lock = threading.RLock()
         if had_threads and self._runs:
@@ -152,7 +152,7 @@ class OpenedGraphs:
         return contents
 
     def _from_one_bundle(self, read: Callable[[], _Content]) -> _Content:
-        """What ``read`` returns; again if the bundle was replaced before a graph was opened.
+        """The result of ``read``, called again if the bundle was replaced before its first use.
 
         Raises:
             BundleError: it fails. If the cause is that the bundle was replaced or removed since its
@@ -166,7 +166,7 @@ class OpenedGraphs:
         return read()
 
     def _follow_replacement(self, error: BundleError) -> None:
-        """Take the manifest that is there now if it may serve, else raise what happened."""
+        """Use the manifest that is there now if it is compatible, else raise an error."""
         name = self._source.name
         advice = "load it again, or keep it in memory with load(path, preload=True)"
         try:
@@ -186,7 +186,7 @@ class OpenedGraphs:
 
 
 def _interface(manifest: Manifest) -> tuple[object, ...]:
-    """What a caller may have read of a flow before its first call."""
+    """The facts about a flow that a caller may have read before the first call."""
     return (
         manifest.dim,
         manifest.context_dim,
@@ -198,10 +198,10 @@ def _interface(manifest: Manifest) -> tuple[object, ...]:
 
 
 def _with_contract(run: Run, manifest: Manifest, graph: str, outputs: tuple[str, ...]) -> RowRun:
-    """``run``, each of its outputs held to the dtype and shape that the manifest states.
+    """``run``, with a check that each output has the dtype and shape in the manifest.
 
-    An engine may return other ones without an error. To copy them into a result would broadcast one
-    row to all.
+    An engine may return another dtype or shape without an error. Copying such an output into a
+    result could broadcast one row to all rows.
     """
     specs = {spec.name: spec for spec in manifest.graphs[graph].outputs}
     expected = [(np.dtype(specs[name].dtype), specs[name].shape[1:]) for name in outputs]
@@ -231,7 +231,7 @@ _forking = threading.local()  # what the thread that forks knows of the parent
 
 
 def _before_fork() -> None:
-    """Wait until no thread opens a graph: what it holds would stay held in the child."""
+    """Wait until no thread opens a graph: a lock that it holds would stay locked in the child."""
     _forking.had_threads = len(sys._current_frames()) > 1
     _forking.locks = [graphs.lock for graphs in list(_alive)]
     for lock in _forking.locks:

@@ -1,4 +1,4 @@
-"""Where a command or a function may write, so that no file of the user's is lost.
+"""Where a command or a function may write, so that no file of the user is lost.
 
     check_output(Path("model.pt"), "checkpoint", inputs=[table], force=force)
 
@@ -122,7 +122,7 @@ def _named(given: str | os.PathLike[str]) -> list[Path]:
 
 
 def _refuse_overlap(output: Path, source: Path) -> None:
-    """Refuse an output that is an input, or a folder that holds it, or lies in it."""
+    """Refuse an output that is an input, contains an input, or is inside an input."""
     a, b = output.resolve(), source.resolve()
     if is_same_file(output, source) or a in b.parents:
         raise OutputError(f"{output} is also an input: name another output")

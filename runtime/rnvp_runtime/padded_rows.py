@@ -1,4 +1,4 @@
-"""The log-density of a row, bit for bit the same whichever rows it is computed with.
+"""The log-density of a row, bit for bit the same with any other rows in the call.
 
 An engine computes the elementwise functions of most numbers of an array in vector registers and of
 the last ones one by one, which may round differently (measured in float64: 1 unit in the last place

@@ -5,8 +5,8 @@ the disk and renamed. If the block raises, Ctrl-C included, the target stays as 
 temporary file or folder is removed.
 
 A process that is killed cannot remove it. The next run for the same target does: a writer holds a
-lock (flock) on what it writes, and the system releases the lock of a process that ends. Where
-there are no such locks, what is older than a day is removed.
+lock (flock) on what it writes, and the system releases the lock of a process that ends. Where there
+are no such locks, files and folders older than a day are removed.
 """
 
 import os
@@ -84,9 +84,9 @@ def publish_folder(
 ) -> Iterator[Path]:
     """A new folder that takes the place of ``target`` when the block ends, in one step.
 
-    The target is looked at when the block begins, and again at the moment of publishing: what
-    appeared meanwhile is never replaced without ``force``, nor with it unless it is ours. On
-    Linux a reader sees the old folder or the new one at any time. Elsewhere the target is absent
+    The target is checked when the block begins, and again at the moment of publishing: a target
+    that appeared meanwhile is replaced only with ``force``, and only if ``is_ours`` is true for it.
+    On Linux a reader sees the old folder or the new one at any time. Elsewhere the target is absent
     between two renames, and the next run repairs what a killed process left in between.
 
     A symbolic link is followed: the folder that it names is replaced.
@@ -130,7 +130,7 @@ def check_folder_target(
     kind: str = "folder of this program",
     error: type[RnvpError] = OutputError,
 ) -> None:
-    """Refuse what `publish_folder` would refuse, before the work that would be lost.
+    """Refuse a target that `publish_folder` would refuse, before its content is made.
 
     Raises:
         RnvpError: as ``error``; see `publish_folder`.
@@ -172,7 +172,7 @@ def _replace(temporary: Path, target: Path, is_ours: Callable[[Path], bool]) -> 
         if exchange(temporary, target):
             if is_ours(temporary):
                 return True
-            exchange(temporary, target)  # between look and exchange it became another's
+            exchange(temporary, target)  # a folder of another kind had appeared
             return False
         old = temporary.with_suffix(".old")
         os.rename(target, old)

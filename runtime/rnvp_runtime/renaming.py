@@ -1,7 +1,8 @@
-"""Renames that never replace by accident, and two paths exchanged in one step.
+"""Renames that never replace a path by accident, and an exchange of two paths in one step.
 
 Linux has both as flags of one system call, renameat2(2). Elsewhere, and on file systems that lack
-them, `rename_new` looks before it renames and `exchange` reports that it cannot be done.
+them, `rename_new` checks the target before it renames and `exchange` reports that it cannot be
+done.
 """
 
 import ctypes
@@ -22,7 +23,7 @@ def rename_new(source: Path, target: Path) -> None:
     """Rename ``source`` to ``target``, which must not exist.
 
     Raises:
-        FileExistsError: ``target`` exists, be it an empty folder or a dangling link.
+        FileExistsError: ``target`` exists, even if it is an empty folder or a dangling link.
     """
     if _renameat2(source, target, _NOREPLACE):
         return
@@ -37,7 +38,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Exchange two paths atomically; False, and nothing is done, where the system cannot.
+    """Exchange two paths atomically; if the system cannot, do nothing and return False.
 
     Raises:
         FileNotFoundError: one of them does not exist.

@@ -60,7 +60,7 @@ def score_table(
 ) -> Iterator[ScoredRows]:
     """Score every row of ``table``, in constant memory.
 
-    The next rows are read, by another thread, while the flow scores the last ones.
+    Another thread reads the next rows while the flow scores the last ones.
 
     Columns are found by name, those of the context too. A table without names holds the flow's
     columns in order, then the context's.

@@ -10,7 +10,8 @@
 
 An estimator from a bundle needs scikit-learn and no PyTorch. ``fit`` without a bundle trains a flow
 with PyTorch and keeps it in memory; `FlowDensity.save` writes its checkpoint, which rnvp-export
-turns into a bundle. Conditional flows are not supported: scikit-learn has no place for a context.
+turns into a bundle. Conditional flows are not supported: the methods of scikit-learn have no
+argument for a context.
 """
 
 from dataclasses import dataclass
@@ -231,10 +232,10 @@ class FlowDensity(_DensityMixin, _BaseEstimator):  # type: ignore[misc]
         return 0 if self.random_state is None else int(self.random_state)
 
     def _set_offset(self, x: Array) -> None:
-        """What a subclass keeps of the rows that it was fitted to."""
+        """Set the attributes that a subclass derives from the rows that it was fitted to."""
 
     def _set_reference(self, flow: Flow) -> None:
-        """What a subclass keeps of the reference rows of a bundle."""
+        """Set the attributes that a subclass derives from the reference rows of a bundle."""
 
 
 class FlowOutlierDetector(_OutlierMixin, FlowDensity):  # type: ignore[misc]

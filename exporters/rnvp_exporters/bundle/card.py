@@ -11,10 +11,10 @@ __all__ = ["programs", "programs_not_run", "write"]
 EMPTY = CardText()
 
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
-"""A folder's name that means itself in a shell, in a URL and in every language's strings."""
+"""A folder's name without special characters of a shell, a URL or a string in any language."""
 
 TAGS = ("normalizing-flow", "real-nvp", "density-estimation", "tabular", "onnx", "onnxruntime")
-"""What model hubs find every bundle by."""
+"""Tags by which model hubs find every bundle."""
 
 
 def write(manifest: Manifest, name: str, text: CardText = EMPTY) -> str:
@@ -22,7 +22,7 @@ def write(manifest: Manifest, name: str, text: CardText = EMPTY) -> str:
 
     Args:
         manifest: what is said of the flow.
-        name: of the bundle's folder. A name that would mean something in a shell is not used.
+        name: of the bundle's folder. A name with special characters is not used.
         text: licence, tags and sections of the flow's owner.
     """
     called = name if PLAIN_NAME.fullmatch(name) else "model.rnvp"

@@ -1,4 +1,4 @@
-"""What a person adds to the model card: licence, tags and sections, from the file of ``--card``.
+"""Additions to the model card: licence, tags and sections, from the file of ``--card``.
 
 YAML, where every key but ``license`` and ``tags`` is a section::
 
@@ -156,7 +156,7 @@ def _from_entries(entries: Sequence[Entry]) -> CardText:
 
 
 def _entries(text: str, line: int = 1) -> list[Entry]:
-    """The keys of a YAML text, whose first line is ``line``, and what stands under each."""
+    """The keys of a YAML text, whose first line is ``line``, and the value of each."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

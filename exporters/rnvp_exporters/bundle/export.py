@@ -59,8 +59,9 @@ def export(
 ) -> Manifest:
     """Write the bundle ``target`` of a flow, or of the checkpoint at a path.
 
-    Every bundle also gets ``flow.bin``, for the native engine, where that engine has all layers of
-    the flow. If it has not, or cannot be checked here, the manifest's ``native_refusal`` says why.
+    Every bundle also gets ``flow.bin``, for the native engine, if that engine has all layers of the
+    flow. If a layer is missing, or the engine cannot be checked here, the manifest's
+    ``native_refusal`` says why.
 
     Args:
         source: the flow, or the path of its checkpoint.
@@ -127,7 +128,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Options:
-    """What is exported, and how."""
+    """The options of an export."""
 
     formats: tuple[Format, ...]
     dtype: str
@@ -146,7 +147,7 @@ class _Options:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What is known of the flow besides its weights."""
+    """The facts about the flow that are not in its weights."""
 
     sha256: str | None  # of the checkpoint
     training: Mapping[str, Any]  # the record in it; empty for a flow in memory
@@ -225,7 +226,7 @@ def _write(
     )
     whole = replace(draft, files=_records(folder))
     (folder / "manifest.json").write_text(whole.to_json(), encoding="utf-8", newline="\n")
-    # What the runtime would refuse to open is not published.
+    # A bundle that the runtime would refuse to open is not published.
     published = Manifest.read(folder)
     for graph in published.graphs:
         read_graph(open_source(folder), published, graph, "onnx")
@@ -234,7 +235,7 @@ def _write(
 
 @dataclass(frozen=True)
 class _Proved:
-    """What the proof found, for the manifest."""
+    """The results of the checks, for the manifest."""
 
     graphs: dict[str, bundle.Graph]
     records: tuple[bundle.Parity, ...]
@@ -250,7 +251,7 @@ def _prove(
     exact: bool,
     tell: Progress,
 ) -> _Proved:
-    """Hold each graph in each format, and the native engine, to eager; write what has passed."""
+    """Compare each graph in each format, and the native engine, with eager; write what passes."""
     described, records, sensitivities, checked = {}, [], [], {}
     for one in traced:
         graph = one.graph
@@ -290,7 +291,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The graphs are small: on a busy machine torch's threads wait longer than they work."""
+    """Use one thread: for small graphs on a busy machine, threads wait longer than they compute."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -6,9 +6,9 @@
       onnxruntime-web/dist/              the WebAssembly build of onnxruntime, where it is needed
       model.rnvp/                        the bundle, whole
 
-The page reads nothing from anywhere else, so it works offline and on an intranet. The runtime's own
-engine serves a bundle that holds ``flow.bin``. The others, and a page that is asked to, run
-onnxruntime-web. That is not a Python package: it is copied from where npm installed it.
+The page loads no other files, so it works offline and on an intranet. The native engine serves a
+bundle that holds ``flow.bin``. For other bundles, or on request, the page runs onnxruntime-web.
+That is not a Python package: it is copied from the folder in which npm installed it.
 """
 
 import html
@@ -130,7 +130,7 @@ def check_target(
     inputs: Iterable[str | PathLike[str]] = (),
     how: str = "force=True",
 ) -> None:
-    """Refuse to write a page over anything but, with ``force``, another page.
+    """Refuse a target that exists, unless it is a page and ``force`` is true.
 
     Raises:
         OutputError: the target exists, is also an input, or has the suffix of a file.
@@ -165,9 +165,9 @@ def find_onnxruntime_web(
 ) -> Path:
     """The folder of the npm package onnxruntime-web.
 
-    ``given``; or the environment's ``RNVP_ONNXRUNTIME_WEB``; or as Node looks for it, in
-    ``node_modules`` here and in each folder above, then in ``NODE_PATH``; or where
-    ``npm install --global`` puts it.
+    It is ``given``, or the folder that the environment variable ``RNVP_ONNXRUNTIME_WEB`` names.
+    Without these it is searched as Node does, in ``node_modules`` here and in each folder above,
+    then in ``NODE_PATH``. The last place is that of ``npm install --global``.
 
     Raises:
         ExportError: it is not there, lacks the WebAssembly build, or is older than ``minimum``.
@@ -196,13 +196,13 @@ def find_onnxruntime_web(
 
 
 def _local_modules(here: Path) -> list[Path]:
-    """As Node looks for a package: here and above, then in NODE_PATH."""
+    """The folders in which Node searches a package: here and above, then in NODE_PATH."""
     named = filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep))
     return [*(folder / "node_modules" for folder in (here, *here.parents)), *map(Path, named)]
 
 
 def _global_modules() -> list[Path]:
-    """Where npm installs packages with ``--global``, known from the place of Node itself."""
+    """The folders in which ``npm --global`` may put packages, found from the place of Node."""
     found = []
     if prefix := os.environ.get("NPM_CONFIG_PREFIX"):
         found += [Path(prefix) / "lib" / "node_modules", Path(prefix) / "node_modules"]
@@ -224,7 +224,7 @@ def _sources() -> tuple[Path, Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """The files of a flat folder, without what only people and compilers read."""
+    """Copy the files of a flat folder, except those that only people and compilers read."""
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.iterdir()):
         if path.is_file() and not path.name.endswith((".md", ".d.ts")):

@@ -1,4 +1,4 @@
-"""What is normal for a flow: held-out rows of its training, or its own samples."""
+"""The reference rows of a flow: held-out rows of its training, or its own samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def reference(flow: RNVP, training: Mapping[str, Any]) -> Reference | None:
 
     Returns:
         The held-out rows if the record has a summary of them, else samples of the flow. None for a
-        conditional flow without a summary: the conditions that it is used at are not known.
+        conditional flow without a summary: the conditions at which it will be used are not known.
     """
     summary = read_summary(training)
     if summary is not None and np.isfinite(summary.log_prob_quantiles).all():

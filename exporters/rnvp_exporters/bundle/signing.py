@@ -34,7 +34,7 @@ def sign(folder: Path, key: Path) -> None:
 
 
 def check_key(key: Path) -> None:
-    """Refuse what `sign` cannot sign with, before the work that would be lost.
+    """Refuse a key that `sign` cannot use, before the export is computed.
 
     Args:
         key: a private key in PEM, on the curve P-256, P-384 or P-521.

@@ -1,4 +1,4 @@
-"""A graph of a flow in every format of a bundle, before it is proved."""
+"""A graph of a flow in every format of a bundle, before it is checked."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class TracedGraph:
         return {format: self.graph.name + FORMATS[format] for format in self.contents}
 
     def described(self, dtype: str) -> bundle.Graph:
-        """What the manifest says of the graph."""
+        """The description of the graph in the manifest."""
         return bundle.Graph(
             inputs=_specs(self.graph.inputs, dtype),
             outputs=_specs(self.graph.outputs, dtype),

@@ -69,7 +69,7 @@ def write_triton(
 
 
 def check_target(target: Path, *, force: bool) -> None:
-    """Refuse to write over anything but, with ``force``, another model repository.
+    """Refuse a target that exists, unless it is a model repository and ``force`` is true.
 
     Raises:
         ExportError: the target is there already, or the folder above it does not exist.
@@ -117,7 +117,7 @@ def _tensors(kind: str, specs: tuple[TensorSpec, ...], batched: bool) -> list[st
     for spec in specs:
         shape = [size if isinstance(size, int) else -1 for size in spec.shape]
         dims = shape[1:] if batched else shape
-        # Triton has no tensor without axes: it sees one number, and the graph gets a scalar.
+        # Triton has no tensor without axes: it passes one number, and the graph gets a scalar.
         reshape = "" if dims else " reshape { shape: [ ] }"
         entries.append(
             f'  {{ name: "{spec.name}" data_type: {_TYPES[spec.dtype]} '

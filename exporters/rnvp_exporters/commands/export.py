@@ -170,14 +170,14 @@ def export(
 
 
 def _target(model: str, is_file: bool, output: Path | None) -> Path:
-    """Where the bundle goes."""
+    """The path of the bundle to write."""
     if output is None and not is_file:
         raise click.UsageError(f"-o must say where the bundle of {model} goes")
     return output or Path(model).with_suffix(".rnvp")
 
 
 def _source(model: str, is_file: bool, weights: Path | None) -> "RNVP | Path":
-    """What to export."""
+    """The flow to export, or the path of its checkpoint."""
     if is_file:
         return Path(model)
     click.echo(f"Running {model} (your code).", err=True)

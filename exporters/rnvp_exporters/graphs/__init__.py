@@ -1,8 +1,8 @@
 """Graphs: from the lowered flow to the bytes of ONNX, TorchScript and torch.export files.
 
 ``definitions`` names the graphs of a bundle; ``modules``, ``steps``, ``networks`` and ``scales``
-are torch modules made from the lowered flow; ``noise`` and ``operators`` hold what torch and ONNX
-write differently; ``tracing`` turns a module into a file.
+are torch modules made from the lowered flow; ``noise`` and ``operators`` hold the operations that
+torch and ONNX write differently; ``tracing`` turns a module into a file.
 """
 
 from rnvp_exporters.graphs.definitions import INTEGERS, GraphDefinition, graph_definitions

@@ -13,7 +13,7 @@ __all__ = ["ScalarsAsTensors"]
 
 
 class ScalarsAsTensors(TorchFunctionMode):
-    """Within it, a Python number beside a float64 tensor is a float64 tensor."""
+    """In this context, a Python number beside a float64 tensor becomes a float64 tensor."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -5,7 +5,7 @@ operation, forward and backward. The record is a module of ordinary operations, 
 like any other. No derivative is written by hand: an activation or a scale function needs only its
 own line.
 
-Rewrites of the record (``_REWRITES``) use what is known here and not to a general recorder:
+Rewrites of the record (``_REWRITES``) use facts that a general recorder does not have:
 
 - d log_det / dσ = 1 for every σ. The recorded tensor of ones becomes one number.
 - Every ``index_select`` is a permutation. Its derivative is the inverse permutation.
@@ -52,7 +52,7 @@ def gradient(lowered: Lowered, operators: Operators, dtype: torch.dtype) -> Grap
         return stack.log_prob(z, log_scales), *gradients
 
     widths = [lowered.dim, *([lowered.context_dim] if lowered.context_dim else [])]
-    # Sizes that are equal in the example are taken to be equal always: rows as no width is.
+    # Sizes that are equal in the example are taken as always equal, so no width equals rows.
     rows = 1 + max(size for buffer in (one, *stack.buffers()) for size in buffer.shape)
     example = [torch.zeros(rows, width, dtype=dtype) for width in widths]
     with ScalarsAsTensors():
@@ -104,7 +104,7 @@ def _exact_numbers(module: GraphModule, node: Node, operators: Operators) -> Non
 
 
 def _permute_back(module: GraphModule, node: Node, operators: Operators) -> None:
-    """The derivative of a permutation: autograd adds to zeros, the inverse order does it."""
+    """The derivative of a permutation is the inverse order; autograd adds to zeros instead."""
     if node.target != aten.index_add.default:
         return
     _, axis, index, g = node.args

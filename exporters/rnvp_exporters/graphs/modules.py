@@ -88,7 +88,7 @@ class Sampler(nn.Module):
 
 
 class TransformStack(nn.Module):
-    """All transforms in one direction, and log_prob from what they give.
+    """All transforms in one direction, and log_prob from their outputs.
 
     The log-determinants of affines and linears and the base's −½ d log 2π are one ``constant`` of
     log_prob. It is added last, when the other terms are summed: added earlier, it would make the

@@ -68,7 +68,7 @@ def normals(seed: Tensor, start: Tensor, count: Tensor | int, dim: int, double: 
 
 
 def _range(count: Tensor | int) -> Tensor:
-    """0 … count − 1, where count stays an input of whatever is being traced."""
+    """0 … count − 1, where count stays an input of the traced module."""
     if not isinstance(count, Tensor):
         return torch.arange(count, dtype=torch.int64)
     if torch.compiler.is_exporting():
@@ -150,7 +150,7 @@ def _order(dim: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _uniform(words: Any, double: bool) -> Any:
-    """(0, 1] from 32-bit words, in float32 whatever the graph's dtype: the same on any engine.
+    """(0, 1] from 32-bit words, in float32 for any dtype of the graph: the same on any engine.
 
     (w + ½) · 2⁻³² has the bits of w · 2⁻³² + 2⁻³³, since powers of two scale exactly, and no
     constant in it that an optimizer takes for zero.

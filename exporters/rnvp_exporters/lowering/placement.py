@@ -1,11 +1,11 @@
 """Where the coordinates lie: a rewritten flow as steps over one or two tensors.
 
 The coordinates lie in one or two tensors, the *parts*, from the first transform to the last.
-Where every coupling moves one of the same two halves as the other determines, the halves are kept
-apart: no node splits or joins them in between, and every network is as wide as it must be. Where
-the masks allow no two such halves, the coordinates stay together, and each coupling's index sets
-are written into its weights: zero columns for what it must not read, zero rows for what it does not
-move. In both cases a permutation costs no node.
+If every coupling moves one of two fixed halves as a function of the other half, the halves are kept
+apart: no node splits or joins them in between, and no network is wider than necessary. If the masks
+allow no two such halves, the coordinates stay together, and each coupling's index sets are written
+into its weights: zero columns for what it must not read, zero rows for what it does not move. In
+both cases a permutation costs no node.
 """
 
 from collections.abc import Mapping
@@ -126,7 +126,7 @@ def place(flow: Flow, *, keep_halves_apart: bool = True) -> Lowered:
 
 
 def _partition(transforms: list[Transform], dim: int) -> Parts:
-    """The two halves that the couplings move in turn; one part if there are no such halves."""
+    """The two halves that the couplings move alternately; one part if there are no such halves."""
     together: Parts = (tuple(range(dim)),)
     divisions = set()
     for transform in transforms:

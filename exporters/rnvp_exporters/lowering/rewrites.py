@@ -1,7 +1,7 @@
 """Rewrites of a flow into fewer transforms with the same function.
 
-A general exporter sees tensors. This one knows that it holds a flow. Each rewrite maps a flow to
-one that computes the same z and the same log_det, up to float64 rounding.
+A general exporter gets only tensors. This one also uses the structure of the flow. Each rewrite
+maps a flow to one that computes the same z and the same log_det, up to float64 rounding.
 
     RAW_CONTEXT   standardisation of the context moves into the weights that read the context
     SCALES        the shift and the gain inside a scale function move into the layer before it
@@ -37,7 +37,7 @@ __all__ = ["ABSORB", "ALL", "FOLD", "RAW_CONTEXT", "RENAME", "SCALES", "Rewrite"
 
 Property: TypeAlias = Callable[[Flow], bool]
 Rule: TypeAlias = Callable[[Transform, Transform], list[Transform] | None]
-"""Two neighbours → what replaces them; None where the rule does not apply."""
+"""Two neighbours → their replacement; None where the rule does not apply."""
 
 FARTHEST_FOLD = 2.0
 """An affine whose |loc| exceeds this many of its scales is not folded. The state would carry the

@@ -73,7 +73,7 @@ def write_c_folder(
 
 
 def check_exportable(source: RNVP | Path, target: Path, dtype: str | None, *, force: bool) -> None:
-    """See, before a bundle is exported, that its folder of C can be written.
+    """Check, before a bundle is exported, that its folder of C can be written.
 
     Args:
         source: the flow, or the path of its checkpoint.

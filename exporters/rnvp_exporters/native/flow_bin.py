@@ -85,7 +85,7 @@ def flow_bin(flow: RNVP, dtype: Dtype = "float32") -> bytes:
     """The bytes of ``flow.bin`` for ``flow``, which is not changed.
 
     Raises:
-        ExportError: a weight does not fit the dtype, or the format has no word for a layer.
+        ExportError: a weight does not fit the dtype, or the format does not support a layer.
     """
     return encode(rewrite(ir.read(flow)), dtype)
 
@@ -134,7 +134,7 @@ class _Record:
 
 @dataclass
 class _Writer:
-    """Records and arrays, as they come."""
+    """Records and arrays, in the order in which they are added."""
 
     dtype: np.dtype[Any]
     records: list[_Record] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""``flow.bin`` for a bundle: encoded, and held to the same proof as an exported graph.
+"""``flow.bin`` for a bundle is encoded, and checked in the same way as an exported graph.
 
 A flow that the format cannot hold, or an installation without the compiled library, does not stop
 an export: the bundle then serves every call by its graphs, and its manifest says why.
@@ -24,7 +24,7 @@ __all__ = ["NativePart", "prove_native"]
 
 @dataclass(frozen=True)
 class NativePart:
-    """What a bundle holds for the native engine.
+    """The part of a bundle for the native engine.
 
     Attributes:
         content: of ``flow.bin``; None if the bundle gets none.

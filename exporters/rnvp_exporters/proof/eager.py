@@ -1,9 +1,9 @@
-"""What the eager flow computes of a graph's inputs, also with every rounding moved.
+"""The outputs of the eager flow for a graph's inputs, also with every rounding changed.
 
 No engine promises the last digit of an elementary function or the order of a sum. So the
 eager flow is run several times: as it is, with the values of its elementary functions one rounding
 up or down, and in float64 with weights and inputs one rounding off. The largest error over these
-runs is the yardstick for an exported graph.
+runs is the reference for the error of an exported graph.
 """
 
 import copy

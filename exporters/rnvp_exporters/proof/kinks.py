@@ -1,9 +1,9 @@
 """Rows whose gradient is one of two values: an activation's input lies at a kink.
 
 ReLU, the absolute value and clamps are continuous, and their derivatives jump. Where rounding
-decides on which side of a kink an input lies, two right engines differ by the whole jump. The error
-that this permits on a row is measured: it is that of the flow with each such input on the other
-side.
+decides on which side of a kink an input lies, two correct engines may differ by the whole jump. The
+error that this permits on a row is measured: it is that of the flow with each such input on the
+other side.
 """
 
 import copy
@@ -62,7 +62,7 @@ def _other_side(flow: RNVP, graph: GraphDefinition, inputs: Arrays, dtype: torch
 
 
 class _Recorded(TorchFunctionMode):
-    """A context that keeps what piecewise functions are given, in float64."""
+    """A context that records the inputs of piecewise functions, in float64."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _Moved(TorchFunctionMode):
 
 
 def _kinks(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[float, ...]:
-    """Where the derivative of ``func`` jumps."""
+    """The arguments at which the derivative of ``func`` jumps."""
     if func in (torch.relu, torch.abs):
         return (0.0,)
     if func is torch.clamp:

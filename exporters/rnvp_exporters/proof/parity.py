@@ -1,10 +1,10 @@
-"""Whether an exported graph is the flow: its error beside eager PyTorch's own.
+"""Whether an exported graph is the flow: its error is compared with eager PyTorch's own error.
 
 The truth is the eager flow in float64. The error of an exported float32 graph may be as large as
 that of the eager float32 flow, times a small published factor: closely for the median and the 99th
-percentile over thousands of rows, loosely for the worst row. The yardstick is rounding itself, not
-a chosen tolerance. See ``measure`` for float64 graphs, and ``precision`` for the second question,
-whether the flow is any good in that dtype.
+percentile over thousands of rows, loosely for the worst row. The limit comes from a measured
+rounding error. It is not a chosen tolerance. See ``measure`` for float64 graphs, and ``precision``
+for the second question, whether the flow is accurate enough in that dtype.
 """
 
 from typing import Any
@@ -110,7 +110,7 @@ def _yardstick(probe: Probe, name: str) -> NDArray[np.float64]:
 
 
 def _check_vectors(vectors: Vectors, run: GraphFunction, format: str) -> None:
-    """The vectors that the bundle ships pass with the tolerance that it ships."""
+    """Check that the bundle's test vectors pass with the bundle's tolerance."""
     probe = vectors.probe
     for inputs, truth in vectors.sets:
         for name, got in _run(probe, run, inputs, None).items():

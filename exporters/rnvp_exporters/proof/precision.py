@@ -1,9 +1,9 @@
-"""Whether the flow is any good in the bundle's dtype: absolute errors, each with its limit.
+"""Whether the flow is accurate enough in the bundle's dtype: absolute errors, each with a limit.
 
 Parity asks whether a graph is the flow, relative to eager's own error. A flow whose columns are far
-from 0 compared with their spread, or whose samples overflow, has a large error in float32 whatever
-computes it. So here the exported graphs are held to the eager flow in float64 on inputs that are
-*not* representable in the graph's dtype, in standard deviations and nats.
+from 0 compared with their spread, or whose samples overflow, has a large error in float32 with any
+engine. This module therefore compares the exported graphs with the eager flow in float64 on inputs
+that are *not* representable in the graph's dtype, in standard deviations and nats.
 """
 
 import copy
@@ -117,7 +117,7 @@ def _run(graph: GraphFunction, inputs: Arrays, dtype: str) -> Arrays:
 def _spread(
     got: NDArray[Any], truth: NDArray[Any], usable: NDArray[np.bool_], scale: Any = 1.0
 ) -> Spread:
-    """Of the largest error of each usable row; the largest float where one is not finite."""
+    """The spread of the largest errors of the usable rows; an infinite one is the largest float."""
     with np.errstate(invalid="ignore", over="ignore"):
         rows = (np.abs(got - truth) / scale).reshape(len(got), -1).max(1)[usable]
     return spread(np.where(np.isfinite(rows), rows, np.finfo(np.float64).max))
@@ -162,7 +162,7 @@ def _faults(
 def _coarse_columns(
     flow: RNVP, dtype: str, x: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> str:
-    """A sentence that names the columns whose values the dtype cannot tell apart, or nothing."""
+    """A sentence that names the columns whose values the dtype cannot distinguish, or nothing."""
     with np.errstate(over="ignore", invalid="ignore"):
         middle = np.median(x, axis=0)
         step = np.abs(np.spacing(middle.astype(dtype))).astype(np.float64)

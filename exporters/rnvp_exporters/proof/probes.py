@@ -48,7 +48,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Probe:
-    """Inputs of one graph, the truth, and what eager makes of it.
+    """Inputs of one graph, the true outputs, and the errors of eager.
 
     The first DATA_ROWS rows are like data; the others lie in the tails.
 
@@ -59,7 +59,7 @@ class Probe:
     typical:    the 99th percentile over rows like data of the largest of the runs, and at least
                 ``floor``.
     calm:       (n,): the well-conditioned rows, on which roundings matter little.
-    floor:      the cost of one rounding of the output. Smaller errors are not told apart.
+    floor:      the cost of one rounding of the output. Smaller errors are not distinguished.
     non_finite: rows with NaN and infinities among finite ones, with eager's outputs.
     exact:      whether the graph must give NaN for NaN and infinity for infinity in every element.
     """

@@ -3,13 +3,14 @@
     tests/<graph>/test_data_set_<k>/input_<i>.pb, output_<i>.pb
 
 Each file is one serialized TensorProto, in the order of the graph's inputs and outputs. The
-expected outputs are the truth, the eager flow in float64, so any engine on any machine can be held
-to the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the tails; set
-3, for graphs that must match it, has NaN and infinities.
+expected outputs are the truth, the eager flow in float64, so any engine on any machine can be
+checked with the tolerance in the manifest. Sets 0–2 are rows like data, one row, and rows of the
+tails; set 3, for graphs that must match it, has NaN and infinities.
 
-The tolerance is small enough to tell a wrong graph from a right one. It is 1.5 times eager's error
-on rows like data, and the vectors hold well-conditioned rows, so that other roundings, of another
-engine or processor, stay below it. ``sensitivity`` measures what it can tell.
+The tolerance is small enough to distinguish a wrong graph from a right one. It is 1.5 times eager's
+error on rows like data, and the vectors hold well-conditioned rows, so that other roundings, of
+another engine or processor, stay below it. ``sensitivity`` measures which changes the tolerance can
+detect.
 """
 
 import copy
@@ -31,7 +32,7 @@ ROWS, TAIL = 17, 8
 MARGIN = 1.5
 """The tolerance is this many times eager's error on rows like data (``Probe.typical``)."""
 STEPS = 2.0
-"""It is at least this many steps of the dtype: a rounded truth meets a result rounded twice."""
+"""It is at least this many steps of the dtype: the truth is rounded, and the result twice."""
 
 ATTEMPTS = 8  # to find a draw without a value that may be rounded either way
 CHANGE = 1.001  # of every weight, which verification must notice
@@ -89,7 +90,7 @@ def sensitivity(flow: RNVP, vectors: Vectors) -> float:
     """How many tolerances the outputs move if every weight is multiplied by 1.001.
 
     The largest over rows and outputs. Infinite if no output moves at all, which is a flow without
-    weights. Below 1, ``rnvp-verify`` could not tell such a graph from the right one.
+    weights. Below 1, ``rnvp-verify`` could not distinguish such a graph from the right one.
     """
     changed = copy.deepcopy(flow).double()
     for tensor in changed.state_dict().values():

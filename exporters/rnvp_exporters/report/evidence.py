@@ -1,4 +1,4 @@
-"""What a report compares: samples of the flow, and the held-out rows that the checkpoint kept."""
+"""The rows that a report compares: samples of the flow, and held-out rows of the checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the figures of a report are made of.
+    """The data of all figures of a report.
 
     Attributes:
         summary: What the checkpoint recorded of the training; None for a converted flow.

@@ -159,7 +159,7 @@ def _regions(chart: Chart, x: Array, y: Array, style: str) -> list[Markup]:
 
 @torch.no_grad()
 def density(flow: RNVP, evidence: Evidence) -> list[tuple[str, Markup]]:
-    """For two columns without conditions: (title, chart) of the data, samples and log-density."""
+    """(title, chart) of data, samples and log-density, for an unconditional flow of two columns."""
     samples = evidence.samples
     held_out = None if evidence.held_out is None else evidence.held_out.x
     ranges = [

@@ -1,7 +1,7 @@
-"""How long the exported graphs take on the machine that exports, beside eager PyTorch.
+"""The time of the exported graphs on the machine that exports, beside eager PyTorch.
 
-The fastest of a few calls, since other programs only ever add to a time. It says which order of
-magnitude to expect. Comparisons with other software are in ``benchmarks/``.
+It is the fastest of a few calls, since other programs can only add to a time. It shows which order
+of magnitude to expect. Comparisons with other software are in ``benchmarks/``.
 """
 
 import platform
@@ -42,7 +42,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it was measured."""
+    """The machine on which a time was measured."""
 
     processor: str
     system: str

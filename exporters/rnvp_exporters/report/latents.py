@@ -121,7 +121,7 @@ class Condition:
 
 
 def by_condition(held_out: HeldOut, names: Sequence[str]) -> list[Condition]:
-    """For each condition with enough rows and more than one value: its bins."""
+    """The bins of each condition that has enough rows and more than one value."""
     found = []
     for i, name in enumerate(names):
         assert held_out.context is not None
@@ -148,7 +148,7 @@ def by_condition(held_out: HeldOut, names: Sequence[str]) -> list[Condition]:
 def _charts(
     held_out: HeldOut, name: str, bins: Sequence[NDArray[np.int64]]
 ) -> tuple[Markup, Markup]:
-    """Of each bin: share of PITs below u minus u, over all coordinates; and the QQ line."""
+    """Two charts: for each bin, the share of all PITs below u, minus u; and the QQ line."""
     degrees = held_out.pit.shape[1]
     u = np.linspace(0, 1, 101)
     excess = []

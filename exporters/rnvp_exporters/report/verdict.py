@@ -1,7 +1,7 @@
-"""The first line of a report: whether the flow can be trusted, and what to look at.
+"""The first line of a report: whether the flow can be trusted, and what to check.
 
-Each question has one finding. ``good``: nothing to do. ``look``: usable, with a reservation that
-is named. ``bad``: do not use it for what the sentence says. ``unknown``: the checkpoint does not
+Each question has one finding. ``good``: nothing to do. ``look``: usable, with a reservation that is
+named. ``bad``: do not use it for the purpose in the sentence. ``unknown``: the checkpoint does not
 hold what is needed.
 """
 

@@ -90,7 +90,7 @@ class _Conditions:
         return sum(self.widths)
 
 
-_Layers = list[tuple[Any, str, list[int]]]  # module, path, conditions that it sees
+_Layers = list[tuple[Any, str, list[int]]]  # module, path, conditions that it gets
 
 
 def _sequence(inn: Any) -> _Layers:

@@ -3,9 +3,9 @@
  * hashes. The bytes that were hashed are the bytes that are given on.
  *
  * A manifest and a graph may be of different exports: an HTTP cache may give an old one beside a
- * new one, or the bundle was replaced while the page was open. Then both are read once more, past
- * every cache. The new manifest is taken if nothing of the old bundle was used yet and both have
- * the same columns; graphs of two exports are never mixed.
+ * new one, or the bundle was replaced while the page was open. Then both are read once more,
+ * without any cache. The new manifest is taken if nothing of the old bundle was used yet and both
+ * have the same columns; graphs of two exports are never mixed.
  */
 import { BundleError } from "./errors.js";
 import { sha256 as hashOf } from "./hashing.js";
@@ -119,7 +119,7 @@ export class Bundle {
     return (await hashOf(bytes)) === sha256 ? { bytes } : differs("its sha256 differs");
   }
 
-  /** Take the manifest that is there now, if it is another one. */
+  /** Use the manifest that is there now, if it is another one. */
   async #refresh(fault) {
     const [seen, now] = [
       this.#manifest,

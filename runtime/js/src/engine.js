@@ -1,6 +1,6 @@
 /**
- * The interface between this package and what computes. An engine opens a graph once and runs it
- * many times:
+ * The interface between this package and an engine. An engine opens a graph once and runs it many
+ * times:
  *
  *     const engine = new Engines({ formats: ["native", "onnx"], threads: 1 });
  *     const about = { name: "flow.bin", format: "native", graph: "density" };
@@ -31,8 +31,8 @@
  * @typedef {object} Engine
  * @property {string[]} formats of the files that it opens, the preferred one first: keys of the
  *   manifest's `graphs.*.files`
- * @property {number} ahead how many runs to start before the first has ended. More than 1 where a
- *   run's way to the engine takes time in which the engine could work
+ * @property {number} ahead how many runs to start before the first has ended. More than 1 where
+ *   sending a run to the engine takes time in which the engine could compute
  * @property {(bytes: Uint8Array, outputs: string[], about: About) => Promise<Run>} open The engine
  *   owns `bytes` from then on. Rejects with a `BundleError` if the engine refuses the graph, with
  *   an `EngineError` if the engine cannot start.

@@ -20,7 +20,7 @@ const FORMATS = { native: ["native"], onnxruntime: ["onnx"] };
  * The formats to look for in a bundle, the preferred one first.
  *
  * Without a name the native engine serves every bundle that it can, and onnxruntime the others.
- * Several threads and an onnxruntime module are of use to onnxruntime alone, so they choose it.
+ * Only onnxruntime can use several threads or an onnxruntime module, so they choose it.
  *
  * @param {{engine?: string, ort?: unknown, threads: number}} options of `load`
  * @throws {InputError} There is no such engine, or it cannot use the other options.

@@ -40,8 +40,8 @@ export interface LoadOptions {
    * What computes. "native" is this package's own WebAssembly, for bundles that hold `flow.bin`: it
    * needs no onnxruntime, and takes no `ort` or `threads`. "onnxruntime" serves every bundle.
    *
-   * Default: "native" where the bundle has it, else "onnxruntime". More than one thread and an
-   * onnxruntime module that you imported are of use to onnxruntime alone, so they choose it.
+   * Default: "native" where the bundle has it, else "onnxruntime". Only onnxruntime can use more
+   * than one thread or an onnxruntime module that you imported, so they choose it.
    */
   engine?: "onnxruntime" | "native";
   /**
@@ -77,9 +77,9 @@ export interface LoadOptions {
   /**
    * The publisher's public key, a text in PEM on the curve P-256, P-384 or P-521. The bundle must
    * then be signed (`rnvp-export --sign`) with the private key that belongs to it: `model.sig` is
-   * checked over the manifest, and each graph against the manifest when it is read. A folder or
-   * files that are at hand may hold nothing that was not signed. Get the key from elsewhere than
-   * the bundle. Default: signatures are not looked at.
+   * checked over the manifest, and each graph against the manifest when it is read. A folder, or
+   * files that you pass, may hold no file that was not signed. Do not get the key from the same
+   * place as the bundle. Default: signatures are not checked.
    */
   publicKey?: string;
 }
@@ -280,7 +280,7 @@ export interface Manifest {
   readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly checkpoint: { readonly sha256: string | null };
-  /** What is normal for the flow; null in older bundles and where nothing is known. */
+  /** The reference rows of the flow; null in older bundles and where nothing is known. */
   readonly reference: Reference | null;
   /** Why no graph has the format "native"; null where it has, and in older bundles. */
   readonly native_refusal: string | null;

@@ -6,7 +6,7 @@ const TWO_63 = 2n ** 63n;
 /**
  * `value` as a BigInt.
  *
- * @throws {InputError} It is no whole number, or a Number too large to be sure of its digits.
+ * @throws {InputError} It is not a whole number, or a Number too large to be sure of its digits.
  */
 export function whole(value, name) {
   if (typeof value === "bigint") return value;

@@ -1,6 +1,6 @@
 /**
  * `manifest.json`, read as strictly as Python reads it: `rnvp_runtime.bundle.manifest` defines the
- * format, this module follows it key by key, and a test holds both to `manifest.schema.json`.
+ * format, this module follows it key by key, and a test compares both with `manifest.schema.json`.
  * Unknown keys are ignored, so that a later writer may add some.
  */
 import { BundleError } from "./errors.js";
@@ -209,7 +209,7 @@ function signature(graph, { dim, context_dim, dtype }) {
   return known.get(graph);
 }
 
-/** Whether `found` is `expected`, whatever its row axis is called. */
+/** Whether `found` is `expected`; the name of the row axis does not matter. */
 function isTensor(found, expected) {
   const axes = typeof found.shape[0] === "string" ? ["n", ...found.shape.slice(1)] : found.shape;
   return (

@@ -33,7 +33,7 @@ export class Matrix {
  * @param {string} name what the caller calls it, for errors
  * @param {readonly string[]} columns
  * @param {Float32ArrayConstructor | Float64ArrayConstructor} Float
- * @throws {InputError} Another shape, or something that is no number.
+ * @throws {InputError} Another shape, or something that is not a number.
  */
 export function matrixOf(values, name, columns, Float) {
   if (values?.data !== undefined && values.shape !== undefined) {

@@ -100,7 +100,7 @@ const REFUSED = { // what the fields are that an attack would use
  * @param {keyof typeof TABLES} kind
  * @param {Uint8Array} message
  * @returns {Record<string, any>}
- * @throws {StructureFault} A field is not in the table, has another wire type, or stands twice. The
+ * @throws {StructureFault} A field is not in the table, has another wire type, or occurs twice. The
  *   last of two would count, or their parts would be joined, and readers differ in which.
  */
 export function fieldsOf(kind, message) {

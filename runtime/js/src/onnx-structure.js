@@ -1,7 +1,7 @@
 /**
  * The structure of an ONNX file, checked before onnxruntime opens it, as
- * `rnvp_runtime.bundle.onnx_structure` checks it; a test holds both to the same answers. Refused is
- * everything that is not listed: tensors in other files, subgraphs, functions, other domains.
+ * `rnvp_runtime.bundle.onnx_structure` checks it; a test compares the answers of both. Everything
+ * that is not listed is refused: tensors in other files, subgraphs, functions, other domains.
  */
 import { BundleError } from "./errors.js";
 import { ELEMENTS, MAX_DIMENSIONS, checkTensor } from "./onnx-tensor.js";

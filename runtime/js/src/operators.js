@@ -1,6 +1,6 @@
 /**
  * The operators of ONNX that a bundle's graphs may use: those of
- * `rnvp_runtime.bundle.onnx_structure.OPERATORS`, to which a test holds this list.
+ * `rnvp_runtime.bundle.onnx_structure.OPERATORS`. A test compares the two lists.
  */
 export const OPERATORS = new Set([
   "Abs", "Add", "And", "Atan", "BitShift", "BitwiseAnd", "BitwiseXor", "Cast", "Clip", "Concat",

@@ -1,4 +1,4 @@
-/** Why a browser could not load a script: it does not say so itself. */
+/** Why a browser could not load a script. The browser's own error does not say this. */
 import { reasonOf } from "./errors.js";
 
 /** What is wrong with the script at `url`: its status, or the MIME type that it is served as. */

@@ -35,7 +35,7 @@ export function sourceOf(bundle, fetch = (url, init) => globalThis.fetch(url, in
  * @param {string} file POSIX path below the bundle
  * @param {number} most refuse a file that is longer, in bytes
  * @param {"default" | "no-cache" | "reload"} [cache] of a URL: the browser's cache may answer; it
- *   must ask the server first; or every cache is passed by
+ *   must ask the server first; or no cache is used
  * @returns {Promise<Uint8Array | null>}
  * @throws {BundleError} It cannot be read, or is longer than `most`.
  */

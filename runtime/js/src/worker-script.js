@@ -23,7 +23,8 @@ import { faultOf } from "./script-fault.js";
 export function packagedWorker() {
   if (!import.meta.url) return null;
   // Only for the error message, and as text: bundlers take a second `new URL` for a file to copy.
-  // They may replace import.meta.url by the path of the source, which is no address of the page.
+  // They may replace import.meta.url by the path of the source, which is not an address of the
+  // page.
   const here = `${import.meta.url}`;
   return {
     start: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),

@@ -1,7 +1,7 @@
-"""The largest things that a bundle may hold. docs/bundle.md lists these numbers.
+"""The limits of the contents of a bundle. docs/bundle.md lists these numbers.
 
-They are far above what an export writes. They bound the memory and the time that a file from
-elsewhere can take before it is refused.
+They are far above the sizes that an export writes. They bound the memory and the time that an
+untrusted file can take before it is refused.
 """
 
 __all__ = [

@@ -3,7 +3,7 @@
 A bundle is a folder. Its manifest lists every other file with size and hash, the inputs and outputs
 of each graph, and the parity measured at export. The exporter builds a `Manifest` and writes
 ``to_json()``; the runtime reads it with `Manifest.read`. Reading requires every key of version 1
-that has no default, and ignores keys that it does not know, so that a later writer may add some.
+that has no default, and ignores unknown keys, so that a later writer may add some.
 
 This module needs no numpy, so that a bundle can be inspected anywhere.
 """

@@ -2,8 +2,8 @@
 
     python -m rnvp_runtime.bundle.manifest_schema
 
-writes it again from the fields and the rules of `rnvp_runtime.bundle.manifest`. What a schema
-cannot say, the reader checks beside it: see `BESIDE`.
+writes it again from the fields and the rules of `rnvp_runtime.bundle.manifest`. The reader also
+checks the rules that a schema cannot express: see `BESIDE`.
 """
 
 import inspect
@@ -29,7 +29,7 @@ BESIDE = (
     "The text has no repeated key, NaN, infinity, half of a surrogate pair, integer beyond 64 "
     "bits, or nesting of more than 16. It has at most 1 MiB.",
 )
-"""What a manifest must obey and a JSON Schema cannot say."""
+"""The rules that a manifest must obey and that a JSON Schema cannot express."""
 
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _ALWAYS = ("format", "version")  # have a default in Python, but no manifest lacks them

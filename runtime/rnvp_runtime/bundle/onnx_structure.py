@@ -1,9 +1,9 @@
-"""The structure of an ONNX file, checked before any engine opens it.
+"""The structure of an ONNX file is checked before any engine opens it.
 
 An engine opens more than a bundle needs: tensors in other files, subgraphs that loop, functions,
-operators of other domains. Each lets a file do something else than compute a flow. Here
-everything is refused that is not listed. What is left is a list of nodes of `OPERATORS`, each of
-which reads what stands before it, and finite weights inside the file.
+operators of other domains. Each of these lets a file do something else than compute a flow. This
+module refuses everything that is not listed. An accepted file is a list of nodes of `OPERATORS`,
+each of which reads only earlier results, and finite weights inside the file.
 
     ModelProto (IR version, opsets, graph) > GraphProto (nodes, weights, inputs, outputs)
 
@@ -49,7 +49,7 @@ file.
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """What a checked file says of itself."""
+    """Facts about a checked file, as the file states them."""
 
     ir_version: int
     opset: int
@@ -195,7 +195,7 @@ def read_structure(content: bytes) -> GraphInfo:
 def _check_nodes(nodes: Sequence[Bytes], types: dict[str, str]) -> None:
     """Check each node, in order; ``types`` gains the dtype of each tensor that is known.
 
-    The dtypes are followed only as far as a division needs them: "" is a dtype that is not.
+    The dtypes are followed only as far as a division needs them: "" is an unknown dtype.
     """
     if len(nodes) > MAX_NODES:
         raise ValueError(f"it has {len(nodes):,} nodes, expected at most {MAX_NODES:,}")
@@ -314,7 +314,7 @@ def _fields(kind: str, table: _Table, message: Bytes) -> dict[str, Any]:
     """The fields of ``message`` by name: a list for those that may be repeated.
 
     Raises:
-        ValueError: a field is not in ``table``, has another wire type, or stands twice. The last of
+        ValueError: a field is not in ``table``, has another wire type, or occurs twice. The last of
             two would count, or their parts would be joined, and readers differ in which.
     """
     found: dict[str, Any] = {name: [] for name, _, many in table.values() if many}

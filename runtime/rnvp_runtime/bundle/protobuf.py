@@ -61,7 +61,7 @@ def wire_fields(message: Bytes) -> Iterator[tuple[int, int, "int | Bytes"]]:
 
 
 def header(field: int, size: int) -> bytes:
-    """What stands before the ``size`` bytes of a field."""
+    """The bytes that are written before the ``size`` bytes of a field."""
     return _varint(field << 3 | BYTES) + _varint(size)
 
 

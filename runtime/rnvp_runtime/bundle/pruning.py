@@ -1,8 +1,8 @@
 """The part of an ONNX graph that some of its outputs need.
 
-onnxruntime runs every node of a graph, whichever outputs a call asks for. An inverse that is asked
-for x alone still sums its log-determinants, which is an eighth of a one-row call. Those nodes are
-therefore removed from the file's bytes before it is opened. Of onnx.proto3 this uses
+onnxruntime runs every node of a graph, even if a call asks for few outputs. An inverse that is
+asked for x alone still sums its log-determinants, which is an eighth of a one-row call. Those nodes
+are therefore removed from the file's bytes before it is opened. Of onnx.proto3 this uses
 
     ModelProto  7 graph        GraphProto  1 node, 12 output
     NodeProto   1 input, 2 output          ValueInfoProto  1 name

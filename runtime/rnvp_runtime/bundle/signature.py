@@ -1,8 +1,8 @@
 """Whether a bundle was signed with the private key that belongs to a public key.
 
 The signature is the file ``model.sig`` of the bundle, in the format of OpenSSF model signing. It is
-over the content and the name of every other file, ``manifest.json`` included. Nothing is asked of
-any server: the public key comes from whoever is trusted, by another way than the bundle.
+over the content and the name of every other file, ``manifest.json`` included. No server is
+contacted. The user gets the public key from a trusted person, by another way than the bundle.
 """
 
 import tempfile

@@ -6,7 +6,7 @@
 Each file is read once, in one piece, and never past the size that is expected. Nothing is
 extracted from a zip file. In a folder only regular files are read. A link inside a bundle may
 lead out of it, and reading a device or a FIFO may never end. A file may have several names (hard
-links), as package managers make them: what counts are the bytes that were read and checked.
+links), as package managers make them: only the bytes that were read and checked are used.
 """
 
 import os
@@ -159,7 +159,7 @@ class _Folder:
 
 
 def _open_regular(path: Path) -> IO[bytes]:
-    """Opened without following a link and without waiting for the other end of a FIFO."""
+    """Open a file without following a link and without waiting for the other end of a FIFO."""
     flags = os.O_RDONLY
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
         flags |= getattr(os, name, 0)

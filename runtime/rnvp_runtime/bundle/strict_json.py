@@ -1,7 +1,7 @@
 """JSON that means the same to every reader.
 
 Python's parser keeps the last of two equal keys, reads ``1e999`` as infinity, and accepts NaN and
-lone surrogates. Other parsers decide otherwise. Here such a text is refused.
+lone surrogates. Other parsers treat these cases in other ways. This parser refuses such a text.
 """
 
 import json

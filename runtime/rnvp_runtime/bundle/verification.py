@@ -153,7 +153,7 @@ def read_vectors(source: Source, manifest: Manifest, graph: str) -> dict[str, by
 
 
 _BESIDE = {"manifest.json", SIGNATURE_FILE}
-"""What a bundle holds beside the files that its manifest lists."""
+"""The files of a bundle that its manifest does not list."""
 
 _VECTOR = re.compile(r"tests/([^/]+)/(test_data_set_(\d+))/(input|output)_\d+\.pb")
 
@@ -220,7 +220,7 @@ def _with_advice(check: Check, advice: str | None) -> Check:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """What an engine computed for one test vector, beside what is expected."""
+    """The outputs of an engine for one test vector, and the expected outputs."""
 
     name: str
     found: Sequence[Array]

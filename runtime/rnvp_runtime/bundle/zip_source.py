@@ -14,7 +14,7 @@ __all__ = ["ZipSource", "is_zip"]
 
 
 def is_zip(path: Path) -> bool:
-    """Whether the file at ``path`` is a zip file, whatever its name."""
+    """Whether the file at ``path`` is a zip file; its name does not matter."""
     return zipfile.is_zipfile(path)
 
 

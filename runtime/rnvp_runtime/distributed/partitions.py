@@ -1,4 +1,4 @@
-"""What every engine does with a partition: its rows scored, or a part of the samples drawn."""
+"""The work on one partition, for every engine: score its rows, or draw a part of the samples."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

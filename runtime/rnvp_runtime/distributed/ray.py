@@ -12,8 +12,8 @@ from rnvp_runtime.extras import import_extra
 __all__ = ["sample", "sample_parquet", "score", "score_parquet"]
 
 _CPUS_A_WORKER = 0
-"""Of Ray's accounting. Workers that hold all CPUs leave none to the tasks that read files, and the
-job waits for ever. Those of a failed job live, and hold theirs, as long as its exception does."""
+"""In Ray's accounting. If workers held all CPUs, none would be left for the tasks that read files,
+and the job would wait forever. Workers of a failed job live as long as its exception exists."""
 
 
 def score(
@@ -27,15 +27,15 @@ def score(
 ) -> Any:
     """A dataset with a last column ``log_prob``; nothing is computed yet but the schema.
 
-    Each block is scored by one worker: a dataset of one block, which Ray makes of small files, is
-    first to be divided, ``dataset.repartition(16)``.
+    Each block is scored by one worker. Ray may read many small files as one block: first divide
+    such a dataset by ``dataset.repartition(16)``.
 
     Args:
         dataset: with the columns of the flow and of its context, in any order, and others.
         bundle: a path, or the URI of a zip file.
         nan: ``"error"`` fails the job for rows with a null, NaN or infinity; with ``"keep"`` the
             log_prob is null for a null and NaN for the others.
-        threads: of each worker's flow, whatever OMP_NUM_THREADS says.
+        threads: of each worker's flow; OMP_NUM_THREADS has no effect.
         send: send the bundle's files; otherwise each worker opens the path.
         workers: processes; by default one for each CPU of the cluster.
 

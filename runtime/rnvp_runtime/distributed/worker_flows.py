@@ -35,7 +35,7 @@ BundleForWorkers: TypeAlias = SentBundle | str
 
 
 def for_workers(bundle: str | PathLike[str], *, send: bool = True) -> BundleForWorkers:
-    """What to give to the workers for ``bundle``.
+    """The value to send to the workers for ``bundle``.
 
     Args:
         bundle: a folder, a zip file, or the URI of a zip file, such as

@@ -3,8 +3,8 @@
     run = ENGINES["onnxruntime"].open(content, ["log_prob"])
     [log_prob] = run({"x": x})
 
-To add an engine, write a module with a class of the shape of `Engine` and add one line to
-`ENGINES`. `rnvp_runtime.load(path, engine=...)` and ``rnvp-verify --engine`` then know it.
+To add an engine, write a module with a class that has the interface of `Engine`, and add one line
+to `ENGINES`. `rnvp_runtime.load(path, engine=...)` and ``rnvp-verify --engine`` then accept it.
 Importing this package loads no engine and no numpy.
 """
 

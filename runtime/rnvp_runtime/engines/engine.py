@@ -1,9 +1,10 @@
 """The interface of an engine: it opens one file of a bundle and returns a function.
 
-An engine is a value. Its fields say which of a bundle's files it opens and what it is known to
-compute wrongly, so that the code which uses an engine never asks for its name.
+An engine is a value. Its fields say which of a bundle's files it opens and which graphs it computes
+wrongly, so that the code that uses an engine does not depend on its name.
 
-A new engine is one module with a class of this shape, and one line in `rnvp_runtime.engines`.
+A new engine is one module with a class that has this interface, and one line in
+`rnvp_runtime.engines`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """How to open a graph. An engine may ignore what it has no use for, except providers."""
+    """How to open a graph. An engine may ignore options that it does not need, except providers."""
 
     source: str = "the graph"  # what errors call it, such as a path
     few_rows: bool = False  # prefer low latency for a few rows over low memory for many

@@ -1,8 +1,8 @@
 """Execution providers that compute something else than the CPU, and how that is found.
 
-A provider of onnxruntime may raise no error and give wrong numbers. What is known is in
-`WRONG_ON_PROVIDERS`. What is not known is found on first use: the bundle's own test vectors are
-run on any provider that is not the CPU.
+A provider of onnxruntime may raise no error and give wrong numbers. The known cases are in
+`WRONG_ON_PROVIDERS`. Other cases are found on first use: the bundle's own test vectors are run on
+any provider that is not the CPU.
 """
 
 from collections.abc import Mapping, Sequence

@@ -218,7 +218,7 @@ class NativeFlow:
 
 
 class _Owned:
-    """A pointer that is released once nobody refers to it, and what it needs to stay alive."""
+    """A pointer that is released when it is no longer used, and the object that it needs."""
 
     def __init__(self, release: Any, pointer: int | None, needs: Any = None) -> None:
         self.pointer, self._release, self._needs = pointer, release, needs

@@ -1,7 +1,7 @@
 """Rows of concurrent requests computed together.
 
-Requests that arrive while a batch is computed are the next batch: nothing waits for company, and
-under load batches grow.
+Requests that arrive while a batch is computed form the next batch. A request does not wait for
+others, and batches grow under load.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """HTTP connections with slow clients, and with clients that close their sending side early.
 
 uvicorn limits the time between two requests of a connection, and not that of a request itself: a
-client that sends a head byte by byte would keep its connection open. And it drops a connection
-whose client has closed its sending side, though such a client still waits for the answer.
+client that sends a head byte by byte would keep its connection open. uvicorn also drops a
+connection whose client has closed its sending side, though such a client still waits for the
+answer.
 """
 
 import asyncio

@@ -83,7 +83,7 @@ def rows_of_request(flow: Flow, model: str, request: Request, most: int) -> dict
 def compute_rows(
     flow: Flow, model: str, outputs: Sequence[str], inputs: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """``outputs`` of density, inverse or gradient for rows, the same in any company of rows."""
+    """``outputs`` of density, inverse or gradient; those of a row do not depend on other rows."""
     values, context = inputs["z" if model == "inverse" else "x"], inputs.get("context")
     n = len(values)
     values, context = _padded(values), None if context is None else _padded(context)

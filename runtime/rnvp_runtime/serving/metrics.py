@@ -32,7 +32,7 @@ class _Histogram:
 
 
 class Metrics:
-    """What the server has done since it started. Its methods may be called from any thread."""
+    """Counts since the start of the server. The methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Metrics:
             self._swaps += 1
 
     def text(self, bundle: str) -> str:
-        """All of them, and the id of the bundle that is served."""
+        """All counters and histograms, and the id of the bundle that is served."""
         with self._lock:
             lines = ["# TYPE rnvp_requests_total counter"]
             for (model, status), count in sorted(self._requests.items()):

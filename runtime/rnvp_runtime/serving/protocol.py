@@ -54,7 +54,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for."""
+    """The request of a client."""
 
     id: str | None
     inputs: Mapping[str, Array]

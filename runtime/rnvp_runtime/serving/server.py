@@ -1,4 +1,4 @@
-"""The server process: it listens, replaces the bundle on demand, and stops when it is told to."""
+"""The server process: it listens, replaces the bundle on demand, and stops on a signal."""
 
 import asyncio
 import logging

@@ -29,7 +29,7 @@ _SMALL = 1 << 16  # bytes or numbers that are parsed and written without another
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may ask for. More is refused with a 4xx or 503."""
+    """The limits of a request. A larger one is refused with a 4xx or 503."""
 
     body_bytes: int = 64 << 20
     rows: int = 1_000_000  # of one request

@@ -1,7 +1,7 @@
 """Long jobs on one machine whose output is a folder of files, and which can be resumed.
 
-A file appears under its own name when it is complete, and not before. The same command given again
-does what is missing and nothing else. The files do not depend on where a run was interrupted.
+A file appears under its own name when it is complete, and not before. If the same command is given
+again, it writes the missing files only. The files do not depend on where a run was interrupted.
 """
 
 from rnvp_runtime.shards.folder_scoring import FolderScores, score_folder

@@ -20,7 +20,7 @@ __all__ = ["FolderScores", "score_folder"]
 
 @dataclass(frozen=True)
 class FolderScores:
-    """What a run of `score_folder` did."""
+    """The result of a run of `score_folder`."""
 
     files: int
     finished_before: int  # files that an earlier run had scored

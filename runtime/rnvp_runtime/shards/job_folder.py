@@ -4,7 +4,8 @@
     part-00000.csv, ...
     _SUCCESS      written when all files are complete
 
-Names that begin with ``_`` or ``.`` are no data for `rnvp_runtime.tables`, pyarrow, Spark and Dask.
+`rnvp_runtime.tables`, pyarrow, Spark and Dask do not read files whose names begin with ``_`` or
+``.``.
 """
 
 import json
@@ -41,7 +42,7 @@ def check_file_format(suffix: str) -> str:
 
 
 def read_record(folder: Path) -> Record | None:
-    """What the job in ``folder`` is; None if no job is there.
+    """The record of the job in ``folder``; None if there is no job.
 
     Raises:
         OutputError: the record cannot be read.
@@ -58,7 +59,7 @@ def read_record(folder: Path) -> Record | None:
 
 
 def graph_hash(flow: Flow, graph: str) -> str:
-    """SHA-256 of the file of ``graph``: what numbers a job gives depends on it."""
+    """SHA-256 of the file of ``graph``: the numbers that a job gives depend on it."""
     return flow.manifest.files[flow.manifest.graphs[graph].files["onnx"]].sha256
 
 

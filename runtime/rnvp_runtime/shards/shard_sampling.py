@@ -20,7 +20,7 @@ __all__ = ["SampledShards", "sample_shards"]
 
 @dataclass(frozen=True)
 class SampledShards:
-    """What a run of `sample_shards` did."""
+    """The result of a run of `sample_shards`."""
 
     seed: int
     shards: int

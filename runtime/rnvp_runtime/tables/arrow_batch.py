@@ -1,4 +1,4 @@
-"""Columns of pyarrow as numbers: of Parquet, Arrow files and data frames alike."""
+"""Columns of pyarrow as numbers, for Parquet, Arrow files and data frames."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

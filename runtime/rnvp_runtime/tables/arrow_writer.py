@@ -16,7 +16,7 @@ Create = Callable[[BinaryIO, Any], Any]
 class ArrowWriter:
     """One row group or record batch a batch. Columns of pyarrow keep their type.
 
-    The first batch tells the schema, so the writer of pyarrow is created then.
+    The schema is that of the first batch, so the writer of pyarrow is created then.
     """
 
     def __init__(self, file: BinaryIO, schema: Any, create: Create) -> None:

@@ -1,4 +1,4 @@
-"""Cells of text as numbers, and what to tell the user of a cell that is not a number."""
+"""Cells of text as numbers, and the error text for a cell that is not a number."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]*([eE][+-]?[0-9]+)?")
 
 
 def parse_number(text: str) -> float | None:
-    """The number that ``text`` is, white space around it aside; None if it is not one."""
+    """The number that ``text`` is, without the white space around it; None if it is not one."""
     if "_" in text:  # float() reads 2020_01 as 202001
         return None
     try:
@@ -69,7 +69,7 @@ def refuse_text(
 
 
 def advice_on(faulty: Iterable[str], column: Iterable[str] = ()) -> str:
-    """What to do about cells with commas or grouped digits; empty for other text.
+    """The advice for cells with commas or grouped digits; empty for other text.
 
     1,234 alone is 1234 with a thousands separator or 1.234 with a decimal comma. Other cells of
     the column decide, if they are one of the two and not the other.

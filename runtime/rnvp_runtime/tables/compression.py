@@ -51,7 +51,7 @@ def _zstd_writing(file: BinaryIO) -> BinaryIO:
 
 
 class _Unclosed(io.RawIOBase):
-    """A file to write to that stays open: pyarrow closes what it is given."""
+    """A file for writing that stays open, since pyarrow closes the file that it is given."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

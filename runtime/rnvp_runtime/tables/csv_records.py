@@ -1,10 +1,11 @@
-"""The records of a CSV file, strictly: blocks of bytes in one regular form, whoever parses them.
+"""The records of a CSV file, read strictly, as blocks of bytes in one regular form.
 
 A block of a file is regular if its quoted cells open after a separator and close before one, and
 every record has as many cells as the header. Its bytes are then used as they are; only blank lines
 and the CR of CRLF are taken out. All other input goes through the csv module, in strict mode, which
-either refuses it and names the line, or gives records that are written in the regular form. So two
-parsers of blocks, pyarrow's and ours, never see input on which they could differ.
+either refuses it and names the line, or gives records that are written in the regular form. So the
+two parsers of blocks, that of pyarrow and that of this package, never get input on which they could
+differ.
 """
 
 import codecs
@@ -26,7 +27,7 @@ from rnvp_runtime.tables.cells import parse_number
 __all__ = ["Block", "Head", "blocks", "plain_name", "quoted", "read_head"]
 
 MARKS = ",;\t"
-"""The separators that are found out; a line ``sep=X`` before the header names any other."""
+"""The separators that are detected; a line ``sep=X`` before the header names any other."""
 
 BLOCK_BYTES = 4 << 20
 _HEAD_BYTES = 1 << 20  # a header is shorter
@@ -314,7 +315,7 @@ def _record(cells: list[str], delimiter: str) -> str:
 
 
 def quoted(cell: str, delimiter: str) -> str:
-    """The cell as it stands in a CSV file: in quotes if it has to be."""
+    """The cell as it is written in a CSV file: in quotes if they are needed."""
     if '"' in cell or delimiter in cell or "\n" in cell or "\r" in cell:
         return '"' + cell.replace('"', '""') + '"'
     return cell

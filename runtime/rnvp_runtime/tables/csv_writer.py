@@ -119,7 +119,7 @@ def _in_class(mark: str) -> str:
 
 
 def _end(strings: Any) -> int:
-    """Where the bytes of an array of strings end."""
+    """The position after the last byte of an array of strings."""
     offsets = np.frombuffer(strings.buffers()[1], np.int32)
     return int(offsets[strings.offset + len(strings)])
 
@@ -155,7 +155,7 @@ def _number_texts(arrow: Any, compute: Any, numbers: NDArray[Any]) -> Any:
 
 
 def _whole_records(columns: Sequence[Column], delimiter: str) -> tuple[Block | None, int]:
-    """The records that the first columns are all the cells of, and how many columns those are."""
+    """The records, if the first columns are all of their cells, and the number of these columns."""
     first = columns[0]
     if not isinstance(first, TextColumn) or first.batch.block.delimiter != delimiter:
         return None, 0

@@ -1,4 +1,4 @@
-"""What the parsers of damaged files raise, as one kind of error."""
+"""The exceptions of parsers of damaged files, as one kind of error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -52,7 +52,7 @@ def open_table(
         location: a file with one of the suffixes in `FORMATS`, compressed or not (``.gz``,
             ``.bz2``, ``.xz``, ``.zst``, ``.zip``); a folder or a pattern of such files, which are
             one table; a pipe, or ``-`` for standard input; or a URI, such as ``s3://bucket/key``.
-            What has no suffix is known by its first bytes, and else read as CSV.
+            A file without a suffix is recognised by its first bytes, or else read as CSV.
         batch_rows: the most rows of a batch.
         missing: spellings of a missing value, beside those of `rnvp_runtime.tables.SPELLINGS`.
 
@@ -130,7 +130,7 @@ def _layers(name: str) -> tuple[str, str]:
 
 
 def check_writable(location: Location) -> None:
-    """Refuse a path that `open_writer` would refuse, before the work that would be lost.
+    """Refuse a path that `open_writer` would refuse, before the rows are computed.
 
     Raises:
         TableError: the suffix is none that can be written.

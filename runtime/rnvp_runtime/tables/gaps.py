@@ -21,7 +21,7 @@ class Gaps:
         self._count = 0
 
     def add(self, numbers: NDArray[np.floating], first_row: int) -> None:
-        """Look through ``numbers``, (n, k), whose first row is row ``first_row`` of the table."""
+        """Check ``numbers``, (n, k), whose first row is row ``first_row`` of the table."""
         rows = rows_with_gaps(numbers, first_row)
         self._first += rows[: _SHOWN - len(self._first)]
         self._count += len(rows)
@@ -47,7 +47,7 @@ def rows_with_gaps(values: NDArray[np.floating], first_row: int = 1) -> list[int
 
 
 def describe_gaps(rows: Iterable[int], count: int | None = None, *, shown: int = _SHOWN) -> str:
-    """For example ``3 rows hold no finite number: 17, 204, 991``; the first ten are named.
+    """A text such as ``3 rows hold no finite number: 17, 204, 991``; it names the first ten rows.
 
     Args:
         rows: the numbers of the rows.

@@ -23,8 +23,8 @@ SPELLINGS = frozenset(
 class Missing:
     """What counts as a missing value: `SPELLINGS` and the user's own.
 
-    A spelling that is a number, such as -999, stands for that number however it is written, and
-    for numbers that are stored as such.
+    A spelling that is a number, such as -999, matches that number in any notation, and also numbers
+    that are stored as numbers.
     """
 
     def __init__(self, added: Iterable[str] = ()) -> None:

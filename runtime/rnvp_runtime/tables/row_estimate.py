@@ -1,4 +1,4 @@
-"""About how many rows a text table has, from its size and its first lines."""
+"""An estimate of the number of rows of a text table, from its size and its first lines."""
 
 import os
 from os import PathLike
@@ -15,7 +15,7 @@ def estimate_rows(location: str | PathLike[str]) -> int | None:
     A line end inside a quoted cell is counted as the end of a row.
 
     Returns:
-        None for what is no such file: a compressed one, a folder, a pattern, a stream, a URI.
+        None for anything else: a compressed file, a folder, a pattern, a stream, a URI.
     """
     path = Path(location)
     if path.suffix.lower() not in (".csv", ".tsv") or not path.is_file():

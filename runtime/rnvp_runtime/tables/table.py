@@ -1,4 +1,4 @@
-"""What every table on disk looks like to its users, and what a table format consists of."""
+"""The interface of a table on disk, and the parts of a table format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -71,7 +71,7 @@ class Table(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """The number of rows; None if only reading would tell (CSV)."""
+        """The number of rows; None if the table would have to be read to count them (CSV)."""
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches in order; none is empty.

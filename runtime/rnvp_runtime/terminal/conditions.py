@@ -69,7 +69,7 @@ def parse_condition(text: str | None, manifest: Manifest) -> list[list[float]] |
 
 
 def example_of_conditions(manifest: Manifest) -> str:
-    """The trained median of each context column; 0 where the bundle does not know it."""
+    """The trained median of each context column; 0 if the bundle does not contain it."""
     return _written(_medians(manifest))
 
 
@@ -81,7 +81,7 @@ def _medians(manifest: Manifest) -> dict[str, str]:
 
 
 def _written(values: dict[str, str]) -> str:
-    """As --context takes them; a name with a comma is quoted as in CSV."""
+    """The values in the form that --context takes; a name with a comma is quoted as in CSV."""
     cells = [f"{name}={value}" for name, value in values.items()]
     return ",".join(f'"{cell}"' if "," in cell else cell for cell in cells)
 

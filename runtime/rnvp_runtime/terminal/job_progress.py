@@ -1,4 +1,4 @@
-"""The progress of a job of hours: share, rows, rate and time left, in one line that is overwritten.
+"""The progress of a long job: share, rows, rate and time left, in one line that is overwritten.
 
 Nothing is shown if standard error is not a terminal.
 """
@@ -45,13 +45,13 @@ def job_progress(label: str) -> Iterator[Callable[[int, float], None]]:
 
 
 def progress_text(label: str, rows: int, share: float, seconds: float) -> str:
-    """For example ``Sampling 12.5 %, 1,250,000 rows, 500,000 rows/s, 18 s left``."""
+    """A text such as ``Sampling 12.5 %, 1,250,000 rows, 500,000 rows/s, 18 s left``."""
     text = f"{label} {100 * share:.1f} %, {rows:,} rows, {rows / max(seconds, 1e-9):,.0f} rows/s"
     return f"{text}, {_duration(seconds * (1 - share) / share)} left" if share > 0 else text
 
 
 def _duration(seconds: float) -> str:
-    """``18 s``, ``3 min 20 s``, ``5 h 12 min`` or ``2 d 3 h``."""
+    """A text such as ``18 s``, ``3 min 20 s``, ``5 h 12 min`` or ``2 d 3 h``."""
     whole = round(seconds)
     for size, name, part, part_name in (
         (86_400, "d", 3600, "h"),

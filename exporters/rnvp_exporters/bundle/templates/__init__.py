@@ -1,4 +1,4 @@
-"""Text that is filled in: the model card and the report."""
+"""The templates of the model card and of the report."""
 
 import re
 from typing import Any
