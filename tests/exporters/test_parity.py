@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rnvp_deploy import RNVP
+from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.transforms import Coupling
 from rnvp_exporters.errors import ParityError
 from rnvp_exporters.graphs import graph_definitions
-from rnvp_exporters.proof.eager import Arrays, RoundedFunctions, eager
+from rnvp_exporters.proof.eager import Arrays, EngineRoundings, eager
 from rnvp_exporters.proof.parity import ALLOWED, BATCHES, check
 from rnvp_exporters.proof.probes import DATA_ROWS, probe
 from rnvp_exporters.proof.vectors import Vectors, choose_vectors
@@ -178,8 +178,26 @@ def test_an_engine_whose_functions_round_differently_passes() -> None:
     run = runs_eager(flow, subject)
 
     def elsewhere(feeds: Arrays) -> Arrays:
-        with RoundedFunctions(seed=2026):
+        with EngineRoundings(seed=2026):
             return run(feeds)
 
     for record in check(subject, elsewhere, "onnx"):
         assert record.ratio.median < 1.2
+
+
+def test_a_log_prob_of_many_columns_may_be_summed_in_four_lanes() -> None:
+    """A vector unit adds every fourth of 256 squares in turn, and PyTorch adds them in a tree."""
+    flow = RNVP(RNVPConfig(dim=256, hidden=(8,), couplings=2)).double()
+    subject = drawn(flow, 1, torch.float64)
+
+    def run(feeds: Arrays) -> Arrays:
+        outputs = eager(flow, subject.probe.graph, feeds)
+        z = feeds["z"]
+        lanes = np.zeros((len(z), 4))
+        for squares in np.moveaxis((z * z).reshape(-1, 64, 4), 1, 0):
+            lanes += squares
+        tree = (torch.from_numpy(z) ** 2).sum(-1).numpy()
+        with np.errstate(invalid="ignore"):  # inf − inf
+            return {**outputs, "log_prob": outputs["log_prob"] + (tree - lanes.sum(1)) / 2}
+
+    check(subject, run, "onnx")

@@ -33,6 +33,12 @@ MARGIN = 1.5
 """The tolerance is this many times eager's error on rows like data (``Probe.typical``)."""
 STEPS = 2.0
 """It is at least this many steps of the dtype: the truth is rounded, and the result twice."""
+SUM_STEPS = 0.5
+"""For log_prob, a sum over d columns, it is also at least this many times the root of d steps.
+
+A sum of n positive terms, added one after another, is off by 0.29 (n / 3)^½ of its steps (root mean
+square, for independent roundings). This is three standard deviations. PyTorch adds in a tree.
+"""
 
 ATTEMPTS = 8  # to find a draw without a value that may be rounded either way
 CHANGE = 1.001  # of every weight, which verification must notice
@@ -59,7 +65,8 @@ def choose_vectors(flow: RNVP, probe: Probe) -> Vectors:
         # The draws of the sampler are fixed, so eager's error on one may be larger than that.
         largest = rows[np.isfinite(rows)].max(initial=probe.typical[name])
         step = max(_step(probe, name, truth[name]) for _, truth in sets)
-        tolerance[name] = float(max(MARGIN * largest, STEPS * step))
+        steps = max(STEPS, SUM_STEPS * flow.dim**0.5) if name == "log_prob" else STEPS
+        tolerance[name] = float(max(MARGIN * largest, steps * step))
     return Vectors(probe, tuple(sets), tolerance)
 
 
