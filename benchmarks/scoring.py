@@ -30,7 +30,7 @@ CHUNK = 65_536
 CHILD = """
 import sys
 from rnvp_runtime.commands.score import score
-from benchmarks.starting import peak_memory
+from benchmarks.memory import peak_memory
 score(sys.argv[1:], standalone_mode=False)
 print(peak_memory())
 """

@@ -40,7 +40,7 @@ if sys.argv.pop(1) == "without":
     sys.modules["pyarrow"] = None
 from rnvp_runtime.commands.score import score
 from rnvp_runtime.flow import Flow
-from benchmarks.starting import peak_memory
+from benchmarks.memory import peak_memory
 inner, spent = Flow.log_prob, 0.0
 def timed(*args, **options):
     global spent
@@ -108,7 +108,18 @@ def write_tables(folder: Path, rows: int) -> None:
 
 def score(folder: Path, source: str, target: str, arrow: str) -> dict[str, float]:
     """One run of the command: seconds in all, seconds in the engine, and bytes at the peak."""
-    command = [sys.executable, "-c", CHILD, arrow, "model.rnvp", source, "-o", target, "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        CHILD,
+        arrow,
+        "model.rnvp",
+        source,
+        "-o",
+        target,
+        "--json",
+        "--force",
+    ]
     environment = {"PYTHONPATH": ":".join(sys.path)}
     ran = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=True

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.competitors import COMPETITORS, Files
+from benchmarks.memory import peak_memory
 
 __all__ = ["measure"]
 
@@ -37,18 +38,6 @@ def measure(folder: Path, dim: int, rounds: int) -> dict[str, list[dict[str, flo
             if turn:  # the first time, files come from the disk
                 found[name].append({"seconds": seconds, "peak": printed["peak"]})
     return found
-
-
-def peak_memory() -> int:
-    """The most bytes of this process that were resident at once."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent had when it forked
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
 
 
 def main() -> None:
