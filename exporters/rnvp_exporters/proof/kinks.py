@@ -8,6 +8,7 @@ other side.
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,57 +36,56 @@ def other_side(
     """
     if graph.name != "gradient":
         return None
+    own, double = copy.deepcopy(flow).to(dtype), copy.deepcopy(flow).double()
     rows = len(next(iter(inputs.values())))
-    parts = [
-        _other_side(
-            flow, graph, {name: value[i : i + CHUNK] for name, value in inputs.items()}, dtype
-        )
-        for i in range(0, rows, CHUNK)
-    ]
+    parts = []
+    for first in range(0, rows, CHUNK):
+        chunk = {name: value[first : first + CHUNK] for name, value in inputs.items()}
+        true = _recorded(eager, double, graph, chunk)
+        runs = [
+            _recorded(eager, own, graph, chunk),
+            _recorded(perturbed, double, graph, chunk, 0, dtype),
+        ]
+        reach = [
+            MARGIN * torch.maximum((a - t).abs(), (b - t).abs()).amax(-1, keepdim=True)
+            for t, a, b in zip(true, *runs, strict=True)
+        ]
+        with _AtKinks(partial(_across, iter(reach))):
+            parts.append(eager(double, graph, chunk))
     return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
 
 
-def _other_side(flow: RNVP, graph: GraphDefinition, inputs: Arrays, dtype: torch.dtype) -> Arrays:
-    double = copy.deepcopy(flow).double()
-    with _Recorded() as true:
-        eager(double, graph, inputs)
-    with _Recorded() as own:
-        eager(copy.deepcopy(flow).to(dtype), graph, inputs)
-    with _Recorded() as moved:
-        perturbed(double, graph, inputs, 0, dtype)
-    reach = [
-        MARGIN * torch.maximum((a - t).abs(), (b - t).abs()).amax(-1, keepdim=True)
-        for t, a, b in zip(true.values, own.values, moved.values, strict=True)
-    ]
-    with _Moved(iter(reach)):
-        return eager(double, graph, inputs)
+def _recorded(run: Callable[..., Arrays], *arguments: Any) -> list[torch.Tensor]:
+    """The inputs of the piecewise functions that ``run(*arguments)`` calls, in float64."""
+    values: list[torch.Tensor] = []
+
+    def record(value: torch.Tensor, _: tuple[float, ...]) -> torch.Tensor:
+        values.append(value.detach().double())
+        return value
+
+    with _AtKinks(record):
+        run(*arguments)
+    return values
 
 
-class _Recorded(TorchFunctionMode):
-    """A context that records the inputs of piecewise functions, in float64."""
+def _across(
+    reach: Iterator[torch.Tensor], value: torch.Tensor, kinks: tuple[float, ...]
+) -> torch.Tensor:
+    """``value``, on the other side of each kink that it is within the next ``reach`` of."""
+    near = next(reach)
+    for kink in kinks:
+        beyond = kink + torch.where(value > kink, -near, near)
+        moved = (value - kink).abs() <= near
+        value = value + torch.where(moved, beyond - value, 0.0).detach()
+    return value
 
-    def __init__(self) -> None:
+
+class _AtKinks(TorchFunctionMode):
+    """A context in which each piecewise function is given ``change(value, kinks)``."""
+
+    def __init__(self, change: Callable[[torch.Tensor, tuple[float, ...]], torch.Tensor]) -> None:
         super().__init__()
-        self.values: list[torch.Tensor] = []
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if _kinks(func, args):
-            self.values.append(args[0].detach().double())
-        return func(*args, **(kwargs or {}))
-
-
-class _Moved(TorchFunctionMode):
-    """A context in which inputs within ``reach`` of a kink lie on its other side."""
-
-    def __init__(self, reach: Iterator[torch.Tensor]) -> None:
-        super().__init__()
-        self.reach = reach
+        self.change = change
 
     def __torch_function__(
         self,
@@ -95,12 +95,7 @@ class _Moved(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if kinks := _kinks(func, args):
-            value, reach = args[0], next(self.reach)
-            for kink in kinks:
-                beyond = kink + torch.where(value > kink, -reach, reach)
-                near = (value - kink).abs() <= reach
-                value = value + torch.where(near, beyond - value, 0.0).detach()
-            args = (value, *args[1:])
+            args = (self.change(args[0], kinks), *args[1:])
         return func(*args, **(kwargs or {}))
 
 
