@@ -321,6 +321,37 @@ def test_a_body_of_unknown_length_has_the_same_limit(server: Server) -> None:
     assert raw(server, head, *[chunk] * 4).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("start", [HEAD, HEAD.replace(b"Connection: close\r\n", b"")])
+@pytest.mark.parametrize(
+    ("status", "head"),
+    [
+        (b"413", b"Transfer-Encoding: chunked\r\n\r\n"),
+        (b"413", b"Content-Length: 1000000\r\n\r\n"),
+        (b"415", b"Content-Length: 100000\r\nContent-Encoding: gzip\r\n\r\n"),
+        (b"404", b"Content-Length: 1000000\r\n\r\n"),
+        (b"400", b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+        (b"400", b"Transfer-Encoding: chunked\r\n\r\nnot a size\r\n"),
+    ],
+)
+def test_a_refused_client_may_send_on(
+    server: Server, start: bytes, status: bytes, head: bytes
+) -> None:
+    """A client that sends for a while after an early answer still reads that answer."""
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    if status == b"404":
+        start = start.replace(b"/infer", b"/other")
+    answer = raw(server, start + head, *[chunk] * 6, b"not a size\r\n", pause=0.05)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_refused_client_may_not_send_on_for_ever(server: Server) -> None:
+    """The connection is closed after the time that a request may take."""
+    head = HEAD + b"Content-Length: 1000000\r\n\r\n"
+    with pytest.raises(ConnectionError):
+        raw(server, head, *[b" "] * 300, pause=0.1)
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -36,6 +36,8 @@ def application(service: Service, lifespan: Callable[..., Any] | None = None) ->
 
     def failed(text: str, status: int) -> Any:
         headers = {"Retry-After": "1"} if status == 503 else {}
+        if status in (408, 413, 415):  # the body was not read to its end
+            headers["Connection"] = "close"
         return responses.JSONResponse({"error": text}, status, headers)
 
     async def live(request: Any) -> Any:
