@@ -50,6 +50,7 @@ def test_the_query_of_the_address_is_kept_for_every_file(visit, page, root, expe
 
 
 def test_fetch_may_add_headers(visit, page, root, expected) -> None:
+    """A fetch that adds a header loads a bundle that the host refuses without the header."""
     allowed = {"permitted": lambda path, h: "model.rnvp/" not in path or h["x-key"] == "secret"}
     code = "const headers = { 'x-key': 'secret' };" + SAMPLE.format(
         "args.address, { fetch: (url, init) => fetch(url, { ...init, headers }) }"
@@ -86,6 +87,7 @@ def test_fetch_may_send_credentials_to_another_origin(driver, page, root, expect
 
 
 def test_fetch_that_is_not_a_function_is_refused(driver, page) -> None:
+    """load gives an InputError for a fetch option that is not a function."""
     with pytest.raises(JavaScriptError, match="InputError: fetch is string, expected a function"):
         driver.run("return load('model.rnvp', { fetch: 'https://example.org' });")
 

@@ -77,6 +77,7 @@ def test_every_run_is_checked_not_only_the_first(driver, own) -> None:
 
 
 def test_a_graph_without_the_output_is_refused(driver, own) -> None:
+    """A density graph that lacks the output z is refused with a BundleError."""
     path = own / "model.rnvp" / "density.onnx"
     model = onnx.load(path)
     del model.graph.output[[o.name for o in model.graph.output].index("z")]
@@ -87,6 +88,7 @@ def test_a_graph_without_the_output_is_refused(driver, own) -> None:
 
 @pytest.mark.parametrize("size", [-1, 1])
 def test_a_graph_of_another_size_is_refused(place, own, size: int) -> None:
+    """An ONNX file that is one byte too short or too long is refused with a BundleError."""
     path = own / "model.rnvp" / "density.onnx"
     content = path.read_bytes()
     path.write_bytes(content[:size] if size < 0 else content + b"\0" * size)

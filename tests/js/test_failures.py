@@ -37,6 +37,7 @@ def chromium(driver, server) -> Place:
 
 @pytest.mark.parametrize("used", [False, True])
 def test_calls_after_close_are_rejected(place, page, used: bool) -> None:
+    """After close every call rejects with a ClosedError, whether or not the flow was used."""
     found = place.run(
         f"""
         {TOLD}
@@ -52,6 +53,7 @@ def test_calls_after_close_are_rejected(place, page, used: bool) -> None:
 
 
 def test_calls_under_way_are_rejected_by_close(place, page) -> None:
+    """close rejects the calls that are running with a ClosedError."""
     found = place.run(
         f"""
         {TOLD}
@@ -67,6 +69,7 @@ def test_calls_under_way_are_rejected_by_close(place, page) -> None:
 
 
 def test_closing_during_the_first_call_rejects_it(place, page) -> None:
+    """close rejects a first call that is running with a ClosedError."""
     found = place.run(
         f"""
         {TOLD}
@@ -81,6 +84,7 @@ def test_closing_during_the_first_call_rejects_it(place, page) -> None:
 
 
 def test_close_may_be_called_again(place, page) -> None:
+    """Two calls of close on the same flow are both fulfilled."""
     found = place.run(
         f"""
         {TOLD}
@@ -93,6 +97,7 @@ def test_close_may_be_called_again(place, page) -> None:
 
 
 def test_another_flow_of_the_bundle_goes_on(place, page) -> None:
+    """A flow still draws samples after another flow of the same bundle is closed."""
     shape = place.run(
         """
         const [one, other] = [await load(args.source), await load(args.source)];
@@ -127,6 +132,7 @@ def test_a_worker_that_stops_rejects_the_calls_that_wait_and_all_later_ones(chro
 
 
 def test_a_worker_that_is_missing_rejects_every_call(chromium, own) -> None:
+    """A missing worker script rejects every call with an error that gives its URL and the 404."""
     (own / "rnvp-runtime" / "src" / "worker.js").unlink()
     found = chromium.run(
         f"""
@@ -143,6 +149,7 @@ def test_a_worker_that_is_missing_rejects_every_call(chromium, own) -> None:
 
 
 def test_a_worker_that_imports_a_missing_module_rejects(chromium, own) -> None:
+    """A call rejects with an EngineError if a script that the worker imports is missing."""
     worker = own / "rnvp-runtime" / "src" / "worker.js"
     worker.write_text('import "./missing.js";\n' + worker.read_text())
     found = chromium.run(
@@ -183,6 +190,7 @@ def test_a_worker_of_the_caller_is_used(chromium, page) -> None:
 
 
 def test_without_a_worker_the_flow_runs_on_the_pages_thread(chromium, page) -> None:
+    """With ``worker: false`` a page draws samples and creates no Worker."""
     found = chromium.run(
         """
         const made = [];

@@ -32,6 +32,7 @@ def node(driver, page):
 
 
 def test_forward_and_inverse_are_pythons(place, page, flow) -> None:
+    """z and log_prob agree with Python, and inverse returns the original rows."""
     found = place.run(
         """
         const flow = await load(args.source);
@@ -65,6 +66,7 @@ def test_any_part_of_a_large_sample_is_the_same_rows(place, page) -> None:
 
 
 def test_calls_may_run_side_by_side(place, page) -> None:
+    """Concurrent calls of sample give the same samples as calls one after another."""
     found = place.run(
         """
         const flow = await load(args.source);
@@ -81,6 +83,7 @@ def test_calls_may_run_side_by_side(place, page) -> None:
 
 
 def test_no_rows_are_drawn_and_scored_as_no_rows(place, page) -> None:
+    """sample(0) gives a matrix of 0 rows, and logProb of no rows gives no values."""
     found = place.run(
         """
         const flow = await load(args.source);
@@ -96,6 +99,7 @@ def test_no_rows_are_drawn_and_scored_as_no_rows(place, page) -> None:
     ("seed", "same"), [("7", "7n"), ("-1", "2n ** 64n - 1n"), ("-(2n ** 63n)", "2n ** 63n")]
 )
 def test_a_seed_is_64_bits_in_twos_complement(node, seed: str, same: str) -> None:
+    """Seeds that are equal modulo 2**64 give the same samples, as a Number or a BigInt."""
     one, other = node(f"""
         return [(await flow.sample(5, {{ seed: {seed} }})).x.data,
                 (await flow.sample(5, {{ seed: {same} }})).x.data];""")
@@ -103,17 +107,20 @@ def test_a_seed_is_64_bits_in_twos_complement(node, seed: str, same: str) -> Non
 
 
 def test_without_a_seed_each_call_draws_anew(node) -> None:
+    """Two calls of sample without a seed give different samples."""
     one, other = node("return [(await flow.sample(5)).x.data, (await flow.sample(5)).x.data];")
     assert (one != other).all()
 
 
 def test_infinity_and_nan_pass_through(node, flow) -> None:
+    """With infinite and NaN inputs, log_prob is finite for the same rows as in Python."""
     found = node("return flow.logProb([[0.5, 1], [3, Infinity], [NaN, 0]]);")
     expected = flow.log_prob([[0.5, 1.0], [3.0, np.inf], [np.nan, 0.0]])
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
 
 
 def test_rows_come_as_lists_as_typed_arrays_and_as_a_matrix(node) -> None:
+    """logProb gives the same values for a matrix, lists, typed arrays and data with a shape."""
     found = node("""
         const { x, logProb } = await flow.sample(4, { seed: 1 });
         const forms = [x, [...x.rows()], Array.from(x.rows(), (row) => [...row]),
@@ -124,6 +131,7 @@ def test_rows_come_as_lists_as_typed_arrays_and_as_a_matrix(node) -> None:
 
 
 def test_a_matrix_gives_its_rows_and_columns(node) -> None:
+    """A Matrix returns one row, one column and an iterator over its rows."""
     assert node("""
         const x = new Matrix(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]);
         return [[...x.row(1)], [...x.column(1)], Array.from(x.rows(), (row) => row[0])];""") == [
@@ -141,6 +149,7 @@ CONTEXTS = """
 
 
 def test_the_context_of_samples_is_one_row_for_all_or_one_for_each(place, site) -> None:
+    """Every form of the context, one row or one row per sample, gives Python's samples."""
     page = site("conditional")
     found = place.run(
         f"""
@@ -158,6 +167,7 @@ def test_the_context_of_samples_is_one_row_for_all_or_one_for_each(place, site) 
 
 @pytest.mark.parametrize(("method", "output"), [("forward", "z"), ("inverse", "x")])
 def test_the_context_of_rows_is_one_row_for_all_or_one_for_each(place, site, method, output):
+    """Every form of the context gives the same outputs, and z and x agree with Python."""
     page = site("conditional")
     rows = [[0.1, 0.2, 0.3], [1.0, -1.0, 0.5], [-0.4, 0.0, 2.0]]
     found = place.run(
@@ -179,6 +189,7 @@ def test_the_context_of_rows_is_one_row_for_all_or_one_for_each(place, site, met
 
 
 def test_one_row_of_context_stands_for_the_rows_of_many_tiles(driver, site) -> None:
+    """For 9,000 rows, one row of context gives the log_prob of 9,000 equal rows of context."""
     one, each = driver.run(
         """
         const flow = await load(args.source);
@@ -193,6 +204,7 @@ def test_one_row_of_context_stands_for_the_rows_of_many_tiles(driver, site) -> N
 
 
 def test_the_manifest_and_the_columns_are_as_in_python(node, page, flow) -> None:
+    """The flow has the bundle's manifest, which is frozen, and the columns that Python reads."""
     found = node(
         "const { manifest } = flow; "
         "return { ...flow, manifest, frozen: Object.isFrozen(manifest.files) };"
@@ -218,6 +230,7 @@ def test_the_manifest_and_the_columns_are_as_in_python(node, page, flow) -> None
     ],
 )
 def test_a_bundle_is_a_path_a_url_or_files(driver, page, server, bundle: str) -> None:
+    """load accepts a path, a URL, and the files of a bundle in several containers."""
     code = f"""
         const {{ readFile }} = await import("node:fs/promises");
         const files = async () => new Map(await Promise.all(["manifest.json", "flow.bin"].map(
@@ -229,6 +242,7 @@ def test_a_bundle_is_a_path_a_url_or_files(driver, page, server, bundle: str) ->
 
 
 def test_onnxruntime_may_be_given_and_web_runs_in_node_too(driver, page) -> None:
+    """onnxruntime-web, given as a module, runs in Node and agrees with the default engine."""
     code = """
         const { pathToFileURL } = await import("node:url");
         const web = await import(pathToFileURL(packages.resolve("onnxruntime-web")));

@@ -38,6 +38,7 @@ def npm() -> None:
 
 @pytest.mark.parametrize("host", [cost(host) for host in HOSTS if host.tried])
 def test_a_project_builds_runs_and_gives_pythons_numbers(request, kit, host: Host) -> None:
+    """Each project builds and runs, and its samples and log_prob agree with Python."""
     if host.packages:
         request.getfixturevalue("npm")
     check(host, kit)
@@ -65,6 +66,7 @@ def test_a_bundle_without_its_worker_says_where_the_recipes_are(npm, kit) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["webpack 5.109, page", "esbuild, IIFE for a page"])
 def test_a_bundle_without_onnxruntimes_address_says_what_to_pass(npm, kit, name: str) -> None:
+    """A bundled page without the ``ort`` option gives an error that says what to pass."""
     host = BY_NAME[name]
     app = host.files["app.js"].replace(ORT, "")
     told = answer_of(replace(host, files={**host.files, "app.js": app}), kit)

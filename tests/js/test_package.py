@@ -144,6 +144,7 @@ def compiled(here: Path, packages: Path, folder: Path, source: str, **options) -
 
 @pytest.mark.parametrize("options", RESOLUTIONS.values(), ids=RESOLUTIONS)
 def test_the_types_are_what_a_strict_consumer_needs(here, packages, tmp_path, options) -> None:
+    """A strict TypeScript program compiles with the types, and each marked misuse is an error."""
     calls = [f"{array}.{method}" for method in METHODS.split("\n") if method for array in "ab"]
     source = CONSUMER.replace("ARRAY_METHODS", ", ".join(calls))
     assert compiled(here, packages, tmp_path, source, **options) == ""
@@ -159,6 +160,7 @@ def test_the_methods_are_those_of_a_typed_array(driver) -> None:
 
 
 def test_every_exported_name_is_typed(here, driver) -> None:
+    """The module exports exactly the listed names, and index.d.ts declares each of them."""
     types = (here / "src" / "index.d.ts").read_text()
     code = "return Object.keys(await import(args.module));"
     names = driver.run(code, module=str(here / "src" / "index.js"))
@@ -169,6 +171,7 @@ def test_every_exported_name_is_typed(here, driver) -> None:
 
 
 def test_the_package_holds_its_sources_and_nothing_else(here, packages) -> None:
+    """npm pack includes package.json, README.md and the files of src, and no other file."""
     told = subprocess.run(
         ["npm", "pack", "--dry-run", "--json"], cwd=here, capture_output=True, text=True, check=True
     )
@@ -206,6 +209,7 @@ def test_packed_and_installed_it_runs(here, packages, site, tmp_path) -> None:
 
 
 def test_without_onnxruntime_node_says_what_to_install(here, site, tmp_path) -> None:
+    """Without onnxruntime-node, sample rejects with an error that gives the npm command."""
     shutil.copytree(here / "src", tmp_path / "src")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     code = """
@@ -238,6 +242,7 @@ def project(request, here, site, root):
 
 
 def test_the_cards_browser_program_runs(project, driver, server) -> None:
+    """The browser program in the bundle's card runs and shows 1,000 lines."""
     (project / "index.html").write_text(program(project, "html"))
     rows = driver.run(
         """
@@ -254,6 +259,7 @@ def test_the_cards_browser_program_runs(project, driver, server) -> None:
 
 
 def test_the_cards_node_program_runs(project) -> None:
+    """The Node program in the bundle's card runs and prints a shape of 1,000 rows."""
     (project / "program.mjs").write_text(program(project, "js"))
     told = subprocess.run(
         ["node", "program.mjs"], cwd=project, capture_output=True, text=True, check=True

@@ -43,6 +43,7 @@ def visit(driver, server):
 
 @pytest.mark.parametrize("kind", ["unconditional", "conditional", "wide"])
 def test_the_seed_the_button_and_the_sliders_draw_pythons_samples(visit, site, kind: str) -> None:
+    """The page draws Python's samples for the seed, temperature and context that are entered."""
     flow = rnvp_runtime.load(site(kind) / "model.rnvp")
     context = [0.5, -1.0][: flow.context_dim]
     found = visit(
@@ -110,6 +111,7 @@ def places(found, height: int, width: int):
 
 @pytest.mark.parametrize(("kind", "across", "up"), [("unconditional", 0, 1), ("wide", 5, 40)])
 def test_the_heat_map_is_log_density_over_a_slice(visit, site, kind, across: int, up: int) -> None:
+    """The heat map holds Python's log_prob over two columns, and its caption names the slice."""
     flow = rnvp_runtime.load(site(kind) / "model.rnvp")
     found = visit(
         site(kind),
@@ -171,6 +173,7 @@ def test_pointing_reads_log_prob(visit, site) -> None:
 
 
 def test_the_samples_are_downloaded_as_csv(visit, site) -> None:
+    """The CSV file has the samples and their log_prob, and its name has the seed."""
     found = visit(
         site("wide"),
         """
@@ -196,6 +199,7 @@ def test_the_samples_are_downloaded_as_csv(visit, site) -> None:
 
 @pytest.mark.parametrize("way", ["folder", "files", "drop"])
 def test_a_bundle_of_the_visitor_is_opened(visit, site, way: str) -> None:
+    """The page opens a bundle that is chosen as a folder or as files, or dropped on the page."""
     folder = site("wide") / "model.rnvp"
     found = visit(
         site("unconditional"),
@@ -230,6 +234,7 @@ def test_a_bundle_of_the_visitor_is_opened(visit, site, way: str) -> None:
 
 
 def test_an_altered_bundle_is_refused_and_the_last_one_stays(visit, site, tmp_path) -> None:
+    """The page refuses an altered bundle with a message and keeps the flow that it has."""
     shutil.copytree(site("wide") / "model.rnvp", tmp_path / "model.rnvp")
     path = tmp_path / "model.rnvp" / "flow.bin"
     path.write_bytes(path.read_bytes() + b"\0")
@@ -248,6 +253,7 @@ def test_an_altered_bundle_is_refused_and_the_last_one_stays(visit, site, tmp_pa
 
 
 def test_an_invalid_seed_gives_a_message(visit, site) -> None:
+    """An invalid seed shows a message beside the field, and a valid seed removes it."""
     found = visit(
         site("unconditional"),
         """
@@ -362,6 +368,7 @@ def test_across_and_up_are_never_the_same_column(visit, site) -> None:
 
 
 def test_statistics_are_a_table_of_each_column(visit, site) -> None:
+    """The table has a row for each column and for log p, with the mean of each column."""
     found = visit(
         site("unconditional"),
         """
@@ -382,6 +389,7 @@ def test_statistics_are_a_table_of_each_column(visit, site) -> None:
 
 
 def test_code_and_link_are_copied(visit, site) -> None:
+    """The buttons copy the Python code of the samples and the address of the page."""
     found = visit(
         site("unconditional"),
         """
@@ -440,6 +448,7 @@ def test_where_it_cannot_run_the_page_says_why(driver, server, site) -> None:
 
 @pytest.mark.slow
 def test_one_column_is_drawn_against_its_log_density(visit, site) -> None:
+    """The plot of a single column has log_prob as its second axis, and there is no heat map."""
     found = visit(
         site("single"),
         """
@@ -458,6 +467,7 @@ def test_one_column_is_drawn_against_its_log_density(visit, site) -> None:
 
 
 def test_the_page_reads_nothing_from_elsewhere(visit, site, server) -> None:
+    """The page sends requests only to its own server and reports no error."""
     found = visit(
         site("unconditional"),
         """
@@ -475,6 +485,7 @@ def test_the_page_reads_nothing_from_elsewhere(visit, site, server) -> None:
 
 
 def test_a_page_without_a_bundle_asks_for_one(visit, site, root) -> None:
+    """A page without a bundle asks for one and shows the inputs for it, but no plot."""
     bare = root / "bare"
     shutil.copytree(site("unconditional"), bare, ignore=shutil.ignore_patterns("model.rnvp"))
     found = visit(
@@ -520,5 +531,6 @@ def test_the_page_is_accessible_in_every_guise(
 
 
 def test_javascript_errors_reach_the_test(driver) -> None:
+    """An error in the JavaScript code becomes a JavaScriptError in Python with its name."""
     with pytest.raises(JavaScriptError, match="TypeError"):
         driver.run("null.x")

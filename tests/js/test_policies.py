@@ -60,6 +60,7 @@ def test_the_documented_policy_is_enough(visit, engine: str) -> None:
 
 
 def test_without_workers_every_call_is_rejected(visit) -> None:
+    """If the policy forbids workers, every call rejects with an error that says what to change."""
     policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'none'")
     one, other = visit(policy)
     assert one == other
@@ -70,6 +71,7 @@ def test_without_workers_every_call_is_rejected(visit) -> None:
 
 
 def test_without_workers_it_runs_on_the_pages_thread(visit) -> None:
+    """If the policy forbids workers, a flow with ``worker: false`` draws samples."""
     policy = EVAL_FREE.format(wasm=" 'wasm-unsafe-eval'", more="; worker-src 'none'")
     assert visit(policy, worker=False) == ["5,2", "5,2"]
 
@@ -77,6 +79,7 @@ def test_without_workers_it_runs_on_the_pages_thread(visit) -> None:
 @pytest.mark.parametrize("engine", ["native", "onnxruntime"])
 @pytest.mark.parametrize("worker", [True, False])
 def test_without_wasm_the_error_names_the_policy(visit, engine: str, worker: bool) -> None:
+    """If the policy forbids WebAssembly, the error says what to add to script-src."""
     policy = EVAL_FREE.format(wasm="", more="; worker-src 'self'")
     one, other = visit(policy, engine=engine, worker=worker)
     assert one == other
@@ -85,6 +88,7 @@ def test_without_wasm_the_error_names_the_policy(visit, engine: str, worker: boo
 
 
 def test_without_connections_the_error_names_the_policy(driver, root, site) -> None:
+    """If the policy forbids connections, load gives a BundleError that names connect-src."""
     page = site("unconditional")
     policy = STRICT.replace("connect-src 'self'", "connect-src 'none'")
     with (

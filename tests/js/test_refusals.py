@@ -116,22 +116,26 @@ def test_a_folder_that_is_a_link_is_refused(driver, tmp_path) -> None:
 
 
 def test_a_missing_graph_is_refused_as_in_python(place, own) -> None:
+    """A bundle without flow.bin is refused with the advice to copy the whole folder again."""
     (own / "model.rnvp" / "flow.bin").unlink()
     assert "has no flow.bin: copy the whole folder again" in refusal(place, SAMPLE, own)
 
 
 def test_a_folder_without_a_manifest_is_not_a_bundle(place, own) -> None:
+    """A folder without manifest.json is refused, and the error says that it is not a bundle."""
     (own / "model.rnvp" / "manifest.json").unlink()
     assert "has no manifest.json, so it is not a bundle" in refusal(place, SAMPLE, own)
 
 
 def test_an_onnxruntime_that_is_too_old_is_refused(place, own) -> None:
+    """A bundle that needs a newer onnxruntime is refused, and the error gives the npm command."""
     change(own, {"min_onnxruntime": "99.1"})
     message = refusal(place, SAMPLE.replace(*ONNX), own)
     assert "is too old, this bundle needs 99.1: npm install onnxruntime-" in message
 
 
 def test_a_page_without_onnxruntime_says_what_to_install(driver, server, own) -> None:
+    """A page without onnxruntime-web gives an EngineError with the npm command."""
     from driving import Place
 
     shutil.rmtree(own / "onnxruntime-web")
@@ -183,6 +187,7 @@ def test_a_manifest_is_read_as_strictly_as_in_python(driver, site, tmp_path, cha
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"format": NaN}'])
 def test_a_manifest_that_is_not_an_object_is_refused(driver, tmp_path, text: str) -> None:
+    """A manifest that is not a valid JSON object is refused with a BundleError."""
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(JavaScriptError, match="BundleError"):
         driver.run("return load(args.source);", source=str(tmp_path))
@@ -216,6 +221,7 @@ INPUTS = {
 
 @pytest.mark.parametrize(("call", "reason"), INPUTS.items())
 def test_numbers_that_do_not_fit_are_refused(driver, site, call: str, reason: str) -> None:
+    """An invalid argument of sample, logProb or load gives an InputError with the reason."""
     code = f"const flow = await load(args.source); return {call};"
     with pytest.raises(JavaScriptError) as caught:
         driver.run(code, source=str(site("unconditional") / "model.rnvp"))
@@ -233,6 +239,7 @@ def test_numbers_that_do_not_fit_are_refused(driver, site, call: str, reason: st
     }.items(),
 )
 def test_a_context_that_does_not_fit_is_refused(driver, site, call: str, reason: str) -> None:
+    """A missing context or a context of the wrong shape gives an InputError with the reason."""
     code = f"const flow = await load(args.source); return {call};"
     with pytest.raises(JavaScriptError) as caught:
         driver.run(code, source=str(site("conditional") / "model.rnvp"))
@@ -241,12 +248,14 @@ def test_a_context_that_does_not_fit_is_refused(driver, site, call: str, reason:
 
 
 def test_files_without_a_manifest_are_not_a_bundle(driver) -> None:
+    """load refuses files if none of them is a manifest."""
     with pytest.raises(JavaScriptError, match="none of these files is a manifest"):
         driver.run("return load(new Map([['a.txt', new Uint8Array(1)]]));")
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "flow.bin"])
 def test_a_named_pipe_is_refused_and_not_waited_for(driver, own, file: str) -> None:
+    """A named pipe in place of a bundle's file is refused because it is not a regular file."""
     path = own / "model.rnvp" / file
     path.unlink()
     os.mkfifo(path)
@@ -257,6 +266,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(driver, own, file: str) -> N
 
 @pytest.mark.parametrize("file", ["manifest.json", "flow.bin"])
 def test_a_file_without_end_is_refused(driver, own, file: str) -> None:
+    """A link to /dev/zero in place of a bundle's file is refused because it is a symbolic link."""
     path = own / "model.rnvp" / file
     path.unlink()
     path.symlink_to("/dev/zero")

@@ -112,6 +112,7 @@ def test_a_stale_manifest_and_a_new_graph(driver, root, own, exports) -> None:
 
 
 def test_a_new_manifest_and_a_stale_graph(driver, root, own, exports) -> None:
+    """If a cache gives the old flow.bin, the flow bypasses it and draws the new samples."""
     put(own, exports["new"])
     shutil.copyfile(exports["old"] / "flow.bin", own / "stale.bin")
     code = """
@@ -127,6 +128,7 @@ def test_a_new_manifest_and_a_stale_graph(driver, root, own, exports) -> None:
 
 @pytest.mark.parametrize("how", ["path", "url"])
 def test_replaced_before_first_use_the_new_bundle_is_used(driver, root, own, exports, how) -> None:
+    """A flow whose bundle is replaced before the first call draws the new bundle's samples."""
     code = REPLACED.format(before="", after=SAMPLE)
     x = replacing(driver, root, own, exports["new"], code, how)
     np.testing.assert_allclose(x, sampled(exports["new"]), atol=1e-4)
@@ -135,6 +137,7 @@ def test_replaced_before_first_use_the_new_bundle_is_used(driver, root, own, exp
 def test_replaced_before_first_use_two_graphs_opened_together_are_of_one_export(
     driver, root, own, exports
 ) -> None:
+    """Two concurrent first calls after a replacement both use the new bundle."""
     code = REPLACED.format(
         before="",
         after="""
@@ -159,6 +162,7 @@ def test_replaced_after_first_use_it_says_so(driver, root, own, exports, how) ->
 
 
 def test_replaced_after_first_use_open_graphs_go_on(driver, root, own, exports) -> None:
+    """A graph that was used before the replacement still gives the old bundle's samples."""
     code = REPLACED.format(before="await flow.sample(1);", after=SAMPLE)
     x = replacing(driver, root, own, exports["new"], code, "path")
     np.testing.assert_allclose(x, sampled(exports["old"]), atol=1e-4)
@@ -175,12 +179,14 @@ def test_replaced_after_first_use_other_graphs_of_the_file_go_on(
 
 
 def test_replaced_by_a_bundle_with_other_columns_it_says_so(driver, root, own, exports) -> None:
+    """If the new bundle has other columns, the first call fails and says to load it again."""
     code = REPLACED.format(before="", after=SAMPLE)
     with pytest.raises(JavaScriptError, match="was replaced since it was loaded: load it again"):
         replacing(driver, root, own, exports["wider"], code, "url")
 
 
 def test_a_bundle_that_is_gone_says_what_is_missing(driver, root, own) -> None:
+    """If the bundle is deleted after load, the error names the missing flow.bin."""
     code = """
         const { rm } = await import("node:fs/promises");
         const flow = await load(args.source);

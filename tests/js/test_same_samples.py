@@ -51,6 +51,7 @@ def page(request, site) -> Path:
 
 
 def test_the_random_words_are_the_same_bit_for_bit(place, page, server) -> None:
+    """The random words of the sampler graph equal Python's before and after row 2**32."""
     flow = rnvp_runtime.load(page / "model.rnvp")
     start = 2**32 - 5000  # the high word of the row changes within the range
     found = place.run(
@@ -71,6 +72,7 @@ def test_the_random_words_are_the_same_bit_for_bit(place, page, server) -> None:
 
 @pytest.mark.parametrize("engine", ["native", "onnxruntime"])
 def test_samples_and_their_log_prob_agree_with_python(place, page, engine: str) -> None:
+    """Samples and log_prob of both engines agree with Python within the manifest's errors."""
     flow = rnvp_runtime.load(page / "model.rnvp")
     context = np.random.default_rng(1).standard_normal((N, flow.context_dim)).astype(np.float32)
     given = {"context": context} if flow.context_dim else {}
@@ -92,6 +94,7 @@ def test_samples_and_their_log_prob_agree_with_python(place, page, engine: str) 
 
 @pytest.mark.parametrize("engine", ["native", "onnxruntime"])
 def test_a_float64_bundle_agrees_in_float64(place, site, engine: str) -> None:
+    """A float64 bundle gives float64 samples that are within the manifest's errors of Python's."""
     page = site("double")
     flow = rnvp_runtime.load(page / "model.rnvp")
     x, log_prob = flow.sample(500, seed=7, return_log_prob=True)

@@ -92,6 +92,7 @@ def test_this_nginx_serves_mjs_as_octets(nginx, root) -> None:
 
 
 def test_the_page_runs_on_a_stock_nginx(driver, nginx, site) -> None:
+    """The page draws 100,000 samples without an error on nginx with Debian's MIME types."""
     complaints, rows = driver.run(
         """
         const page = await newPage();
@@ -107,6 +108,7 @@ def test_the_page_runs_on_a_stock_nginx(driver, nginx, site) -> None:
 
 
 def test_a_page_has_only_suffixes_that_every_host_knows(site) -> None:
+    """A page has no file with the suffix .mjs."""
     suffixes = {path.suffix for path in site("unconditional").rglob("*") if path.is_file()}
     assert ".mjs" not in suffixes
 
@@ -131,6 +133,7 @@ def test_a_module_with_another_mime_type_is_named_with_it(driver, root, site, pa
 
 
 def test_a_worker_with_another_mime_type_is_named_with_it(driver, root, site) -> None:
+    """A worker script with a wrong MIME type gives an error that names it and the expected type."""
     page = site("unconditional")
     shutil.copyfile(page / "rnvp-runtime/src/worker.js", page / "rnvp-runtime/src/worker.odd")
     try:
@@ -147,6 +150,7 @@ def test_a_worker_with_another_mime_type_is_named_with_it(driver, root, site) ->
 
 
 def test_wasm_with_another_mime_type_runs(driver, root, site) -> None:
+    """onnxruntime-web runs if the host serves .wasm files as application/octet-stream."""
     with serving(root, types={".wasm": OCTETS}) as url:
         place = Place(driver, url, "chromium")
         assert place.run(SAMPLE, site("unconditional")) == [5, 2]

@@ -70,6 +70,7 @@ def files(folder: Path) -> list[str]:
 
 
 def test_no_file_is_written_and_no_name_is_looked_up(traces) -> None:
+    """Sampling writes no file to the home folder, looks up no host and disables telemetry."""
     assert traces(seconds=2) == ([], [], "1")
 
 

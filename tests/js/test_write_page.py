@@ -104,6 +104,7 @@ def test_onnxruntime_web_is_copied_if_it_is_used(bundle, ort, tmp_path, why) -> 
 
 
 def test_an_unknown_or_missing_engine_is_refused(bundle, tmp_path) -> None:
+    """write_page refuses an unknown engine and an engine that the bundle lacks."""
     with pytest.raises(ExportError, match="no engine 'tensorflow': choose from native, onnx"):
         write_page(bundle, tmp_path / "site", engine="tensorflow")
     without_native(bundle)
@@ -112,6 +113,7 @@ def test_an_unknown_or_missing_engine_is_refused(bundle, tmp_path) -> None:
 
 
 def test_the_page_is_called_as_its_bundle(bundle, ort, tmp_path) -> None:
+    """The page has the name of its bundle, with special characters escaped in the HTML."""
     bundle.rename(tmp_path / 'a "b" & c.rnvp')
     write_page(tmp_path / 'a "b" & c.rnvp', tmp_path / "site")
     html = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
@@ -119,6 +121,7 @@ def test_the_page_is_called_as_its_bundle(bundle, ort, tmp_path) -> None:
 
 
 def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
+    """write_page replaces an existing page only with force, and no file of the old one remains."""
     write_page(bundle, tmp_path / "site")
     (tmp_path / "site" / "stale.js").write_text("")
     with pytest.raises(OutputError, match="exists: pass force=True"):
@@ -128,6 +131,7 @@ def test_another_page_is_replaced_only_by_force(bundle, ort, tmp_path) -> None:
 
 
 def test_another_folder_is_left_alone(bundle, ort, tmp_path) -> None:
+    """write_page refuses a folder that is not a page, also with force, and keeps its files."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "thesis.tex").write_text("")
     with pytest.raises(ExportError, match="is not a page; it is left alone"):
@@ -136,6 +140,7 @@ def test_another_folder_is_left_alone(bundle, ort, tmp_path) -> None:
 
 
 def test_an_altered_bundle_gets_no_page(bundle, ort, tmp_path) -> None:
+    """write_page refuses an altered bundle and writes nothing."""
     (bundle / "sampler.onnx").write_bytes(b"")
     with pytest.raises(ExportError, match=r"sampler.onnx is altered: 0 bytes"):
         write_page(bundle, tmp_path / "site")
@@ -143,11 +148,13 @@ def test_an_altered_bundle_gets_no_page(bundle, ort, tmp_path) -> None:
 
 
 def test_a_missing_bundle_gets_no_page(ort, tmp_path) -> None:
+    """write_page gives a BundleError for a bundle that does not exist."""
     with pytest.raises(BundleError, match="does not exist"):
         write_page(tmp_path / "none.rnvp", tmp_path / "site")
 
 
 def test_a_failure_leaves_nothing_behind(bundle, ort, tmp_path, monkeypatch) -> None:
+    """If a file cannot be copied, write_page leaves no new file or folder."""
     before = set(tmp_path.iterdir())
 
     def full(*_) -> None:
@@ -160,6 +167,7 @@ def test_a_failure_leaves_nothing_behind(bundle, ort, tmp_path, monkeypatch) -> 
 
 
 def test_onnxruntime_web_is_named_or_found_as_node_finds_it(ort, tmp_path, monkeypatch) -> None:
+    """The argument comes before RNVP_ONNXRUNTIME_WEB, which comes before node_modules."""
     assert find_onnxruntime_web() == ort
     other = engine(tmp_path / "other")
     monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(other))
@@ -168,6 +176,7 @@ def test_onnxruntime_web_is_named_or_found_as_node_finds_it(ort, tmp_path, monke
 
 
 def test_a_missing_onnxruntime_web_is_one_sentence(tmp_path, monkeypatch) -> None:
+    """The error for a missing onnxruntime-web gives the npm command."""
     monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
     with pytest.raises(ExportError) as caught:
         find_onnxruntime_web()
@@ -175,15 +184,18 @@ def test_a_missing_onnxruntime_web_is_one_sentence(tmp_path, monkeypatch) -> Non
 
 
 def test_an_onnxruntime_web_that_is_too_old_is_refused(ort) -> None:
+    """find_onnxruntime_web refuses a version older than ``minimum`` and gives the npm command."""
     with pytest.raises(ExportError, match=r"is too old, this bundle needs 99\.0: npm install"):
         find_onnxruntime_web(minimum="99.0")
 
 
 def test_the_version_named_is_the_one_tested() -> None:
+    """ONNXRUNTIME_WEB is the version of onnxruntime-web in the devDependencies of runtime/js."""
     assert json.loads(PACKAGE.read_text())["devDependencies"]["onnxruntime-web"] == ONNXRUNTIME_WEB
 
 
 def test_rnvp_export_writes_the_page_and_prints_its_files(exported, ort, tmp_path) -> None:
+    """rnvp-export --web prints the files of the page and the command that serves it."""
     arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--format", "onnx"]
     told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
     assert told.exit_code == 0, told.output

@@ -94,12 +94,14 @@ def test_a_conditional_base_of_nflows(encoder: str, net: Any) -> None:
 @pytest.mark.parametrize("net", [Joined, Passed], ids=lambda net: net.__name__)
 @torch.no_grad()
 def test_couplings_of_one_flow_may_read_or_ignore_the_context(net: Any) -> None:
+    """The density is kept if one coupling reads the context and the others ignore it."""
     model = conditional(ignoring, net, ignoring)
     assert_same_density(model, lambda x, c: model.log_prob(x, context=c))
 
 
 @torch.no_grad()
 def test_a_base_alone_may_read_the_context() -> None:
+    """The density is kept if only the base reads the context."""
     layers = (nflows.ActNorm(D), nflows.transforms.LULinear(D))
     base = distributions.ConditionalDiagonalNormal([D], ENCODERS["Dropout first"]())
     model = lively(flow(*layers, base=base))
@@ -109,6 +111,7 @@ def test_a_base_alone_may_read_the_context() -> None:
 @pytest.mark.parametrize("first", [nn.Dropout(0.1), nn.LayerNorm(2 + C), nn.Tanh()], ids=repr)
 @torch.no_grad()
 def test_a_network_of_zuko_may_begin_with_anything(first: nn.Module) -> None:
+    """The density is kept if zuko's networks begin with Dropout, LayerNorm or Tanh."""
     model = zuko.NICE(4, context=C, transforms=2)
     for transform in model.transform.transforms:
         transform.hyper = nn.Sequential(first, nn.Linear(2 + C, 8), nn.Tanh(), nn.Linear(8, 4))

@@ -25,6 +25,7 @@ def marked(example: Path) -> object:
 @pytest.mark.slow
 @pytest.mark.parametrize("example", [marked(path) for path in EXAMPLES])
 def test_runs(example: Path, tmp_path: Path) -> None:
+    """Each example runs and writes a CSV file of 1,000 samples with a header."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "TRAIN_STEPS": "300", "PYTHONWARNINGS": "ignore"}
     subprocess.run([sys.executable, example, tmp_path], check=True, env=environment)

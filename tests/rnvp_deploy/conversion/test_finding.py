@@ -140,6 +140,7 @@ FOUND: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("name", FOUND)
 def test_found_and_converted(name: str) -> None:
+    """A flow in a wrapper, a container, a module or a trainer is found and converted."""
     make, path = FOUND[name]
     given = make()
     assert find_flow(given).path == path
@@ -194,6 +195,7 @@ LEFT_OUT: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_parts_that_would_be_left_out_are_named(name: str) -> None:
+    """A holder whose other parts or steps would be lost is refused, and the error names them."""
     make, pattern = LEFT_OUT[name]
     with pytest.raises(ConversionError, match=f"^the model: {pattern}") as refusal:
         rnvp_deploy.convert(make())
@@ -201,12 +203,14 @@ def test_parts_that_would_be_left_out_are_named(name: str) -> None:
 
 
 def test_parts_that_log_prob_does_not_use_are_named_in_a_warning() -> None:
+    """A part that log_prob does not use is left out with a warning that names it."""
     holder = Scores(net=model(), classifier=nn.Linear(3, 2))
     with pytest.warns(UserWarning, match=r"converted without 'classifier' \(Linear\) of the Scor"):
         rnvp_deploy.convert(holder)
 
 
 def test_the_path_of_a_refused_layer_begins_at_what_was_given() -> None:
+    """The path of a refused layer begins at the object that convert received."""
     holder = Holder(net=model())
     holder.net._transform._transforms[1].train()
     with pytest.raises(ConversionError, match=r"^net\._transform\._transforms\.1: it is in train"):
@@ -247,6 +251,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", REFUSED)
 def test_anything_else_is_refused_with_what_to_give(name: str) -> None:
+    """An object such as a class, a path, a state dict or two flows is refused with the reason."""
     make, pattern = REFUSED[name]
     with pytest.raises(ConversionError, match=f"^the model: {pattern}"):
         rnvp_deploy.convert(make())

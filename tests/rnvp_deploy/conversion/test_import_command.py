@@ -122,6 +122,7 @@ def weights(place: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_factory_and_weights_become_a_checkpoint(place: Path) -> None:
+    """rnvp-import writes a checkpoint with the loaded weights and prints a summary."""
     state = weights(place)
     result = run("mymodule.py:make_flow", "--weights", "flow.pt", "-o", "model.pt")
     assert result.exit_code == 0, result.output
@@ -134,6 +135,7 @@ def test_a_factory_and_weights_become_a_checkpoint(place: Path) -> None:
 
 
 def test_columns_are_named_and_the_summary_can_be_json(place: Path) -> None:
+    """--columns names the columns of the checkpoint, and --json prints the summary as JSON."""
     result = run("mymodule.py:make_flow", "-o", "model.pt", "--columns", "a, b,c", "--json")
     assert json.loads(result.stdout) == {
         "output": "model.pt",
@@ -150,6 +152,7 @@ def test_columns_are_named_and_the_summary_can_be_json(place: Path) -> None:
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
 def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -> None:
+    """--weights accepts a training checkpoint that holds the state dict under a usual key."""
     torch.save({"epoch": 7, key: weights(place)}, place / "checkpoint.pt")
     result = run("mymodule.py:make_flow", "--weights", "checkpoint.pt", "-o", "model.pt")
     assert result.exit_code == 0, result.output
@@ -189,6 +192,7 @@ def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -
     ],
 )
 def test_a_mistake_gives_one_line(place: Path, arguments: list[str], complaint: str) -> None:
+    """A mistake gives exit code 1 and one line of error, and no checkpoint is written."""
     weights(place)
     torch.save([1, 2], place / "list.pt")
     torch.save(torch.nn.Linear(1, 1), place / "code.pt")
@@ -250,6 +254,7 @@ def test_weights_reach_a_flow_that_the_factory_wraps(place: Path, factory: str) 
 
 
 def test_weights_reach_the_flow_in_a_trainer_of_nessai(place: Path) -> None:
+    """--weights accepts the state dict of the flow if the factory returns a nessai FlowModel."""
     weights(place)
     (place / "trainer.py").write_text(TRAINER)
     from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
@@ -260,12 +265,14 @@ def test_weights_reach_the_flow_in_a_trainer_of_nessai(place: Path) -> None:
 
 
 def test_what_the_factory_prints_stays_out_of_the_json(place: Path) -> None:
+    """What the factory prints goes to stderr, so stdout holds only the JSON summary."""
     result = run("mymodule.py:talk", "-o", "model.pt", "--json")
     assert json.loads(result.stdout)["dim"] == 3
     assert "epoch 1" in result.stderr
 
 
 def test_parts_that_are_left_out_are_reported(place: Path) -> None:
+    """rnvp-import reports on stderr a part of the model that it does not convert."""
     result = run("mymodule.py:with_head", "-o", "model.pt")
     assert result.exit_code == 0, result.output
     assert "was converted without 'head' (Linear) of the Scorer" in result.stderr
@@ -281,6 +288,7 @@ def test_two_columns_with_the_same_name_are_refused(place: Path) -> None:
 
 
 def test_help_has_an_example_and_does_not_wait_for_pytorch() -> None:
+    """--help shows an example command and does not import PyTorch."""
     program = "import sys; from rnvp_deploy.commands.import_ import import_\n"
     program += "try: import_(['--help'])\nfinally: assert 'torch' not in sys.modules"
     result = subprocess.run(

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_convert_chooses_by_the_type_of_the_model(
     library: Library,
 ) -> None:
+    """Without a given name, find_flow chooses the reader of the model's library."""
     with quietly():
         model = next(iter(library.supported.values()))()
     chosen = find_flow(model).reader
@@ -32,6 +33,7 @@ def test_convert_chooses_by_the_type_of_the_model(
 
 
 def test_rnvp_deploy_imports_no_library() -> None:
+    """Importing rnvp_deploy and its convert imports no library that it converts from."""
     program = "import sys, rnvp_deploy; rnvp_deploy.convert; print(*sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
@@ -42,6 +44,7 @@ def test_rnvp_deploy_imports_no_library() -> None:
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
 def test_columns_can_be_named(library: Library) -> None:
+    """The argument ``columns`` of convert names the columns of the flow."""
     with quietly():
         model = next(iter(library.supported.values()))()
     names = ["mass", "age", "height", "speed", "price"][: rnvp_deploy.convert(model).dim]
@@ -49,6 +52,7 @@ def test_columns_can_be_named(library: Library) -> None:
 
 
 def test_the_library_can_be_named() -> None:
+    """convert accepts the library's name and refuses an unknown name or another library's model."""
     model = zoo_tutorial.SUPPORTED["stacked_NVP"]()
     assert rnvp_deploy.convert(model, "tutorial").dim == 4
     with pytest.raises(ConversionError, match="'keras' is not a library; expected one of freia,"):

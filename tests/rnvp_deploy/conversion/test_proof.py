@@ -41,12 +41,14 @@ def nudge(coupling: ir.Coupling) -> ir.Coupling:
 
 
 def test_one_wrong_weight_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of 1e-6 in one weight of a coupling is refused, and the layer is named."""
     monkeypatch.setattr(nflows, "coupling", corrupted(nflows.coupling, nudge))
     with pytest.raises(ConversionError, match=r"^_transform\._transforms\.0: the z of its conv"):
         rnvp_deploy.convert(their_nflows.SUPPORTED["SimpleRealNVP"]())
 
 
 def test_the_first_wrong_transform_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If only the third transform is wrong, the refusal gives the path of the third."""
     seen: list[ir.Coupling] = []
 
     def third(coupling: ir.Coupling) -> ir.Coupling:
@@ -59,6 +61,8 @@ def test_the_first_wrong_transform_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_outputs_in_the_wrong_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coupling whose network outputs are in the wrong order is refused by its path."""
+
     def without_order(path: str, network: ir.Network, rows: list[int], width: int) -> ir.Network:
         return network if len(rows) == width else pick_outputs(path, network, rows, width)
 
@@ -68,6 +72,7 @@ def test_outputs_in_the_wrong_order_are_caught(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_scale_of_the_wrong_sign_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coupling whose log scale has the wrong sign is refused by its path."""
     monkeypatch.setitem(normflows._SCALES, "sigmoid", LogSigmoid(1.0))
     with pytest.raises(ConversionError, match=r"^flows\.1: "):
         rnvp_deploy.convert(their_normflows.SUPPORTED["AffineCouplingBlock, scale_map sigmoid"]())
@@ -90,6 +95,8 @@ def test_a_forgotten_base_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_with_another_log_prob_is_caught() -> None:
+    """A model whose log_prob differs from that of its transforms and base is refused."""
+
     class Tempered(their_nflows.SimpleRealNVP):  # type: ignore[misc, name-defined]
         def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
             return 0.5 * super()._log_prob(inputs, context)
@@ -107,6 +114,7 @@ def test_a_rounded_constant_passes_the_proof() -> None:
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_weight_that_is_not_finite_is_named(value: float) -> None:
+    """A NaN or infinite weight is refused, and the error names the parameter."""
     model = their_nflows.SUPPORTED["SimpleRealNVP"]()
     name, parameter = list(model.named_parameters())[5]
     parameter.data.view(-1)[2] = value
@@ -115,6 +123,7 @@ def test_a_weight_that_is_not_finite_is_named(value: float) -> None:
 
 
 def test_a_statistic_that_is_nan_is_named() -> None:
+    """A NaN in the running mean of a BatchNorm is refused, and the error names the buffer."""
     model = their_nflows.SUPPORTED["BatchNorm"]()
     model._transform._transforms[1].running_mean[0] = torch.nan
     with pytest.raises(ConversionError, match=r"^_transform\._transforms\.1\.running_mean: 1 of"):
@@ -141,6 +150,7 @@ def test_a_steep_flow_passes_the_proof() -> None:
 
 
 def test_a_conversion_is_exact_where_exp_is_the_scale() -> None:
+    """Every coupling of a MaskedAffineFlow becomes an affine coupling with the scale Exp."""
     flow = rnvp_deploy.convert(their_normflows.SUPPORTED["MaskedAffineFlow"]())
     maps = [spec.map for spec in flow.spec.transforms if isinstance(spec, CouplingSpec)]
     assert set(maps) == {Affine(Exp())}

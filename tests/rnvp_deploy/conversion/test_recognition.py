@@ -22,6 +22,7 @@ NUMBERS = {"leaky_relu": 0.01, "elu": 0.7, "multiply": 0.3, "hard_tanh": 2.0}
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_is_recognised(name: str) -> None:
+    """Every supported activation is recognised with its parameter."""
     activation = Activation(name, NUMBERS.get(name, 0.0))
     found = recognise_activation(lambda h: ACTIVATIONS[name](activation.parameter, h), "")
     assert found == activation
@@ -53,11 +54,13 @@ def test_every_activation_is_recognised(name: str) -> None:
     ],
 )
 def test_activations_of_torch(source: Any, expected: Activation) -> None:
+    """Modules and functions of torch are recognised as the activations that they compute."""
     assert recognise_activation(source, "") == expected
 
 
 @pytest.mark.parametrize("source", [nn.Softmax(-1), nn.Tanhshrink(), torch.cumsum, lambda h: None])
 def test_a_function_that_is_not_an_activation_is_refused(source: Any) -> None:
+    """A function that is not a supported activation is refused with the path of its layer."""
     with pytest.raises(ConversionError, match=r"^net\.1: "):
         recognise_activation(source, "net.1")
 
@@ -90,6 +93,7 @@ def test_scale_functions_are_recognised(scale: Callable[[Tensor], Tensor]) -> No
     "source", [torch.sin, lambda u: 3 * torch.tanh(u - 2), lambda u: u**3, torch.zeros_like]
 )
 def test_an_unknown_scale_is_refused_with_the_list_of_those_recognised(source: Any) -> None:
+    """An unknown scale is refused, and the error lists the scales that are recognised."""
     with pytest.raises(ConversionError, match=r"^flows\.3: its scale .*") as refusal:
         recognise_scale(source, "flows.3")
     listed = str(refusal.value).partition("supported are ")[2].partition(" (")[0].split(", ")

@@ -21,6 +21,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("library", "name"), REFUSED)
 def test_refused_in_one_line(library: Library, name: str) -> None:
+    """Each unsupported model is refused in one line that begins with a path in the model."""
     torch.manual_seed(0)
     with quietly():
         model = library.refused[name]()
@@ -75,6 +76,7 @@ def _exists(model: Any, path: str) -> bool:
     ],
 )
 def test_names_the_layer(library: str, name: str, pattern: str) -> None:
+    """The refusal of an unsupported model begins with the path of the part at fault."""
     (found,) = [candidate for candidate in LIBRARIES if candidate.name == library]
     with quietly():
         model = found.refused[name]()
@@ -83,6 +85,7 @@ def test_names_the_layer(library: str, name: str, pattern: str) -> None:
 
 
 def test_a_part_in_training_mode_is_named() -> None:
+    """A layer in training mode is refused by its path, also in a model in eval mode."""
     (nflows,) = [library for library in LIBRARIES if library.name == "nflows"]
     model = nflows.supported["BatchNorm"]()
     model._transform._transforms[1].train()
@@ -91,5 +94,6 @@ def test_a_part_in_training_mode_is_named() -> None:
 
 
 def test_an_object_of_no_known_library_is_refused() -> None:
+    """A dict is refused, and the error gives its type and the supported libraries."""
     with pytest.raises(ConversionError, match=r"a builtins\.dict is not a flow of FrEIA, glasflow"):
         rnvp_deploy.convert({})

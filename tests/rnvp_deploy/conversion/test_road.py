@@ -81,6 +81,7 @@ EXPORTED = [
 def test_every_model_of_the_zoo_is_exported_within_parity(
     library: Library, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each supported model of the zoo exports to a bundle that passes every parity check."""
     monkeypatch.setattr(zoo, "LIVELINESS", 0.3)
     torch.manual_seed(0)
     flow = getattr(rnvp_deploy, library.converter)(library.supported[name]())

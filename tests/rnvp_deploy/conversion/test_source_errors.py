@@ -210,6 +210,7 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_layer_and_the_numbers_are_named_in_one_line(fault: str) -> None:
+    """A faulty model is refused in one line that gives the layer's path and the reason."""
     make, pattern = FAULTS[fault]
     with quietly():
         model = make()

@@ -47,6 +47,7 @@ def load(content: Any, path: Path, *models: Any) -> list[str]:
     "prefix", ["module.", "_orig_mod.", "flow.", "model.", "module._orig_mod.", "a.b."]
 )
 def test_a_prefix_before_every_key_is_dropped_and_reported(prefix: str, tmp_path: Path) -> None:
+    """A prefix that all keys have is dropped, and a note reports it."""
     path = tmp_path / "flow.pt"
     assert load(prefixed(prefix), path) == [
         f"The keys in {path} begin with `{prefix}`, the model's do not: it was dropped."
@@ -54,6 +55,7 @@ def test_a_prefix_before_every_key_is_dropped_and_reported(prefix: str, tmp_path
 
 
 def test_the_counter_of_an_averaged_model_is_ignored(tmp_path: Path) -> None:
+    """The weights of an AveragedModel load although its state dict also has a counter."""
     notes = load(AveragedModel(model()).state_dict(), tmp_path / "flow.pt")
     assert "begin with `module.`" in notes[0]
 
@@ -72,6 +74,7 @@ def test_the_counter_of_an_averaged_model_is_ignored(tmp_path: Path) -> None:
 def test_a_state_dict_is_found_under_any_entry(
     content: Callable[[], Any], entry: str, tmp_path: Path
 ) -> None:
+    """A state dict under any key of the file is loaded, and a note names the entry."""
     path = tmp_path / "checkpoint.pt"
     assert load(content(), path)[0] == f"The weights are the entry {entry!r} of {path}."
 
@@ -92,11 +95,13 @@ def test_an_entry_that_fits_too_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", [np.float64(0.5), np.int64(3), np.bool_(True), 3, "adam", None])
 def test_entries_that_are_not_weights_are_ignored_and_named(extra: Any, tmp_path: Path) -> None:
+    """An entry that is a number, a text or None is ignored, and a note names it."""
     notes = load({**state(), "best": extra}, tmp_path / "flow.pt")
     assert notes == ["Ignored, because they are not weights: best."]
 
 
 def test_arrays_of_numpy_are_weights(tmp_path: Path) -> None:
+    """A state dict of numpy arrays is loaded without a note."""
     arrays = {key: value.numpy() for key, value in state().items()}
     assert load(arrays, tmp_path / "flow.pt") == []
 
@@ -118,6 +123,7 @@ class Renaming(SimpleRealNVP):  # type: ignore[misc, valid-type]
 
 
 def test_a_model_that_renames_old_keys_loads_them(tmp_path: Path) -> None:
+    """Old keys are loaded if the model's own load_state_dict renames them."""
     old = {key.replace("_transform._", "old._"): value for key, value in state().items()}
     assert load(old, tmp_path / "flow.pt", Renaming(3, 8, 2, 1)) == []
 
@@ -155,6 +161,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_weights_that_do_not_fit_are_diagnosed_in_one_line(fault: str, tmp_path: Path) -> None:
+    """Weights that do not fit are refused in one line that says what differs."""
     make, pattern = FAULTS[fault]
     path = tmp_path / "flow.pt"
     with pytest.raises(ConversionError, match="do not fit the model: " + pattern) as error:
@@ -187,6 +194,7 @@ OTHER_FILES: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("name", OTHER_FILES)
 def test_other_files_are_refused_with_what_they_hold(name: str, tmp_path: Path) -> None:
+    """A file without exactly one safe state dict that fits is refused with the reason."""
     make, pattern = OTHER_FILES[name]
     with pytest.raises(ConversionError, match=pattern):
         load(make(), tmp_path / "flow.pt")
@@ -203,12 +211,14 @@ def test_other_files_are_refused_with_what_they_hold(name: str, tmp_path: Path) 
 def test_files_of_other_formats_are_refused(
     name: str, content: bytes, pattern: str, tmp_path: Path
 ) -> None:
+    """An empty file, a CSV file and a safetensors file are refused with the reason."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConversionError, match=pattern):
         load_weights((model(),), tmp_path / name)
 
 
 def test_a_checkpoint_of_rnvp_deploy_needs_no_conversion(tmp_path: Path) -> None:
+    """A checkpoint of rnvp-deploy is refused, and the error gives its rnvp-export command."""
     path = tmp_path / "model.pt"
     rnvp_deploy.save(rnvp_deploy.convert(model().eval()), path)
     with pytest.raises(ConversionError, match=rf"already converted; export it: rnvp-export {path}"):
