@@ -30,9 +30,9 @@ from rnvp_runtime.bundle.manifest import (
     Parity,
     Reference,
     Spread,
-    TensorSpec,
 )
 from rnvp_runtime.bundle.tensor_proto import serialize
+from rnvp_runtime.bundle.tensors import TensorSpec
 
 Array = NDArray[Any]
 HASH = (

@@ -14,6 +14,7 @@ from rnvp_exporters.graphs import FORMATS, INTEGERS, Format, GraphDefinition, tr
 from rnvp_exporters.lowering import Lowered
 from rnvp_exporters.proof.running import GraphFunction, open_graph
 from rnvp_runtime.bundle import manifest as bundle
+from rnvp_runtime.bundle.tensors import TensorSpec
 
 __all__ = ["Progress", "TracedGraph", "identify", "trace_graph"]
 
@@ -97,8 +98,8 @@ def _labelled(
     return model.SerializeToString(deterministic=True), len(model.graph.node)
 
 
-def _specs(shapes: dict[str, tuple[int | str, ...]], dtype: str) -> tuple[bundle.TensorSpec, ...]:
+def _specs(shapes: dict[str, tuple[int | str, ...]], dtype: str) -> tuple[TensorSpec, ...]:
     return tuple(
-        bundle.TensorSpec(name, "int64" if name in INTEGERS else dtype, shape)
+        TensorSpec(name, "int64" if name in INTEGERS else dtype, shape)
         for name, shape in shapes.items()
     )

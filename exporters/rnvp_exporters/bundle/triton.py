@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from rnvp_exporters.errors import ExportError
 from rnvp_runtime.bundle.graph_file import read_file, read_graph
-from rnvp_runtime.bundle.manifest import Manifest, TensorSpec
+from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.sources import BundlePath, Source, open_source
 from rnvp_runtime.bundle.tensor_proto import parse
+from rnvp_runtime.bundle.tensors import TensorSpec
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 
 __all__ = ["check_target", "write_triton"]

@@ -4,8 +4,9 @@ import hashlib
 from typing import Any
 
 from rnvp_runtime.bundle.limits import MAX_FILE_BYTES
-from rnvp_runtime.bundle.manifest import Manifest, TensorSpec
+from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.sources import FileFault, Source
+from rnvp_runtime.bundle.tensors import TensorSpec
 from rnvp_runtime.errors import BundleError
 
 __all__ = ["check_structure", "graph_file", "read_file", "read_graph"]

@@ -9,7 +9,7 @@ This module needs no numpy, so that a bundle can be inspected anywhere.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Annotated, Self
 
@@ -33,6 +33,7 @@ from rnvp_runtime.bundle.rules import (
 )
 from rnvp_runtime.bundle.sources import BundlePath, FileFault, Source, open_source
 from rnvp_runtime.bundle.strict_json import parse_json
+from rnvp_runtime.bundle.tensors import TensorSpec, graph_tensors, in_words
 from rnvp_runtime.errors import BundleError
 
 __all__ = [
@@ -48,9 +49,7 @@ __all__ = [
     "Precision",
     "Reference",
     "Spread",
-    "TensorSpec",
     "read_text",
-    "signature",
 ]
 
 FORMAT = "rnvp-bundle"
@@ -68,15 +67,6 @@ _TWO = Rule("a list of 2 or more", {"minItems": 2})
 _ONNX = Rule("an object with onnx", {"required": ["onnx"]})
 _ALL = Rule(f"an object with {', '.join(GRAPHS)}", {"required": list(GRAPHS)})
 _FEW_FILES = Rule(f"at most {MAX_FILES:,} files", {"maxProperties": MAX_FILES})
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One input or output of a graph."""
-
-    name: str
-    dtype: str  # numpy's name: "float32", "float64", "int64"
-    shape: tuple[int | str, ...]  # a symbolic axis is its name, e.g. ("n", 2); () is a scalar
 
 
 @dataclass(frozen=True)
@@ -256,16 +246,16 @@ class Manifest:
                 file in self.files,
                 f"graphs.{short_key(name)} names {file[:80]!a}, which files lacks",
             )
-        expected = signature(name, self.dim, self.context_dim, self.dtype)
+        expected = graph_tensors(name, self.dim, self.context_dim, self.dtype)
         if expected is None:  # of a later version
             return
         for kind, specs, wanted in zip(
             ("inputs", "outputs"), (graph.inputs, graph.outputs), expected, strict=True
         ):
-            found = tuple(_with_one_axis(spec) for spec in specs)
+            found = tuple(spec.with_row_axis() for spec in specs)
             _require(
                 found == wanted,
-                f"graphs.{name}.{kind} should be {_in_words(wanted)}, found {_in_words(specs)}",
+                f"graphs.{name}.{kind} should be {in_words(wanted)}, found {in_words(specs)}",
             )
 
     def _check_parity(self, where: str, parity: "Parity") -> None:
@@ -373,40 +363,3 @@ def _require(condition: object, complaint: str) -> None:
 
 def _is_increasing(values: tuple[float, ...]) -> bool:
     return all(one <= next_one for one, next_one in pairwise(values))
-
-
-def signature(
-    graph: str, dim: int, context_dim: int, dtype: str
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]] | None:
-    """The inputs and outputs of ``graph``, its row axis called "n"; None for an unknown graph."""
-    x, z, log_prob = (TensorSpec(name, dtype, ("n", dim)[:axes]) for name, axes in _OF_ROWS)
-    context = (TensorSpec("context", dtype, ("n", context_dim)),) if context_dim else ()
-    if graph == "density":
-        return (x, *context), (log_prob, z)
-    if graph == "inverse":
-        return (z, *context), (x, log_prob)
-    if graph == "sampler":
-        scalars = [TensorSpec(name, "int64", ()) for name in ("seed", "start", "count")]
-        return (*scalars, TensorSpec("temperature", dtype, ()), *context), (x, log_prob)
-    if graph == "gradient":
-        by_x = TensorSpec("grad_x", dtype, ("n", dim))
-        by_context = tuple(TensorSpec("grad_context", dtype, spec.shape) for spec in context)
-        return (x, *context), (log_prob, by_x, *by_context)
-    return None
-
-
-_OF_ROWS = (("x", 2), ("z", 2), ("log_prob", 1))
-
-
-def _with_one_axis(spec: TensorSpec) -> TensorSpec:
-    """``spec`` with its row axis called "n"."""
-    symbolic = bool(spec.shape) and isinstance(spec.shape[0], str)
-    return replace(spec, shape=("n", *spec.shape[1:])) if symbolic else spec
-
-
-def _in_words(specs: tuple[TensorSpec, ...]) -> str:
-    text = ", ".join(
-        f"{spec.name[:40]} {spec.dtype[:20]} ({', '.join(str(n)[:20] for n in spec.shape[:8])})"
-        for spec in specs[:8]
-    )
-    return text if text.isprintable() else ascii(text)

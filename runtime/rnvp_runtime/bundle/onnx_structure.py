@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from rnvp_runtime.bundle.limits import MAX_DIMENSIONS, MAX_NAME_LENGTH, MAX_NODES
-from rnvp_runtime.bundle.manifest import TensorSpec
 from rnvp_runtime.bundle.protobuf import (
     BYTES,
     FIXED32,
@@ -29,6 +28,7 @@ from rnvp_runtime.bundle.protobuf import (
     wire_fields,
 )
 from rnvp_runtime.bundle.tensor_proto import parse
+from rnvp_runtime.bundle.tensors import TensorSpec
 
 __all__ = ["OPERATORS", "GraphInfo", "read_structure"]
 

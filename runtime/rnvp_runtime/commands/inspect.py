@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from rnvp_runtime.bundle.manifest import Manifest, Parity, TensorSpec
+from rnvp_runtime.bundle.manifest import Manifest, Parity
+from rnvp_runtime.bundle.tensors import TensorSpec
 from rnvp_runtime.terminal.columns import align_columns
 from rnvp_runtime.terminal.next_commands import next_commands
 from rnvp_runtime.terminal.precision_table import precision_table

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from rnvp_runtime.bundle.manifest import TensorSpec
+from rnvp_runtime.bundle.tensors import TensorSpec
 from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["environment", "markdown"]
