@@ -45,7 +45,11 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--quick", action="store_true", help="3 short rounds, at most 4,096 rows")
     parser.add_argument("--targets", action="store_true", help="only compare the last results")
     parser.add_argument("--flows", nargs="+", choices=FLOWS, default=list(FLOWS))

@@ -10,7 +10,6 @@ file is refused with a message that says what to do.
 """
 
 import hashlib
-import io
 import os
 import pickle
 import shlex
@@ -21,7 +20,7 @@ from typing import Any
 
 import torch
 
-from rnvp_deploy.checkpoint_archive import check_archive
+from rnvp_deploy.checkpoint_archive import copy_archive
 from rnvp_deploy.checkpoint_limits import (
     check_plain,
     check_recipe,
@@ -159,12 +158,14 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     if stored[:1] == b"\x80":
         raise _holds_objects(path)
     try:
-        pickle_size = check_archive(io.BytesIO(stored))
+        archive, pickle_size = copy_archive(stored)
     except ValueError as error:
         raise CheckpointError(f"{path} is not a PyTorch checkpoint: {_reason(error)}") from None
+    sha256 = hashlib.sha256(stored).hexdigest()
+    del stored  # only the copy takes memory while PyTorch reads it
     try:
         with warnings.catch_warnings(action="ignore"):  # the errors below say the same
-            content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+            content = torch.load(archive, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise _holds_objects(path) from None
     except Exception as error:  # torch.load raises many kinds of errors for other files
@@ -176,7 +177,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     for name, kind in _PARTS.items():
         if not isinstance(content[name], kind):
             raise CheckpointError(f"{path} is damaged: its {name} is not a {kind.__name__}")
-    return content, hashlib.sha256(stored).hexdigest()
+    return content, sha256
 
 
 def _check_kind(path: Path, content: Any) -> None:

@@ -1,42 +1,54 @@
-"""The zip archive of a checkpoint is checked before PyTorch opens it.
+"""The zip archive that ``torch.save`` writes is checked and copied before PyTorch opens it.
 
     model/data.pkl      the containers, as a pickle
     model/data/0, 1, …  the numbers of each tensor
     model/version, …    what PyTorch says about itself
 
 PyTorch does not compare a member with its checksum, so that it reads a damaged weight without an
-error. It inflates a compressed member to any size. This module refuses both.
+error. It inflates a compressed member to any size. This module refuses both. And PyTorch's reader
+of archives is another than Python's: a header that the two understand differently could give
+PyTorch other numbers than those that were checked. So PyTorch opens a new archive, of the members
+that were checked.
 """
 
+import io
+import shutil
 import zipfile
 from typing import BinaryIO
 
-__all__ = ["check_archive"]
+__all__ = ["copy_archive"]
 
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
 
 
-def check_archive(stream: BinaryIO) -> int:
-    """Check the archive in ``stream``, which is left at its start.
+def copy_archive(stored: bytes) -> tuple[BinaryIO, int]:
+    """A new archive with the members of the archive ``stored``, after they were checked.
 
     Returns:
-        The size of ``data.pkl``, in bytes.
+        The archive, and the size of its ``data.pkl`` in bytes.
 
     Raises:
         ValueError: it is not an archive of PyTorch, or is damaged. The text is one line.
     """
-    length = stream.seek(0, 2)
+    copy = io.BytesIO()
     try:
-        with zipfile.ZipFile(stream) as archive:
-            size = _check_members(archive, length)
+        with zipfile.ZipFile(io.BytesIO(stored)) as archive, zipfile.ZipFile(copy, "w") as new:
+            pickled = _check_members(archive, len(stored))
+            for member in archive.infolist():
+                described = zipfile.ZipInfo(member.filename)
+                described.file_size = member.file_size
+                # Reading a member to its end compares its checksum.
+                with archive.open(member) as content, new.open(described, "w") as target:
+                    shutil.copyfileobj(content, target, _CHUNK)
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, OverflowError) as error:
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
-    stream.seek(0)
-    return size
+    copy.seek(0)
+    return copy, pickled.file_size
 
 
-def _check_members(archive: zipfile.ZipFile, length: int) -> int:
+def _check_members(archive: zipfile.ZipFile, length: int) -> zipfile.ZipInfo:
+    """The member ``data.pkl``. ValueError: PyTorch writes no such archive."""
     members = archive.infolist()
     names = [member.filename for member in members]
     if len(set(names)) != len(names):
@@ -51,8 +63,4 @@ def _check_members(archive: zipfile.ZipFile, length: int) -> int:
             raise ValueError(f"its member {member.filename!a} is compressed or encrypted")
     if sum(member.file_size for member in members) > length:
         raise ValueError("its members are longer than the file")
-    for member in members:
-        with archive.open(member) as content:  # reading to the end compares the checksum
-            while content.read(_CHUNK):
-                pass
-    return pickles[0].file_size
+    return pickles[0]

@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnvp_deploy.checkpoint_archive import copy_archive
 from rnvp_deploy.conversion.refusal import describe_error
 from rnvp_deploy.errors import ConversionError
 
@@ -50,8 +52,15 @@ def read_weights_file(path: Path) -> Any:
             "flow.load_state_dict(safetensors.torch.load_file(path))"
         )
     try:
+        # Older versions of torch.save wrote no archive.
+        archive = copy_archive(path.read_bytes())[0] if zipfile.is_zipfile(path) else path
+    except ValueError as error:
+        raise ConversionError(
+            f"{path} is damaged or was not saved by torch.save: {error}"
+        ) from None
+    try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_NUMPY):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(archive, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         holds = f"holds a {found[1]}" if found else "holds Python objects or is damaged"

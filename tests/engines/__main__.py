@@ -77,7 +77,11 @@ def table(found: dict[str, tuple[str, list[Outcome]]]) -> str:
 
 def main() -> None:
     """Try the engines, print the table, and write it if asked."""
-    parser = argparse.ArgumentParser(prog="python -m tests.engines", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.engines",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help=", ".join(PEERS))
     parser.add_argument("--write", action="store_true", help="put the table into docs/engines.md")
     options = parser.parse_args()

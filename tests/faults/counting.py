@@ -42,7 +42,9 @@ def sentence(cases: int) -> str:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--write", action="store_true", help="put the count into docs/faults.md")
     given = options.parse_args()
     text = sentence(count_cases())

@@ -19,7 +19,9 @@ with atheris.instrument_imports(include=["rnvp_runtime", "rnvp_deploy", "json"])
     from tests.faults.fuzzing import CHECKPOINT, KINDS
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("kind", choices=list(KINDS))
     options.add_argument("--seconds", type=int, default=600)
     given = options.parse_args()

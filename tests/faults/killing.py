@@ -138,7 +138,9 @@ def _read(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--times", type=int, default=200)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--read", type=Path, help="be the reader below this folder")

@@ -3,7 +3,7 @@
 import io
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import torch
 import rnvp_deploy
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.checkpoint import read, read_training
-from rnvp_deploy.errors import CheckpointError
+from rnvp_deploy.conversion.state_files import read_weights_file
+from rnvp_deploy.errors import CheckpointError, ConversionError
 from tests.faults.fuzzing import CHECKPOINT, measured
 
 Alter = Callable[[dict[str, Any]], Any]
@@ -71,6 +72,44 @@ def test_any_damage_is_found_or_harmless(path: Path) -> None:
         except CheckpointError:
             continue
         assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def _central_directory(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The file, and where each of the headers begins that say where its members are."""
+    whole, at = path.read_bytes(), -1
+    while (at := whole.find(b"PK\x01\x02", at + 1)) >= 0:
+        yield whole, at
+
+
+@pytest.mark.parametrize("field", range(46))
+@pytest.mark.parametrize("value", [0, 0x10, 0xFF])
+def test_a_header_that_readers_of_archives_understand_differently(
+    path: Path, field: int, value: int
+) -> None:
+    """PyTorch gets the members that were checked, whatever a header says.
+
+    For one bit of the attributes, PyTorch's own reader takes a member for a folder and reads
+    nothing.
+    """
+    state = rnvp_deploy.load(path).state_dict()
+    for whole, at in list(_central_directory(path)):
+        path.write_bytes(whole[: at + field] + bytes([value]) + whole[at + field + 1 :])
+        try:
+            found = rnvp_deploy.load(path).state_dict()
+        except CheckpointError:
+            continue
+        assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def test_the_weights_of_rnvp_import_are_checked_too(path: Path) -> None:
+    """A flipped bit in a file of ``torch.save`` is refused, and names the member."""
+    torch.save({"weight": torch.ones(100)}, path)
+    assert torch.equal(read_weights_file(path)["weight"], torch.ones(100))
+    whole = path.read_bytes()
+    at = whole.index(members(path)[next(n for n in members(path) if n.endswith("data/0"))])
+    path.write_bytes(whole[:at] + b"\x01" + whole[at + 1 :])
+    with pytest.raises(ConversionError, match=r"damaged.*data/0"):
+        read_weights_file(path)
 
 
 def _deflated(path: Path) -> None:

@@ -120,7 +120,11 @@ def run(section: Section) -> str:
 def main() -> None:
     """Run the command that the module's docstring describes."""
     assert __doc__ is not None
-    parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.hosts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--write", action="store_true", help="into docs/where-it-runs.md")
     options = parser.parse_args()
     tables = [run(section) for section in SECTIONS]

@@ -103,7 +103,9 @@ def _memory() -> float:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("bundle", type=Path)
     options.add_argument("--threads", type=int, default=32)
     options.add_argument("--seconds", type=float, default=60)

@@ -106,7 +106,7 @@ def test_the_options_choose_the_engine(driver, own: Path, options: str, engine: 
         (own / other).unlink()
     assert driver.run(SERVED.replace("OPTIONS", options), source=str(own)) == [3, 2]
     (own / engine).unlink()
-    with pytest.raises(JavaScriptError, match=f"has no {engine}: copy the whole folder again"):
+    with pytest.raises(JavaScriptError, match=f"has no {engine}: copy the whole bundle again"):
         driver.run(SERVED.replace("OPTIONS", options), source=str(own))
 
 

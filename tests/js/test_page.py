@@ -368,7 +368,7 @@ def test_across_and_up_are_never_the_same_column(visit, site) -> None:
 
 
 def test_statistics_are_a_table_of_each_column(visit, site) -> None:
-    """The table has a row for each column and for log p, with the mean of each column."""
+    """The table has the mean, deviation and range of each column, and of log p."""
     found = visit(
         site("unconditional"),
         """
@@ -382,9 +382,11 @@ def test_statistics_are_a_table_of_each_column(visit, site) -> None:
     header, *rows = found["table"]
     assert header == ["column", "mean", "std. deviation", "lowest", "highest"]
     assert [row[0] for row in rows] == ["x0", "x1", "log p (nats)"]
-    data = found["data"].reshape(-1, 2).astype(np.float64)
-    means = [float(row[1].replace("−", "-")) for row in rows]
-    np.testing.assert_allclose(means[:2], data.mean(0), rtol=2e-3)
+    x, log_prob = found["data"].reshape(-1, 2), found["logProb"].reshape(-1, 1)
+    values = np.concatenate([x, log_prob], axis=1).astype(np.float64)
+    shown = np.array([[float(cell.replace("−", "-")) for cell in row[1:]] for row in rows])
+    expected = np.stack([values.mean(0), values.std(0), values.min(0), values.max(0)], axis=1)
+    np.testing.assert_allclose(shown, expected, rtol=2e-3)
     assert found["histograms"] == 2
 
 

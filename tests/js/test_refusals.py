@@ -116,9 +116,12 @@ def test_a_folder_that_is_a_link_is_refused(driver, tmp_path) -> None:
 
 
 def test_a_missing_graph_is_refused_as_in_python(place, own) -> None:
-    """A bundle without flow.bin is refused with the advice to copy the whole folder again."""
+    """A bundle without flow.bin is refused with Python's advice: copy the whole bundle again."""
     (own / "model.rnvp" / "flow.bin").unlink()
-    assert "has no flow.bin: copy the whole folder again" in refusal(place, SAMPLE, own)
+    advice = "has no flow.bin: copy the whole bundle again"
+    assert advice in refusal(place, SAMPLE, own)
+    with pytest.raises(rnvp_runtime.BundleError, match=advice):
+        rnvp_runtime.load(own / "model.rnvp", engine="native").sample(1)
 
 
 def test_a_folder_without_a_manifest_is_not_a_bundle(place, own) -> None:

@@ -76,8 +76,7 @@ try {
 
 
 def test_after_a_redeploy_a_cached_file_does_not_matter(driver, root, own, exports) -> None:
-    """Browsers may keep every file for an hour, so they still hold the old flow afterwards.
-    the browser's cache."""
+    """The page draws from the new flow, though the browser may keep every file for an hour."""
     shutil.copytree(exports["new"], own / "next.rnvp")
     draw = f"const flow = await load(source, {{ ort }}); {SAMPLE}"
     with serving(root, headers={"Cache-Control": "max-age=3600"}) as url:
@@ -193,7 +192,7 @@ def test_a_bundle_that_is_gone_says_what_is_missing(driver, root, own) -> None:
         await rm(args.source, { recursive: true });
         return flow.sample(5);
     """
-    with pytest.raises(JavaScriptError, match=r"has no flow\.bin: copy the whole folder again"):
+    with pytest.raises(JavaScriptError, match=r"has no flow\.bin: copy the whole bundle again"):
         driver.run(code, source=str(own / "model.rnvp"))
 
 

@@ -176,11 +176,12 @@ def test_onnxruntime_web_is_named_or_found_as_node_finds_it(ort, tmp_path, monke
 
 
 def test_a_missing_onnxruntime_web_is_one_sentence(tmp_path, monkeypatch) -> None:
-    """The error for a missing onnxruntime-web gives the npm command."""
+    """The error for a missing onnxruntime-web is one line with the npm command."""
     monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(tmp_path / "none"))
     with pytest.raises(ExportError) as caught:
         find_onnxruntime_web()
     assert f": run npm install onnxruntime-web@{ONNXRUNTIME_WEB} (npm" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_onnxruntime_web_that_is_too_old_is_refused(ort) -> None:
@@ -195,12 +196,13 @@ def test_the_version_named_is_the_one_tested() -> None:
 
 
 def test_rnvp_export_writes_the_page_and_prints_its_files(exported, ort, tmp_path) -> None:
-    """rnvp-export --web prints the files of the page and the command that serves it."""
+    """rnvp-export --web writes the page, and prints its files and the command that serves it."""
     arguments = [str(exported / "model.pt"), "-o", str(tmp_path / "out.rnvp"), "--format", "onnx"]
     told = CliRunner().invoke(command.export, [*arguments, "--web", str(tmp_path / "site")])
     assert told.exit_code == 0, told.output
     for name in ("index.html", "rnvp-runtime/src/native-wasm.js", "model.rnvp/sampler.onnx"):
         assert f"{tmp_path / 'site' / name}  " in told.output
+        assert (tmp_path / "site" / name).is_file()
     assert f"python -m http.server --directory {tmp_path / 'site'}" in told.output
 
 

@@ -111,9 +111,9 @@ export class Bundle {
       if (error instanceof BundleError) return { fault: `: ${error.message}` };
       throw error;
     }
-    if (bytes === null) return { fault: ` has no ${file}: copy the whole folder again` };
+    if (bytes === null) return { fault: ` has no ${file}: copy the whole bundle again` };
     const differs = (what) => ({
-      fault: `: ${file} is not the file that was exported (${what}): copy the whole folder again`,
+      fault: `: ${file} is not the file that was exported (${what}): copy the whole bundle again`,
     });
     if (bytes.length !== size) return differs(`${bytes.length} bytes, expected ${size}`);
     return (await hashOf(bytes)) === sha256 ? { bytes } : differs("its sha256 differs");

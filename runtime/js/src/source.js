@@ -175,7 +175,7 @@ async function readFromDisk(folder, file, most) {
 }
 
 const irregular = (path) =>
-  new BundleError(`${path} is not a regular file: copy the whole folder again`);
+  new BundleError(`${path} is not a regular file: copy the whole bundle again`);
 const linked = (path) =>
   new BundleError(`${path} is a symbolic link, expected a file: cp -RL copies what links point to`);
 

@@ -121,6 +121,11 @@ def weights(place: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def bias_of(checkpoint: str) -> torch.Tensor:
+    """The last bias of the shift's network in the first transform."""
+    return rnvp_deploy.load(checkpoint).state_dict()["transforms.0.mu_net.layers.2.bias"]
+
+
 def test_a_factory_and_weights_become_a_checkpoint(place: Path) -> None:
     """rnvp-import writes a checkpoint with the loaded weights and prints a summary."""
     state = weights(place)
@@ -128,10 +133,7 @@ def test_a_factory_and_weights_become_a_checkpoint(place: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "Running mymodule.py:make_flow (your code)." in result.stderr
     assert result.stdout.startswith("model.pt: x0, x1, x2; 1 transforms, ")
-    flow = rnvp_deploy.load("model.pt")
-    assert torch.equal(
-        flow.state_dict()["transforms.0.mu_net.layers.2.bias"], state["mu_net.2.bias"]
-    )
+    assert torch.equal(bias_of("model.pt"), state["mu_net.2.bias"])
 
 
 def test_columns_are_named_and_the_summary_can_be_json(place: Path) -> None:
@@ -153,9 +155,11 @@ def test_columns_are_named_and_the_summary_can_be_json(place: Path) -> None:
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
 def test_weights_inside_a_training_checkpoint_are_found(place: Path, key: str) -> None:
     """--weights accepts a training checkpoint that holds the state dict under a usual key."""
-    torch.save({"epoch": 7, key: weights(place)}, place / "checkpoint.pt")
+    state = weights(place)
+    torch.save({"epoch": 7, key: state}, place / "checkpoint.pt")
     result = run("mymodule.py:make_flow", "--weights", "checkpoint.pt", "-o", "model.pt")
     assert result.exit_code == 0, result.output
+    assert torch.equal(bias_of("model.pt"), state["mu_net.2.bias"])
 
 
 @pytest.mark.parametrize(
@@ -255,13 +259,18 @@ def test_weights_reach_a_flow_that_the_factory_wraps(place: Path, factory: str) 
 
 def test_weights_reach_the_flow_in_a_trainer_of_nessai(place: Path) -> None:
     """--weights accepts the state dict of the flow if the factory returns a nessai FlowModel."""
-    weights(place)
     (place / "trainer.py").write_text(TRAINER)
     from tests.rnvp_deploy.conversion.zoo.nessai import real_nvp
 
-    torch.save(real_nvp()().state_dict(), place / "nessai.pt")
+    trained = real_nvp()().eval()
+    torch.save(trained.state_dict(), place / "nessai.pt")
     result = run("trainer.py:make_flow", "--weights", "nessai.pt", "-o", "model.pt")
     assert result.exit_code == 0, result.output
+    flow = rnvp_deploy.load("model.pt").double()
+    x = torch.linspace(-2, 2, 5 * flow.dim, dtype=torch.float64).reshape(5, flow.dim)
+    with torch.no_grad():
+        expected = trained.double().log_prob(x)
+    torch.testing.assert_close(flow.log_prob(x), expected, check_dtype=False)
 
 
 def test_what_the_factory_prints_stays_out_of_the_json(place: Path) -> None:
