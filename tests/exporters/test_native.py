@@ -21,6 +21,7 @@ from rnvp_runtime.bundle.verification import verify
 from rnvp_runtime.engines import default
 from rnvp_runtime.engines.default import FEW_ROWS
 from rnvp_runtime.native import is_available, library
+from tests.faults.bundles import put_file
 from tests.flows import CONFIGS, lively
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="there is no compiled native engine")
@@ -83,6 +84,19 @@ def test_rnvp_verify_proves_the_native_engine(exported: Path) -> None:
     checks = verify(exported, "native")
     assert all(check.passed for check in checks)
     assert len(checks) == 1 + sum(map(len, GRAPHS.values()))
+
+
+def test_rnvp_verify_runs_every_engine_that_serves_calls(exported: Path, tmp_path: Path) -> None:
+    """A wrong weight in ``flow.bin`` fails, since small calls would use it; the hashes are good."""
+    assert all(check.passed for check in verify(exported))
+    bundle = tmp_path / "model.rnvp"
+    shutil.copytree(exported, bundle)
+    weights = np.frombuffer((bundle / "flow.bin").read_bytes(), "<f4").copy()
+    weights[np.flatnonzero((np.abs(weights) > 1e-3) & (np.abs(weights) < 10))[-10:]] *= 1.5
+    put_file(bundle, "flow.bin", weights.tobytes())
+    found = [check for check in verify(bundle) if not check.passed]
+    assert found
+    assert all(check.name.startswith("native ") for check in found)
 
 
 @pytest.mark.parametrize("rows", [1, FEW_ROWS + 1, 5000])

@@ -18,7 +18,7 @@ from rnvp_runtime import Manifest
 from rnvp_runtime.bundle.manifest import FileRecord
 from tests.runtime.conftest import write_bundle
 
-__all__ = ["GRAPH_FAULTS", "GraphFault", "copy", "put_graph", "sound_bundle"]
+__all__ = ["GRAPH_FAULTS", "GraphFault", "copy", "put_file", "put_graph", "sound_bundle"]
 
 GraphFault = Callable[[onnx.ModelProto], Any]
 
@@ -35,10 +35,15 @@ def copy(bundle: Path, folder: Path) -> Path:
 
 def put_graph(bundle: Path, graph: str, content: bytes) -> None:
     """Replace an ONNX file, and correct its size and hash in the manifest."""
-    (bundle / f"{graph}.onnx").write_bytes(content)
+    put_file(bundle, f"{graph}.onnx", content)
+
+
+def put_file(bundle: Path, name: str, content: bytes) -> None:
+    """Replace a file of a bundle, and correct its size and hash in the manifest."""
+    (bundle / name).write_bytes(content)
     manifest = Manifest.read(bundle)
     record = FileRecord(hashlib.sha256(content).hexdigest(), len(content))
-    files = {**manifest.files, f"{graph}.onnx": record}
+    files = {**manifest.files, name: record}
     text = dataclasses.replace(manifest, files=files).to_json()
     (bundle / "manifest.json").write_text(text, encoding="utf-8")
 
@@ -149,6 +154,14 @@ def _other_bundle(model: onnx.ModelProto) -> None:
     model.metadata_props.add(key="rnvp.bundle", value="f" * 16)
 
 
+def _other_columns(model: onnx.ModelProto) -> None:
+    model.metadata_props.add(key="rnvp.columns", value='["x1", "x0"]')
+
+
+def _other_width(model: onnx.ModelProto) -> None:
+    model.metadata_props.add(key="rnvp.context_dim", value="3")
+
+
 def _negative_dims(model: onnx.ModelProto) -> None:
     model.graph.initializer[0].dims[0] = -2
 
@@ -220,6 +233,8 @@ GRAPH_FAULTS: dict[str, tuple[GraphFault, str]] = {
     "a newer IR version": (_newer_ir, "IR version 99, the manifest says 10"),
     "a newer opset": (_newer_opset, "opset 99, the manifest says 18"),
     "the graph of another bundle": (_other_bundle, "metadata rnvp.bundle"),
+    "the graph of other columns": (_other_columns, "metadata rnvp.columns"),
+    "the graph of another context": (_other_width, "metadata rnvp.context_dim"),
     "a weight of negative dimensions": (_negative_dims, "numbers for shape"),
     "a weight of 10,000 dimensions": (_absurd_dims, "more than 8 dimensions"),
     "text for a weight": (_text_weight, "text in a tensor"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rnvp_runtime import Manifest
-from rnvp_runtime.bundle.manifest import Parity
+from rnvp_runtime.bundle.manifest import Parity, Precision, Spread
 from rnvp_runtime.bundle.sources import open_source
 from rnvp_runtime.bundle.tensor_proto import read, serialize
 from rnvp_runtime.bundle.verification import Check, check_vectors, read_files, verify
@@ -26,6 +26,12 @@ def vectors_of(bundle: Path, engine: OnnxRuntime) -> list[Check]:
     manifest = Manifest.read(bundle)
     _, contents = read_files(open_source(bundle), manifest, manifest.files)
     return check_vectors(contents, manifest, engine)
+
+
+def precision() -> Precision:
+    """A record of a flow that loses nothing."""
+    none = Spread(0.0, 0.0, 0.0)
+    return Precision(100, 0.0, (), 1.0, none, none, none, None, False, ())
 
 
 def failed(checks: list[Check]) -> list[str]:
@@ -150,6 +156,38 @@ def test_a_bundle_without_vectors_fails(make_bundle: Make, reseal: Any) -> None:
     shutil.rmtree(path / "tests" / "sampler")
     reseal(path, Manifest.read(path))
     assert failed(verify(path)) == ["sampler has no test vectors"]
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda a: a[:0], lambda a: np.full_like(a, np.nan)], ids=["no rows", "only NaN"]
+)
+def test_vectors_that_compare_nothing_fail(
+    make_bundle: Make, reseal: Any, harm: Callable[[Any], Any]
+) -> None:
+    """A graph passes only if a finite row was compared."""
+    path = make_bundle()
+    for file in (path / "tests" / "density").rglob("*.pb"):
+        file.write_bytes(serialize(harm(read(file))))
+    reseal(path, Manifest.read(path))
+    complaint = "no test vector has a finite row, so nothing was compared"
+    assert [complaint in line for line in failed(verify(path))] == [True, True]
+
+
+def test_a_tolerance_that_permits_anything_fails(make_bundle: Make, reseal: Any) -> None:
+    """The permitted error must be smaller than the differences among the expected outputs.
+
+    A flow that was exported with --accept-loss may have such a tolerance.
+    """
+    path = make_bundle()
+    manifest = Manifest.read(path)
+    loose = tuple(dataclasses.replace(p, tolerance=1e9) for p in manifest.parity)
+    reseal(path, dataclasses.replace(manifest, parity=loose))
+    found = failed(verify(path))
+    assert len(found) == 6
+    assert all("more than the expected outputs differ among themselves" in line for line in found)
+    accepted = dataclasses.replace(precision(), accepted=True)
+    reseal(path, dataclasses.replace(manifest, parity=loose, precision=accepted))
+    assert failed(verify(path)) == []
 
 
 def test_an_output_without_tolerance_fails(make_bundle: Make, reseal: Any) -> None:

@@ -175,7 +175,22 @@ BAD = {
     "shape": ({"inputs": [{**X, "shape": [3]}, C]}, 400, "expected [n, 3]"),
     "too few": ({"inputs": [{**X, "shape": [2, 3]}, C]}, 400, "its shape (2, 3) needs others"),
     "negative": ({"inputs": [{**X, "shape": [-1, 3]}, C]}, 400, "up to 8 counts"),
-    "huge": ({"inputs": [{**X, "shape": [1 << 39, 1 << 39]}, C]}, 400, "needs others"),
+    "huge": ({"inputs": [{**X, "shape": [1 << 39, 1 << 39]}, C]}, 400, "can hold so many"),
+    "huge, of no numbers": (
+        {"inputs": [{**X, "shape": [1 << 39, 1 << 39, 0], "data": []}, C]},
+        400,
+        "can hold so many",
+    ),
+    "huge, of no bytes": (
+        {"inputs": [{**X, "shape": [0, 1 << 39, 9], "parameters": {"binary_data_size": 0}}, C]},
+        400,
+        "can hold so many",
+    ),
+    "a flag of text": (
+        {"inputs": [X, C], "outputs": [{"name": "z", "parameters": {"binary_data": "false"}}]},
+        400,
+        "expected true or false",
+    ),
     "true": ({"inputs": [{**X, "shape": [True, 3]}, C]}, 400, "up to 8 counts"),
     "text": ({"inputs": [{**X, "data": ["a", "b", "c"]}, C]}, 400, "not an array of numbers"),
     "ragged": ({"inputs": [{**X, "data": [[1], [2, 3]]}, C]}, 400, "not an array of numbers"),
@@ -382,6 +397,19 @@ def test_half_closed_after_a_request(server: Server) -> None:
     answer = raw(server, keeps + b"Content-Length: %d\r\n\r\n" % len(body) + body, close=True)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"log_prob" in answer
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/health/live"])
+def test_half_closed_after_several_requests(server: Server, path: str) -> None:
+    """Each of the requests that were sent is answered, and a part of one gets a 400."""
+    body = json.dumps({"inputs": [X, C]}).encode() if path == INFER else b""
+    head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: a\r\n".encode()
+    whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    answer = raw(server, whole * 3, close=True)
+    assert answer.count(b"HTTP/1.1 200") == 3
+    answer = raw(server, whole * 3 + whole[:20], close=True)
+    assert answer.count(b"HTTP/1.1 200") == 3
+    assert answer.count(b"HTTP/1.1 400") == 1
 
 
 def test_clients_that_go_away(server: Server) -> None:

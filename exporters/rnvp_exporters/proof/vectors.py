@@ -29,6 +29,7 @@ from rnvp_runtime.bundle.tensor_proto import serialize
 __all__ = ["MARGIN", "Vectors", "choose_vectors", "sensitivity", "write_vectors"]
 
 ROWS, TAIL = 17, 8
+DRAWN = 96  # rows of each draw of the sampler
 MARGIN = 1.5
 """The tolerance is this many times eager's error on rows like data (``Probe.typical``)."""
 STEPS = 2.0
@@ -132,10 +133,15 @@ def _rows(measured: Measured, rows: NDArray[np.intp]) -> Measured:
 
 
 def _draws(flow: RNVP, probe: Probe) -> list[Measured]:
-    """Draws of the sampler: a small seed, and one that uses all bits at another temperature."""
+    """Draws of the sampler: of seeds and starts with all kinds of bits, at three temperatures.
+
+    There are more rows than for other graphs: the noise cannot be chosen, and a unit of a network
+    may be inactive on most of it.
+    """
     return [
-        _calmest_draw(flow, probe, ROWS, 7, 0, 1.0),
-        _calmest_draw(flow, probe, 5, -1, 2**40, 0.5),
+        _calmest_draw(flow, probe, DRAWN, 7, 0, 1.0),
+        _calmest_draw(flow, probe, DRAWN, 0x0123_4567_89AB_CDEF, 0x9_8765_4321, 1.5),
+        _calmest_draw(flow, probe, DRAWN, -1, 2**40, 0.5),
     ]
 
 
@@ -160,5 +166,6 @@ def _draw(
     scalars = {"seed": seed, "start": start, "count": count, "temperature": temperature}
     inputs = {name: np.array(value) for name, value in scalars.items()}
     if "context" in probe.inputs:
-        inputs["context"] = probe.inputs["context"][:count]
+        contexts = probe.inputs["context"][:DATA_ROWS]
+        inputs["context"] = np.roll(contexts, -(start % len(contexts)), axis=0)[:count]
     return measure(flow, probe.graph, inputs, probe.dtype, probe.scale)

@@ -34,11 +34,16 @@ export function checkStructure(content, manifest, graph) {
     throw new BundleError(`${file} is refused: ${error.message}. Export the bundle again`);
   }
   const { metadata } = found;
+  const said = (key, expected) => [`metadata ${key}`, metadata.get(key) ?? expected, expected];
   const pairs = [
     ["IR version", found.irVersion, manifest.ir_version],
     ["opset", found.opset, manifest.opset],
-    ["metadata rnvp.bundle", metadata.get("rnvp.bundle") ?? manifest.id, manifest.id],
-    ["metadata rnvp.graph", metadata.get("rnvp.graph") ?? graph, graph],
+    said("rnvp.bundle", manifest.id),
+    said("rnvp.graph", graph),
+    said("rnvp.dim", `${manifest.dim}`),
+    said("rnvp.context_dim", `${manifest.context_dim}`),
+    said("rnvp.columns", listed(manifest.columns)),
+    said("rnvp.context_columns", listed(manifest.context_columns)),
     ["inputs", inWords(found.inputs), inWords(described.inputs)],
     ["outputs", inWords(found.outputs), inWords(described.outputs)],
   ];
@@ -51,6 +56,9 @@ export function checkStructure(content, manifest, graph) {
     }
   }
 }
+
+/** A list of names as Python's json module writes it. */
+const listed = (names) => `[${names.map((name) => JSON.stringify(name)).join(", ")}]`;
 
 /** What a checked file says of itself. */
 function readStructure(content) {

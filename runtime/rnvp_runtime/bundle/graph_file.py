@@ -1,6 +1,7 @@
 """The bytes of one graph of a bundle, checked against the manifest."""
 
 import hashlib
+import json
 from typing import Any
 
 from rnvp_runtime.bundle.limits import MAX_FILE_BYTES
@@ -74,7 +75,14 @@ def check_structure(content: bytes, manifest: Manifest, graph: str) -> None:
         found = read_structure(content)
     except ValueError as error:
         raise BundleError(f"{file} is refused: {error}. Export the bundle again") from None
-    said = {"rnvp.bundle": manifest.id, "rnvp.graph": graph}
+    said = {
+        "rnvp.bundle": manifest.id,
+        "rnvp.graph": graph,
+        "rnvp.dim": str(manifest.dim),
+        "rnvp.context_dim": str(manifest.context_dim),
+        "rnvp.columns": json.dumps(manifest.columns, ensure_ascii=False),
+        "rnvp.context_columns": json.dumps(manifest.context_columns, ensure_ascii=False),
+    }
     pairs: list[tuple[str, int | str | tuple[TensorSpec, ...], Any]] = [
         ("IR version", found.ir_version, manifest.ir_version),
         ("opset", found.opset, manifest.opset),

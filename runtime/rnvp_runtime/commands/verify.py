@@ -18,9 +18,8 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 @click.option(
     "--engine",
     type=click.Choice(list(ENGINES)),
-    default="onnxruntime",
-    show_default=True,
-    help="What runs the test vectors.",
+    help="What runs the test vectors. The default is every engine that serves calls of the bundle: "
+    "onnxruntime, and the native one where the bundle has flow.bin.",
 )
 @click.option(
     "--key",
@@ -30,7 +29,7 @@ from rnvp_runtime.terminal.user_errors import UserErrorCommand
 )
 @click.option("--json", "as_json", is_flag=True, help="All checks as JSON on stdout.")
 @click.version_option(package_name="rnvp-deploy")
-def verify(bundle: Path, engine: str, key: Path | None, as_json: bool) -> None:
+def verify(bundle: Path, engine: str | None, key: Path | None, as_json: bool) -> None:
     """Check every file of BUNDLE, then run its test vectors here.
 
     Files are compared with the sizes and hashes in the manifest. Outputs are compared with those
@@ -54,7 +53,7 @@ def verify(bundle: Path, engine: str, key: Path | None, as_json: bool) -> None:
     if as_json:
         summary = {
             "bundle": str(bundle),
-            "engine": engine,
+            "engine": engine or "default",
             "passed": not failed,
             "checks": [asdict(check) for check in checks],
         }

@@ -15,7 +15,7 @@ from rnvp_runtime.engines.engine import Provider
 if TYPE_CHECKING:
     from rnvp_runtime.bundle.manifest import Manifest
 
-__all__ = ["DEFAULT_ENGINE", "FEW_ROWS", "engine_names"]
+__all__ = ["DEFAULT_ENGINE", "FEW_ROWS", "engine_names", "serving_engines"]
 
 DEFAULT_ENGINE, SMALL_CALLS = "onnxruntime", "native"
 FEW_ROWS = 16
@@ -41,3 +41,13 @@ def engine_names(
         if is_available():
             return SMALL_CALLS, DEFAULT_ENGINE
     return (DEFAULT_ENGINE,)
+
+
+def serving_engines(manifest: "Manifest") -> tuple[str, ...]:
+    """The engines that serve calls of the bundle, the one for most rows first."""
+    names = [
+        name
+        for graph in manifest.graphs
+        for name in reversed(engine_names(manifest, graph, few_rows=True, providers=()))
+    ]
+    return tuple(dict.fromkeys(names))

@@ -132,7 +132,7 @@ async def _body(request: Any, service: Service) -> bytes:
     """The body of a request, read within the limits."""
     most, seconds = service.limits.body_bytes, service.limits.read_seconds
     too_large = ProtocolError(f"the body has more than {most:,} bytes", 413)
-    if request.headers.get("content-encoding", "identity") != "identity":
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ProtocolError("a compressed body is not taken", 415)
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:

@@ -74,6 +74,7 @@ def timed_protocol(seconds: float) -> type[Any]:
         """A connection."""
 
         _timer: asyncio.TimerHandle | None = None
+        _half_closed = False  # the client sends nothing more
 
         def connection_made(self, transport: Any) -> None:
             """A head is expected."""
@@ -93,7 +94,9 @@ def timed_protocol(seconds: float) -> type[Any]:
         def on_response_complete(self) -> None:
             """The connection stays open for another request, unless this one is still arriving."""
             super().on_response_complete()
-            if self.conn.their_state is h11.SEND_BODY:
+            if self._half_closed:
+                self._finish()
+            elif self.conn.their_state is h11.SEND_BODY:
                 self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -105,15 +108,20 @@ def timed_protocol(seconds: float) -> type[Any]:
             """The client sends nothing more; true keeps the connection for the answer."""
             if self.transport.is_closing():
                 return None
+            self._half_closed = True
+            return self._finish()
+
+        def _finish(self) -> bool:
+            """Answer what was sent of the next request; true if it was whole."""
             if self._is_idle():
                 if self.conn.trailing_data[0]:  # a part of a head
                     self._refuse(_CUT)
-                return None
+                self.transport.close()
+                return False
             if self.cycle.more_body:
                 if not self.cycle.response_started:
                     self._refuse(_CUT)
-                return None
-            self.cycle.keep_alive = False
+                return False
             return True
 
         def _is_idle(self) -> bool:

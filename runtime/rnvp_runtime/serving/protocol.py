@@ -52,6 +52,9 @@ class ProtocolError(Exception):
         self.status = status
 
 
+_MOST_NUMBERS = 1 << 32  # of a tensor, whatever the limits of this server are
+
+
 @dataclass(frozen=True)
 class Request:
     """The request of a client."""
@@ -104,7 +107,7 @@ def parse_request(body: bytes, json_bytes: str | None) -> Request:
         _text(content, "id", "the request") if "id" in content else None,
         inputs,
         _outputs(content),
-        bool(_parameters(content, "the request").get("binary_data_output", False)),
+        _flag(content, "the request", "binary_data_output", False),
     )
 
 
@@ -184,14 +187,13 @@ def _from_binary(entry: Mapping[str, Any], name: str, body: bytes, at: int, size
 def _outputs(content: Mapping[str, Any]) -> Mapping[str, bool] | None:
     if not content.get("outputs"):
         return None
-    default = bool(_parameters(content, "the request").get("binary_data_output", False))
+    default = _flag(content, "the request", "binary_data_output", False)
     found: dict[str, bool] = {}
     for entry in _objects(content, "outputs", required=False):
         name = _text(entry, "name", "an output")
-        parameters = _parameters(entry, name)
-        if "classification" in parameters:
+        if "classification" in _parameters(entry, name):
             raise ProtocolError("classification is not offered")
-        found[name] = bool(parameters.get("binary_data", default))
+        found[name] = _flag(entry, name, "binary_data", default)
     return found
 
 
@@ -206,6 +208,8 @@ def _shape(entry: Mapping[str, Any], name: str) -> tuple[int, ...]:
     shape = entry.get("shape")
     if not isinstance(shape, list) or len(shape) > 8 or not all(map(_is_count, shape)):
         raise ProtocolError(f"the shape of {name!r} is not a list of up to 8 counts")
+    if math.prod(max(1, axis) for axis in shape) > _MOST_NUMBERS:
+        raise ProtocolError(f"the shape of {name!r} is {shape}: no request can hold so many")
     return tuple(shape)
 
 
@@ -226,6 +230,13 @@ def _parameters(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = entry.get("parameters") or {}
     if not isinstance(found, dict):
         raise ProtocolError(f"the parameters of {name} are not an object")
+    return found
+
+
+def _flag(entry: Mapping[str, Any], of: str, key: str, default: bool) -> bool:
+    found = _parameters(entry, of).get(key, default)
+    if not isinstance(found, bool):
+        raise ProtocolError(f"{key} of {of} is {str(found)[:20]!r}, expected true or false")
     return found
 
 
