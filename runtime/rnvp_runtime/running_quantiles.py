@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = ["RunningQuantiles"]
 
-_MOST = 1 << 22
+_MOST = 1 << 20
 
 
 class RunningQuantiles:
