@@ -21,7 +21,8 @@ HEAD = f"""# Tables
 constant memory. Formats: {", ".join(FORMATS)}. Compression: {", ".join(CODECS)}, and a .zip that holds
 one table. A table may be a file, a folder or a pattern of files that have the same columns, a pipe,
 `-` for standard input, or a URI of pyarrow's filesystems or of fsspec (`s3://bucket/key.parquet`).
-What has no suffix is known by its first bytes. Parquet, Arrow, zstd and URIs need the extra `tables`.
+What has no suffix is known by its first bytes. A compressed file may hold several streams, which are
+read as one, and nothing else after them. Parquet, Arrow, zstd and URIs need the extra `tables`.
 
 CSV is read strictly. A malformed quote or a row of another width is an error that names the line.
 A cell is copied to the output as it stands. A column name that begins with `=`, `+`, `-`, `@`, tab

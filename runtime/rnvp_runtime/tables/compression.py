@@ -21,6 +21,7 @@ from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.excel import excel_error
 from rnvp_runtime.tables.sources import Source, StreamFile
 from rnvp_runtime.tables.spool import Spool
+from rnvp_runtime.tables.stream_chain import StreamChain
 
 __all__ = ["CODECS", "Codec", "Expanded", "compressing", "kept_on_disk", "uncompressed"]
 
@@ -71,12 +72,12 @@ CODECS: dict[str, Codec] = {
     ),
     ".bz2": Codec(
         b"BZh",
-        lambda file: cast(BinaryIO, bz2.BZ2File(file)),
+        lambda file: cast(BinaryIO, StreamChain(file, bz2.BZ2Decompressor)),
         lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),
     ),
     ".xz": Codec(
         b"\xfd7zXZ\x00",
-        lambda file: cast(BinaryIO, lzma.LZMAFile(file)),
+        lambda file: cast(BinaryIO, StreamChain(file, lzma.LZMADecompressor, padding=4)),
         lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),
     ),
     ".zst": Codec(b"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
