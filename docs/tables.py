@@ -29,6 +29,10 @@ A cell is copied to the output as it stands. A column name that begins with `=`,
 or CR is written with an apostrophe before it, so that a spreadsheet does not run it as a formula;
 the apostrophe is taken away when such a name is read.
 
+A .parquet or .arrow keeps the types of its columns. Where the files of a folder differ in a type, the
+wider one is written, such as double for int64 and double; if there is none, as for int64 and string,
+the error names the files. A .csv holds what has a text.
+
 These are missing values, in any case, in CSV, in columns of text of Parquet and the other formats,
 and in data frames: the empty cell, {", ".join(f"`{s}`" for s in sorted(SPELLINGS) if s)}. `--missing
 TEXT` adds another; a number is compared as a number. A column of nulls is missing too.

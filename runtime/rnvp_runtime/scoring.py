@@ -73,8 +73,8 @@ def score_table(
             column. If it has types and the table has none, the columns that the flow reads are
             numbers and the others stay text.
         nan: with ``"error"``, a TableError that names the rows with NaN, infinity, empty cells or
-            numbers beyond the flow's dtype is raised after the last batch. With ``"keep"`` they are scored like any other row, with
-            ``"drop"`` they are left out.
+            numbers beyond the flow's dtype is raised after the last batch. With ``"keep"`` they
+            are scored like any other row, with ``"drop"`` they are left out.
         advice: what that error tells the user to do.
         anomalies: more columns to add, which say how unlikely a row is and why.
         name: of the added column of log_prob.

@@ -158,7 +158,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 @given(data=st.data())
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_streams_of_a_compressed_file_are_read(tmp_path: Path, suffix: str, data: Any) -> None:
-    """A file may be made of streams, cut at any byte of the text, and padded where that is valid."""
+    """The text may be cut at any bytes into streams, and padded where the format permits it."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(TEXT)), max_size=3)))
     zeros = {".gz": st.integers(0, 9), ".xz": st.integers(0, 3).map(lambda n: 4 * n)}
     content = b""

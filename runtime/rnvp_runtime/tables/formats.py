@@ -158,16 +158,18 @@ def open_writer(
         delimiter: between the cells of a CSV file. A ``.tsv`` has tabs.
         vector: a ``.npy`` of one column has shape (n,) and not (n, 1).
         like: the table that is copied. A CSV file gets its delimiter, a Parquet or Arrow file the
-            metadata of its schema, such as pandas' index.
+            types and the metadata of its schema, such as pandas' index.
         replace: whether a file that is there when the block ends is replaced.
 
     Raises:
         TableError, MissingExtraError: as `check_writable` does, or the file cannot be written.
     """
     delimiter = getattr(like, "delimiter", delimiter)
-    options = WriteOptions(delimiter, vector, getattr(like, "schema", None))
-    write = output_format(location).write
+    found = output_format(location)
+    write = found.write
     assert write is not None
+    typed = found.has_types and found.has_names
+    options = WriteOptions(delimiter, vector, getattr(like, "schema", None) if typed else None)
     if _is_stdout(location):
         with write(sys.stdout.buffer, options) as writer:
             yield writer

@@ -1,7 +1,7 @@
 """All compressed streams of one file, one after the other, as the programs xz and bzip2 read them.
 
-Python's ``LZMAFile`` and ``BZ2File`` end without an error where a later stream cannot be started. So
-damage there, and the padding that ``.xz`` permits, would hide the rows after it.
+Python's ``LZMAFile`` and ``BZ2File`` end without an error where a later stream cannot be started.
+Damage there, and the padding that ``.xz`` permits, would then hide the rows after it.
 """
 
 import io
