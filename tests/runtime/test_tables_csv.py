@@ -128,6 +128,9 @@ def test_every_text_survives_being_written_and_read(write: Any, rows: list[list[
         ('a,b\n1,2\n\n1, "x,y"\n', r"row 2 has 3 cells, the header 2 \(line 4\)"),
         ("a,b\n1,2\0\n", "holds zero bytes"),
         ("a,b\n1,2\n".encode("utf-16"), "is UTF-16 text"),
+        ("a,b\n1,2\n".encode("utf-32"), "is UTF-32 text"),
+        ("\ufeffa,b\n1,2\n".encode("utf-32-be"), "is UTF-32 text"),
+        ("\ufeffa,b\n1,2\n".encode("utf-16-be"), "is UTF-16 text"),
     ],
 )
 def test_malformed_csv_is_refused_with_its_line(

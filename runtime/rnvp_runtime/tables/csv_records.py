@@ -90,6 +90,8 @@ def read_head(name: str, stream: BinaryIO) -> Head:
         TableError: the header is missing, damaged, or of a table that is separated by spaces.
     """
     data = stream.read(_HEAD_BYTES)
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise TableError(f"{name} is UTF-32 text, not UTF-8: save it as CSV UTF-8")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise TableError(f"{name} is UTF-16 text, not UTF-8: save it as CSV UTF-8")
     _check_zeros(name, data)

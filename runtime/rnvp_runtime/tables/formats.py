@@ -16,7 +16,13 @@ from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
 from rnvp_runtime.publishing import publish_file
 from rnvp_runtime.tables.arrow_table import ARROW
-from rnvp_runtime.tables.compression import CODECS, compressing, kept_on_disk, uncompressed
+from rnvp_runtime.tables.compression import (
+    CODECS,
+    compressing,
+    compression_of,
+    kept_on_disk,
+    uncompressed,
+)
 from rnvp_runtime.tables.csv_writer import CSV, TSV
 from rnvp_runtime.tables.excel import EXCEL, EXCEL_SUFFIXES, excel_error
 from rnvp_runtime.tables.missing import Missing
@@ -78,6 +84,12 @@ def _open(source: Source, options: ReadOptions) -> Table:
         raise TableError(f"{source.name} is not one of {', '.join(FORMATS)}")
     if known is None or not known.magic:
         held = _by_content(source)
+        packed = compression_of(source) if known is not None else ""
+        if packed:
+            raise TableError(
+                f"{source.name} is called {suffix}, but holds {packed}: rename it "
+                f"{source.file_name}{packed}"
+            )
         if known is not None and held is not None:
             raise TableError(f"{source.name} is called {suffix}, but holds {held}: rename it")
         known = known or FORMATS[held or ".csv"]
@@ -115,7 +127,10 @@ def output_format(location: Location | None) -> TableFormat:
     found = FORMATS.get(suffix)
     if found is None or found.write is None or (codec and found.seeks):
         suffixes = ", ".join(suffix for suffix, known in FORMATS.items() if known.write)
-        raise TableError(f"cannot write {name}: name it one of {suffixes}, or .csv.gz")
+        raise TableError(
+            f"cannot write {name or 'a table without a name'}: name it one of {suffixes}, or "
+            ".csv.gz"
+        )
     return found
 
 
