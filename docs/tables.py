@@ -25,7 +25,8 @@ What has no suffix is known by its first bytes. A compressed file may hold sever
 read as one, and nothing else after them. Parquet, Arrow, zstd and URIs need the extra `tables`.
 
 CSV is read strictly. A malformed quote or a row of another width is an error that names the line.
-A cell is copied to the output as it stands. A column name that begins with `=`, `+`, `-`, `@`, tab
+A cell is copied to the output as it stands. The output has the separator of the table, and a first
+line `sep=X` where the separator X would not be detected, as for `|`. A column name that begins with `=`, `+`, `-`, `@`, tab
 or CR is written with an apostrophe before it, so that a spreadsheet does not run it as a formula;
 the apostrophe is taken away when such a name is read.
 

@@ -4,6 +4,7 @@ Records of a CSV file that are written with all their columns are copied as byte
 are formatted by pyarrow where there are many and it is installed, else by Python, to the same text.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import optional
 from rnvp_runtime.tables.arrow_schema import run_end_decoded
-from rnvp_runtime.tables.csv_records import Block, quoted
+from rnvp_runtime.tables.csv_records import MARKS, Block, detected_mark, quoted
 from rnvp_runtime.tables.csv_table import CsvTable, TextColumn
 from rnvp_runtime.tables.table import Column, TableFormat, WriteOptions
 
@@ -44,7 +45,7 @@ class CsvWriter:
         """See `rnvp_runtime.tables.Writer`."""
         if not self._started:
             names = [quoted(harmless_name(name), self._delimiter) for name in columns]
-            self._file.write(f"{self._delimiter.join(names)}\n".encode())
+            self._file.write(_header(names, self._delimiter).encode())
             self._started = True
         values = [_with_text(name, column) for name, column in columns.items()]
         if not values or not len(values[0]):
@@ -122,6 +123,13 @@ class CsvWriter:
         doubled = compute.replace_substring(column, '"', '""')
         marked = compute.binary_join_element_wise('"', doubled, '"', "")
         return compute.if_else(special, marked, column)
+
+
+def _header(names: Sequence[str], mark: str) -> str:
+    """The line of names, and a line ``sep=X`` before it if the separator is not detected there."""
+    line = f"{mark.join(names)}\n"
+    is_detected = len(names) == 1 or detected_mark(io.StringIO(line, newline="")) == mark
+    return line if mark in MARKS and is_detected else f"sep={mark}\n{line}"
 
 
 def _in_class(mark: str) -> str:

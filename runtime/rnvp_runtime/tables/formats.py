@@ -170,7 +170,8 @@ def open_writer(
 
     Args:
         location: where to write; None or ``-`` is CSV on standard output.
-        delimiter: between the cells of a CSV file. A ``.tsv`` has tabs.
+        delimiter: between the cells of a CSV file; a first line ``sep=X`` names one that would not
+            be detected. A ``.tsv`` has tabs.
         vector: a ``.npy`` of one column has shape (n,) and not (n, 1).
         like: the table that is copied. A CSV file gets its delimiter, a Parquet or Arrow file the
             types and the metadata of its schema, such as pandas' index.
