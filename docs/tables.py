@@ -21,12 +21,18 @@ HEAD = f"""# Tables
 constant memory. Formats: {", ".join(FORMATS)}. Compression: {", ".join(CODECS)}, and a .zip that holds
 one table. A table may be a file, a folder or a pattern of files that have the same columns, a pipe,
 `-` for standard input, or a URI of pyarrow's filesystems or of fsspec (`s3://bucket/key.parquet`).
-What has no suffix is known by its first bytes. Parquet, Arrow, zstd and URIs need the extra `tables`.
+What has no suffix is known by its first bytes. A compressed file may hold several streams, which are
+read as one, and nothing else after them. Parquet, Arrow, zstd and URIs need the extra `tables`.
 
 CSV is read strictly. A malformed quote or a row of another width is an error that names the line.
-A cell is copied to the output as it stands. A column name that begins with `=`, `+`, `-`, `@`, tab
+A cell is copied to the output as it stands. The output has the separator of the table, and a first
+line `sep=X` where the separator X would not be detected, as for `|`. A column name that begins with `=`, `+`, `-`, `@`, tab
 or CR is written with an apostrophe before it, so that a spreadsheet does not run it as a formula;
 the apostrophe is taken away when such a name is read.
+
+A .parquet or .arrow keeps the types of its columns. Where the files of a folder differ in a type, the
+wider one is written, such as double for int64 and double; if there is none, as for int64 and string,
+the error names the files. A .csv holds what has a text.
 
 These are missing values, in any case, in CSV, in columns of text of Parquet and the other formats,
 and in data frames: the empty cell, {", ".join(f"`{s}`" for s in sorted(SPELLINGS) if s)}. `--missing

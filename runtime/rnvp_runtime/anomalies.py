@@ -109,7 +109,8 @@ def explain(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Expla
     given = None if context is None else np.asarray(context)
     log_prob, grad, *_ = flow.log_prob_and_grad(x, given)
     slope = np.abs(grad) * np.array([column.deviation for column in columns])
-    surprise, expected = np.zeros_like(grad), np.array(x, grad.dtype)
+    with np.errstate(over="ignore"):  # what is infinite in the dtype has no finite log_prob
+        surprise, expected = np.zeros_like(grad), np.array(x, grad.dtype)
     for j, column in enumerate(columns):
         grid = np.linspace(column.low, column.high, _GRID)
         best, value = _most_likely(flow, x, given, j, np.broadcast_to(grid, (len(x), _GRID)))
@@ -117,7 +118,7 @@ def explain(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Expla
         finer = value[:, None] + np.linspace(-step, step, _FINER + 1)
         best, value = _better((best, value), _most_likely(flow, x, given, j, finer))
         better = best > log_prob
-        surprise[better, j] = (best - log_prob)[better]
+        surprise[better, j] = best[better] - log_prob[better]
         expected[better, j] = value[better]
     surprise[np.isnan(log_prob)] = np.nan
     return Explanation(log_prob, slope, surprise, expected)

@@ -82,7 +82,7 @@ def sample_table(
         table = (
             open_table(context_from) if isinstance(context_from, str | PathLike) else context_from
         )
-        refuse_gaps(table, flow.context_columns, "correct them")
+        refuse_gaps(table, flow.context_columns, "correct them", flow.manifest.dtype)
         blocks = ahead((len(batch), batch.numeric(flow.context_columns)) for batch in table)
     return _sampled(flow, blocks, seed, start, temperature, log_prob)
 
@@ -105,7 +105,9 @@ def _sampled(
         columns = dict(zip(flow.columns, x.T, strict=True))
         given = None
         if flow.context_dim:  # kept, so that the samples can be scored again
-            given = np.broadcast_to(np.asarray(context, x.dtype), (count, flow.context_dim))
+            with np.errstate(over="ignore"):  # beyond float32's range is infinity, as in the flow
+                given = np.asarray(context, x.dtype)
+            given = np.broadcast_to(given, (count, flow.context_dim))
             columns |= dict(zip(flow.context_columns, np.ascontiguousarray(given.T), strict=True))
         if log_prob is not None:
             columns["log_prob"] = log_prob

@@ -23,13 +23,14 @@ from rnvp_runtime.tables import (
     Table,
     TableFormat,
     ahead,
+    finite_rows,
     open_table,
 )
 
 __all__ = ["OnNonfinite", "ScoredRows", "score_table"]
 
 OnNonfinite: TypeAlias = Literal["error", "keep", "drop"]
-"""What is done with rows that hold NaN, infinity or an empty cell."""
+"""What is done with rows that hold NaN, infinity, an empty cell, or a number beyond the dtype."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def score_table(
         into: the format that the columns are meant for. If it has no names, log_prob is the only
             column. If it has types and the table has none, the columns that the flow reads are
             numbers and the others stay text.
-        nan: with ``"error"``, a TableError that names the rows with NaN, infinity or empty cells
-            is raised after the last batch. With ``"keep"`` they are scored like any other row, with
-            ``"drop"`` they are left out.
+        nan: with ``"error"``, a TableError that names the rows with NaN, infinity, empty cells or
+            numbers beyond the flow's dtype is raised after the last batch. With ``"keep"`` they
+            are scored like any other row, with ``"drop"`` they are left out.
         advice: what that error tells the user to do.
         anomalies: more columns to add, which say how unlikely a row is and why.
         name: of the added column of log_prob.
@@ -127,11 +128,12 @@ def _scored(
     added: AnomalyColumns,
     name: str,
 ) -> Iterator[ScoredRows]:
-    gaps = Gaps()
+    dtype = flow.manifest.dtype
+    gaps = Gaps(dtype)
     for batch, numbers in ahead((batch, batch.numeric(names)) for batch in table):
         if nan == "error":
             gaps.add(numbers, batch.first_row)
-        kept = np.isfinite(numbers).all(axis=1) if nan == "drop" else np.ones(len(numbers), bool)
+        kept = finite_rows(numbers, dtype) if nan == "drop" else np.ones(len(numbers), bool)
         columns = _columns_to_keep(batch, names, numbers, into)
         if not kept.all():
             columns = {name: _chosen(column, kept) for name, column in columns.items()}

@@ -96,6 +96,14 @@ def test_a_row_of_nan_has_no_surprise(known: Any) -> None:
     assert np.isfinite(found.surprise[1]).all()
 
 
+@pytest.mark.parametrize("number", [1e20, -1e30, 1e38, 1e39, np.inf])
+def test_rows_of_any_size_are_explained_without_a_warning(known: Any, number: float) -> None:
+    """A huge number gives a huge, infinite or undefined surprise and does not affect other rows."""
+    found = rnvp_runtime.explain(known, np.array([[number, 2.0], [1.0, number], [1.0, 8.0]]))
+    assert not (found.surprise[[0, 1], [0, 1]] < 1e6).any()
+    assert np.isfinite(found.surprise[2]).all()
+
+
 def test_an_older_bundle_has_no_reference(flow: Any) -> None:
     """The error says to export the checkpoint again."""
     with pytest.raises(BundleError, match="holds no reference rows: export its checkpoint again"):

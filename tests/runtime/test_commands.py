@@ -476,9 +476,9 @@ def test_score_refuses_infinities_as_it_does_nan(run: Invoke, bundle: Path) -> N
 
 
 def test_score_says_of_a_list_column_that_text_cannot_hold_it(run: Invoke, bundle: Path) -> None:
-    """The error recommends Parquet, which can hold lists."""
+    """The error names the column and recommends Arrow, which holds all types."""
     pd.DataFrame({"x0": [1.0], "x1": [2.0], "tags": [["a", "b"]]}).to_parquet("t.parquet")
     result = run("score", bundle, "t.parquet", "-o", "s.csv")
     assert (result.exit_code, Path("s.csv").exists()) == (1, False)
-    assert "has no text: write a .parquet" in result.stderr
-    assert run("score", bundle, "t.parquet", "-o", "s.parquet").exit_code == 0
+    assert "'tags' is list<element: string>, which has no text: write a .arrow" in result.stderr
+    assert run("score", bundle, "t.parquet", "-o", "s.arrow").exit_code == 0

@@ -67,6 +67,8 @@ def test_a_grid_has_both_ends_and_the_last_column_changes_fastest(trained: Path)
         ("energy=1,2", "'2' has no name"),
         ("energy=,theta=1", "energy: '' is not a number"),
         ("1,nan", "theta: 'nan' is not a finite number"),
+        ("1,1e39", "theta: '1e39' is not a finite number in float32"),
+        ("1:1e39:3,1", "energy: '1e39' is not a finite number in float32"),
         ("energy=1:2,theta=0", "'1:2' is not a grid: write START:STOP:COUNT, such as 10:200:20"),
         ("energy=1:2:0,theta=0", "is not a grid"),
         ("energy=0:1:2000,theta=0:1:2000", "is a grid of more than 1,000,000 points"),

@@ -64,6 +64,34 @@ def test_rows_with_gaps_are_an_error_after_the_last_batch(flow: Any, tmp_path: P
     assert rows.finite == 1
 
 
+@pytest.mark.parametrize("number", [1e39, -1e300])
+def test_a_number_beyond_the_dtype_is_no_finite_number(
+    make_bundle: Any, tmp_path: Path, number: float
+) -> None:
+    """It is refused and dropped like infinity, but not by a flow whose dtype holds it."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"x0,x1\n1,2\n3,{number}\n")
+    flow = rnvp_runtime.load(make_bundle())
+    said = "1 row holds no finite number in float32, the flow's dtype: 2: correct them"
+    with pytest.raises(TableError, match=said):
+        list(rnvp_runtime.score_table(flow, path))
+    [rows] = rnvp_runtime.score_table(flow, path, nan="drop")
+    assert (rows.finite, rows.dropped) == (1, 1)
+    double = rnvp_runtime.load(make_bundle("double.rnvp", dtype="float64"))
+    [rows] = rnvp_runtime.score_table(double, path)
+    assert len(rows) == 2
+
+
+def test_a_condition_beyond_the_dtype_is_no_finite_number(make_bundle: Any, tmp_path: Path) -> None:
+    """A table of conditions is refused; one from Python gives NaN without a warning of numpy."""
+    flow, path = rnvp_runtime.load(make_bundle(context_dim=1)), tmp_path / "t.csv"
+    path.write_text("c0\n1\n1e39\n")
+    with pytest.raises(TableError, match="1 row holds no finite number in float32"):
+        rnvp_runtime.sample_table(flow, context_from=path)
+    [rows] = rnvp_runtime.sample_table(flow, 2, context=[1e39])
+    assert not np.isfinite(rows.x).any()
+
+
 def test_a_table_with_a_column_log_prob_is_refused_at_once(flow: Any, tmp_path: Path) -> None:
     """The error comes before the first batch is requested."""
     path = tmp_path / "t.csv"

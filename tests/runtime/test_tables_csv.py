@@ -116,6 +116,54 @@ def test_every_text_survives_being_written_and_read(write: Any, rows: list[list[
             assert cells(path) == columns
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_header_may_be_longer_than_a_cell(write: Any, mark: str) -> None:
+    """A table may have as many columns as fit into a header of 1 MiB, and no more."""
+    names = ["a", *(f"column {i}" for i in range(20_000))]
+    path = write(f"{mark.join(names)}\n{mark.join(['5'] * len(names))}\n")
+    assert open_table(path).columns == tuple(names)
+    assert numbers(path, ["a"]).tolist() == [[5]]
+    names = [f"a long name of a column {i}" for i in range(50_000)]
+    with pytest.raises(TableError, match="has a header of more than 1 MiB: shorten it"):
+        open_table(write(mark.join(names) + "\n1\n"))
+
+
+@pytest.mark.parametrize("head", ["", "a,b\n", "sep=|\na|b\n"])
+def test_a_cell_beyond_the_limit_is_told_from_an_open_quote(
+    write: Any, parser: str, head: str
+) -> None:
+    """The error names the line where the record begins, in the header and in the rows."""
+    line = head.count("\n") + 1
+    for cell, said in (
+        ("x" * 140_000, "a cell .* has more than 131,072 characters: shorten it"),
+        ('"' + "1,2\n" * 50_000, "a quoted cell .* does not end within 131,072 characters: close"),
+        ('"' + "1,2\n" * 50, "a quoted cell .* does not end: close it with a quote"),
+    ):
+        with pytest.raises(TableError, match=f"line {line}: {said}"):
+            cells(write(f"{head}{cell}"))
+
+
+@pytest.mark.parametrize("mark", list(",;\t|~: 'x"))
+@pytest.mark.parametrize("names", [["a", "b"], ["a,1,2,3", "b"], ["a;1;2;3", "b"], ["a"]], ids=str)
+def test_a_table_keeps_a_separator_with_which_it_is_read_again(
+    write: Any, parser: str, mark: str, names: list[str]
+) -> None:
+    """Written onto itself, a table has the same cells for any separator and any names."""
+    columns = {name: ["1,5", "x;y|z~"] for name in names}
+    path = write("")
+    with open_writer(path, delimiter="," if len(names) == 1 else mark) as writer:
+        writer.write(columns)
+    table = open_table(path)
+    assert cells(path) == columns
+    with open_writer(path, like=table) as writer:
+        for batch in table:
+            writer.write({**batch.columns(), "added": np.zeros(len(batch))})
+    assert open_table(path).delimiter == table.delimiter  # type: ignore[attr-defined]
+    assert cells(path) == {**columns, "added": ["0.0", "0.0"]}
+    if names == ["a", "b"]:
+        assert path.read_text().startswith("sep=") == (mark not in ",;\t")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -128,6 +176,9 @@ def test_every_text_survives_being_written_and_read(write: Any, rows: list[list[
         ('a,b\n1,2\n\n1, "x,y"\n', r"row 2 has 3 cells, the header 2 \(line 4\)"),
         ("a,b\n1,2\0\n", "holds zero bytes"),
         ("a,b\n1,2\n".encode("utf-16"), "is UTF-16 text"),
+        ("a,b\n1,2\n".encode("utf-32"), "is UTF-32 text"),
+        ("\ufeffa,b\n1,2\n".encode("utf-32-be"), "is UTF-32 text"),
+        ("\ufeffa,b\n1,2\n".encode("utf-16-be"), "is UTF-16 text"),
     ],
 )
 def test_malformed_csv_is_refused_with_its_line(

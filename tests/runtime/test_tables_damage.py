@@ -1,6 +1,9 @@
 """Damaged, encrypted and malicious tables give one line that names the file, no traceback."""
 
+import bz2
+import gzip
 import io
+import lzma
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +143,47 @@ def test_compressed_text_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-30])
         with pytest.raises(TableError, match=r"t\.csv"):
             read_all(path)
+
+
+TEXT = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(2000))
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda data: bytes(pa.compress(data, codec="zstd", asbytes=True)),
+}
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@given(data=st.data())
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_all_streams_of_a_compressed_file_are_read(tmp_path: Path, suffix: str, data: Any) -> None:
+    """The text may be cut at any bytes into streams, and padded where the format permits it."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(TEXT)), max_size=3)))
+    zeros = {".gz": st.integers(0, 9), ".xz": st.integers(0, 3).map(lambda n: 4 * n)}
+    content = b""
+    for low, high in zip([0, *cuts], [*cuts, len(TEXT)], strict=True):
+        content += COMPRESS[suffix](TEXT[low:high])
+        content += bytes(data.draw(zeros.get(suffix, st.just(0))))
+    path = tmp_path / f"t.csv{suffix}"
+    path.write_bytes(content)
+    assert sum(len(batch) for batch in open_table(path)) == 2000
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("spoil", ["first byte", "cut", "text", "one byte"])
+def test_no_rows_are_lost_behind_a_damaged_stream(tmp_path: Path, suffix: str, spoil: str) -> None:
+    """What follows the first stream is another whole one, or an error."""
+    path, last = tmp_path / f"t.csv{suffix}", COMPRESS[suffix](b"3,4\n")
+    spoilt = {
+        "first byte": bytes([last[0] ^ 1]) + last[1:],
+        "cut": last[:-3],
+        "text": b"3,4\n",
+        "one byte": b"\xff",
+    }
+    path.write_bytes(COMPRESS[suffix](TEXT) + spoilt[spoil])
+    with pytest.raises(TableError, match="cannot be read as a compressed file"):
+        read_all(path)
 
 
 def test_endless_devices_are_refused() -> None:

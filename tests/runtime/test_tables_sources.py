@@ -146,7 +146,7 @@ def test_a_folder_is_one_table(tmp_path: Path, suffix: str) -> None:
     for beside in ("_SUCCESS", ".1.crc", "_metadata/x"):
         (folder / beside).parent.mkdir(exist_ok=True)
         (folder / beside).write_bytes(b"")
-    for location in (folder, f"{folder}/**/*{suffix}"):
+    for location in (folder, f"{folder}/**/*{suffix}", f"{folder}/**/*"):
         np.testing.assert_array_equal(numbers(location), np.concatenate([NUMBERS] * 3))
     assert [batch.first_row for batch in open_table(folder)] == [1, 4, 7]
 
@@ -166,6 +166,59 @@ def test_a_partitioned_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"partitioned by year, .*: give a pattern of files"):
         open_table(tmp_path)
     assert numbers(f"{tmp_path}/*/*.csv").tolist() == [[1, 2]]
+
+
+def test_a_pattern_reads_names_in_underscore_if_it_says_so(tmp_path: Path) -> None:
+    """Spark's _SUCCESS is no table; a pattern or a folder that begins with _ is read."""
+    folder = tmp_path / "_in"
+    folder.mkdir()
+    for name in ("_1.csv", "2.csv"):
+        (folder / name).write_bytes(content(".csv"))
+    (folder / "_SUCCESS").write_bytes(b"")
+    assert [len(numbers(f"{folder}/{pattern}")) for pattern in ("*", "[!x]*", "_*.csv")] == [
+        3,
+        3,
+        3,
+    ]
+    with pytest.raises(TableError, match=r"no file matches .*/\*S: correct the pattern"):
+        open_table(f"{folder}/*S")
+
+
+@pytest.mark.parametrize("compression", [c for c in COMPRESSIONS if c])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_without_a_suffix_is_known_by_its_first_bytes(
+    tmp_path: Path, suffix: str, compression: str
+) -> None:
+    """The format and its compression, as in a pipe. Text in BZh is no bz2."""
+    data = COMPRESSIONS[compression](content(suffix), f"t{suffix}")
+    (tmp_path / "part-0").write_bytes(data)
+    np.testing.assert_array_equal(numbers(tmp_path / "part-0"), NUMBERS)
+    for name in ("text", "text.csv"):
+        (tmp_path / name).write_text("BZh9,a,b\n0,1,2\n")
+        assert numbers(tmp_path / name).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("compression", [c for c in COMPRESSIONS if c])
+def test_a_compressed_file_with_the_suffix_of_text_says_its_name(
+    tmp_path: Path, compression: str
+) -> None:
+    """The table can be read under the name that the error gives."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(COMPRESSIONS[compression](content(".csv"), "t.csv"))
+    said = rf"called \.csv, but holds \{compression}: rename it t\.csv\{compression}$"
+    with pytest.raises(TableError, match=said):
+        open_table(path)
+    np.testing.assert_array_equal(numbers(path.rename(f"{path}{compression}")), NUMBERS)
+
+
+def test_an_empty_name_is_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unset variable of the shell does not mean all files of the folder."""
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TableError, match="the name of the table is empty: give a table"):
+        open_table("")
+    with pytest.raises(TableError, match="cannot write a table without a name"), open_writer(""):
+        pass
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
@@ -206,7 +259,9 @@ def test_a_spreadsheet_says_what_to_do(tmp_path: Path, name: str) -> None:
         archive.writestr("[Content_Types].xml", b"<Types/>")
         archive.writestr("xl/workbook.xml", b"<workbook/>")
     (tmp_path / name).write_bytes(workbook.getvalue())
-    with pytest.raises(TableError, match=r"save the sheet as CSV UTF-8|holds \.npz: rename it"):
+    with pytest.raises(
+        TableError, match=r"save the sheet as CSV UTF-8|holds \.zip: rename it t\.csv\.zip"
+    ):
         open_table(tmp_path / name)
 
 

@@ -202,6 +202,7 @@ def test_a_wrong_context_makes_no_folder(conditional_bundle: Path, tmp_path: Pat
         ("-n", 10, "--shards", 2),
         ("-n", 10, "--format", "csv", "-o", "x.csv"),
         ("-n", 10, "--shards", 2, "-o", "x.csv"),
+        ("-n", 10, "--shards", 2, "-o", ""),
     ],
 )
 def test_options_that_do_not_go_together(bundle: Path, arguments: tuple[object, ...]) -> None:

@@ -208,7 +208,8 @@ def score(
     if note := _note(flow.manifest.reference, threshold):
         click.echo(note, err=True)
     if nan == "error" and output is None:  # what is printed cannot be taken back
-        refuse_gaps(source, flow.columns + flow.context_columns, advice)
+        names = flow.columns + flow.context_columns
+        refuse_gaps(source, names, advice, flow.manifest.dtype)
     total, began, done, scored, unlikely, dropped = 0.0, time.perf_counter(), 0, 0, 0, 0
     quantiles = RunningQuantiles()
     with (

@@ -17,6 +17,7 @@ from rnvp_runtime.padded_rows import padded_log_prob
 from rnvp_runtime.sampling import BATCH_ROWS
 from rnvp_runtime.stream import fresh_seed, signed_seed
 from rnvp_runtime.stream_parts import part_bounds, sample_part
+from rnvp_runtime.tables import finite_rows
 
 __all__ = ["OnGaps", "Samples", "arrow_scored", "check_columns", "log_prob_of"]
 
@@ -94,7 +95,7 @@ def arrow_scored(table: Any, bundle: BundleForWorkers, gaps: OnGaps, threads: in
 
 
 def _refuse_gaps(numbers: NDArray[np.float64], flow: Flow) -> None:
-    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    bad = np.flatnonzero(~finite_rows(numbers, flow.manifest.dtype))
     if len(bad):
         names = flow.columns + flow.context_columns
         first = ", ".join(f"{n}={v:g}" for n, v in zip(names, numbers[bad[0]], strict=True))

@@ -36,6 +36,8 @@ def sample_to_folder(
         file_format: suffix of the files; None is csv.
         as_json: print the summary as JSON on standard output.
     """
+    if not output:
+        raise click.UsageError("-o is empty: name the folder")
     if Path(output).suffix.lower() in FORMATS and not Path(output).is_dir():
         raise click.UsageError(f"--shards writes a folder, and -o names the file {output}")
     began = time.perf_counter()

@@ -22,7 +22,13 @@ from rnvp_runtime.tables.formats import (
     open_writer,
     output_format,
 )
-from rnvp_runtime.tables.gaps import Gaps, describe_gaps, refuse_gaps, rows_with_gaps
+from rnvp_runtime.tables.gaps import (
+    Gaps,
+    describe_gaps,
+    finite_rows,
+    refuse_gaps,
+    rows_with_gaps,
+)
 from rnvp_runtime.tables.missing import SPELLINGS, Missing
 from rnvp_runtime.tables.overlap import ahead, behind
 from rnvp_runtime.tables.row_estimate import estimate_rows
@@ -45,6 +51,7 @@ __all__ = [
     "check_writable",
     "describe_gaps",
     "estimate_rows",
+    "finite_rows",
     "open_table",
     "open_writer",
     "output_format",

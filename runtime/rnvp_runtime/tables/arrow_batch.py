@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rnvp_runtime.column_names import explain_missing, repeated_names
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.tables.arrow_schema import run_end_decoded
 from rnvp_runtime.tables.cells import refuse_text
 from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.missing import Missing
@@ -61,8 +62,7 @@ def arrow_numbers(
     types = arrow.types
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    elif types.is_run_end_encoded(column.type):
-        column = import_extra("pyarrow.compute").run_end_decode(column)
+    column = run_end_decoded(column)
     kind = column.type
     if types.is_null(kind):
         return np.full(len(column), np.nan)

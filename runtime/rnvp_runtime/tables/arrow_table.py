@@ -67,13 +67,29 @@ class ArrowTable:
             yield file.schema, map(file.get_batch, range(file.num_record_batches))
 
 
-def _create(file: BinaryIO, schema: Any) -> Any:
-    return import_extra("pyarrow.ipc").new_file(file, schema)
+class _DictionaryWriter:
+    """A writer of pyarrow that adds to the dictionaries of a file, which cannot be replaced."""
+
+    def __init__(self, file: BinaryIO, schema: Any) -> None:
+        ipc = import_extra("pyarrow.ipc")
+        options = ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._out = ipc.new_file(file, schema, options=options)
+        self._known: list[Any] = []  # no rows, with the dictionaries written so far
+
+    def write_table(self, table: Any) -> None:
+        arrow = import_extra("pyarrow")
+        if any(arrow.types.is_dictionary(kind) for kind in table.schema.types):
+            table = arrow.concat_tables([*self._known, table]).unify_dictionaries()
+            self._known = [table.slice(0, 0)]
+        self._out.write_table(table)
+
+    def close(self) -> None:
+        self._out.close()
 
 
 ARROW = TableFormat(
     ArrowTable,
-    writing(_create),
+    writing(_DictionaryWriter, "write a .parquet"),
     has_types=True,
     has_names=True,
     package="pyarrow",

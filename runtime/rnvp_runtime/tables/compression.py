@@ -8,6 +8,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +22,17 @@ from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.excel import excel_error
 from rnvp_runtime.tables.sources import Source, StreamFile
 from rnvp_runtime.tables.spool import Spool
+from rnvp_runtime.tables.stream_chain import StreamChain
 
-__all__ = ["CODECS", "Codec", "Expanded", "compressing", "kept_on_disk", "uncompressed"]
+__all__ = [
+    "CODECS",
+    "Codec",
+    "Expanded",
+    "compressing",
+    "compression_of",
+    "kept_on_disk",
+    "uncompressed",
+]
 
 LIMIT_BYTES = 256 << 20
 """What is kept on disk may grow to this size, and beyond only up to `LIMIT_RATIO`."""
@@ -35,7 +45,7 @@ LIMIT_RATIO = 200
 class Codec:
     """One way to compress a file."""
 
-    magic: bytes  # what such a file begins with
+    magic: bytes  # a regular expression of what such a file begins with
     reading: Callable[[BinaryIO], BinaryIO]
     writing: Callable[[BinaryIO], BinaryIO]
 
@@ -65,21 +75,21 @@ class _Unclosed(io.RawIOBase):
 
 CODECS: dict[str, Codec] = {
     ".gz": Codec(
-        b"\x1f\x8b",
+        rb"\x1f\x8b",
         lambda file: cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb")),
         lambda file: cast(BinaryIO, gzip.GzipFile("", "wb", 6, file, mtime=0)),
     ),
     ".bz2": Codec(
-        b"BZh",
-        lambda file: cast(BinaryIO, bz2.BZ2File(file)),
+        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",  # BZh alone may be text
+        lambda file: cast(BinaryIO, StreamChain(file, bz2.BZ2Decompressor)),
         lambda file: cast(BinaryIO, bz2.BZ2File(file, "wb")),
     ),
     ".xz": Codec(
-        b"\xfd7zXZ\x00",
-        lambda file: cast(BinaryIO, lzma.LZMAFile(file)),
+        rb"\xfd7zXZ\x00",
+        lambda file: cast(BinaryIO, StreamChain(file, lzma.LZMADecompressor, padding=4)),
         lambda file: cast(BinaryIO, lzma.LZMAFile(file, "wb")),
     ),
-    ".zst": Codec(b"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
+    ".zst": Codec(rb"\x28\xb5\x2f\xfd", _zstd_reading, _zstd_writing),
 }
 """Suffix, in lower case -> codec."""
 
@@ -207,16 +217,21 @@ def uncompressed(source: Source, is_table: Callable[[str], bool]) -> Source:
     Raises:
         TableError: a zip archive is damaged or holds no table, or several.
     """
-    suffix = Path(source.file_name).suffix.lower()
-    if not source.file_name:
-        with source.open() as file:
-            head = file.read(8)
-        suffix = next((s for s, c in CODECS.items() if head.startswith(c.magic)), suffix)
-        suffix = ".zip" if head.startswith(b"PK\x03\x04") else suffix
+    named = Path(source.file_name).suffix
+    suffix = named.lower() or compression_of(source)
     if codec := CODECS.get(suffix):
-        inside = source.file_name[: -len(suffix)] if source.file_name else ""
+        inside = source.file_name.removesuffix(named)
         return uncompressed(_Compressed(source.name, inside, source, codec), is_table)
     return _zip_member(source, is_table) if suffix == ".zip" else source
+
+
+def compression_of(source: Source) -> str:
+    """The suffix of the compression that the first bytes belong to; empty for none."""
+    with source.open() as file:
+        head = file.read(16)
+    if head.startswith(b"PK\x03\x04"):
+        return ".zip"
+    return next((suffix for suffix, codec in CODECS.items() if re.match(codec.magic, head)), "")
 
 
 def _zip_member(source: Source, is_table: Callable[[str], bool]) -> Source:

@@ -24,7 +24,7 @@ from rnvp_runtime.column_names import repeated_names
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.cells import parse_number
 
-__all__ = ["Block", "Head", "blocks", "plain_name", "quoted", "read_head"]
+__all__ = ["MARKS", "Block", "Head", "blocks", "detected_mark", "plain_name", "quoted", "read_head"]
 
 MARKS = ",;\t"
 """The separators that are detected; a line ``sep=X`` before the header names any other."""
@@ -90,6 +90,8 @@ def read_head(name: str, stream: BinaryIO) -> Head:
         TableError: the header is missing, damaged, or of a table that is separated by spaces.
     """
     data = stream.read(_HEAD_BYTES)
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise TableError(f"{name} is UTF-32 text, not UTF-8: save it as CSV UTF-8")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise TableError(f"{name} is UTF-16 text, not UTF-8: save it as CSV UTF-8")
     _check_zeros(name, data)
@@ -102,16 +104,31 @@ def read_head(name: str, stream: BinaryIO) -> Head:
     if chosen := re.match(r'"?sep=([ -!#-~\t])"?(\r\n|\r|\n)', text, re.IGNORECASE):
         before, marks = chosen.end(), chosen[1]
     lines = io.StringIO(text[before:], newline="")
-    mark = max(marks, key=lambda mark: len(_first_record(lines, mark)))
+    mark = detected_mark(lines, marks)
     try:
         cells = _first_record(lines, mark, strict=True)
     except csv.Error as error:
-        raise _not_csv(name, 1 + bool(before), error) from None
+        length = before + lines.tell()
+        raise _not_csv(name, 1 + bool(before), error, text[before:length]) from None
     length = before + lines.tell()
+    if length == len(text) and len(data) == _HEAD_BYTES:
+        raise TableError(f"{name} has a header of more than {_HEAD_BYTES >> 20} MiB: shorten it")
     _check_header(name, cells, text[length : length + 2000].splitlines(), mark)
     bom = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     end = bom + len(text[:length].encode())
     return Head(mark, tuple(map(plain_name, cells)), _count_lines(text[:length]), data[end:])
+
+
+def detected_mark(lines: io.StringIO, marks: str = MARKS) -> str:
+    """The one of ``marks`` that gives the first record of ``lines`` the most cells."""
+    return max(marks, key=lambda mark: _count_cells(lines, mark))
+
+
+def _count_cells(lines: io.StringIO, mark: str) -> int:
+    try:
+        return len(_first_record(lines, mark))
+    except csv.Error:  # a header of many names is one long cell for other marks
+        return 0
 
 
 def _first_record(lines: io.StringIO, mark: str, *, strict: bool = False) -> list[str]:
@@ -282,13 +299,15 @@ def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
 def _strict_rows(
     name: str, text: io.TextIOWrapper, head: Head, line: int, row: int
 ) -> Iterator[list[str]]:
-    reader = csv.reader(_lines(name, text), delimiter=head.delimiter, strict=True)
+    record: list[str] = []  # its lines
+    reader = csv.reader(_lines(name, text, record), delimiter=head.delimiter, strict=True)
     while True:
         began = line + reader.line_num
+        record.clear()
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise _not_csv(name, began, error) from None
+            raise _not_csv(name, began, error, "".join(record)) from None
         except UnicodeDecodeError:
             raise _not_utf8(name) from None
         if cells is None:
@@ -303,8 +322,9 @@ def _strict_rows(
         row += 1
 
 
-def _lines(name: str, text: io.TextIOWrapper) -> Iterator[str]:
+def _lines(name: str, text: io.TextIOWrapper, seen: list[str]) -> Iterator[str]:
     while line := text.readline(_LINE_BYTES):
+        seen.append(line)
         if len(line) == _LINE_BYTES:
             raise TableError(f"{name} has a line of more than {_LINE_BYTES >> 20} MiB")
         yield line
@@ -346,8 +366,16 @@ def _not_utf8(name: str) -> TableError:
     return TableError(f"{name} is not UTF-8 text: save it as CSV UTF-8")
 
 
-def _not_csv(name: str, line: int, error: csv.Error) -> TableError:
+def _not_csv(name: str, line: int, error: csv.Error, record: str) -> TableError:
     said = str(error)
+    if said.startswith("field larger"):
+        most = f"{csv.field_size_limit():,} characters"
+        said = f"a cell of the record that begins there has more than {most}: shorten it"
+        if len(record.splitlines()) > 1:  # only a quoted cell has several lines
+            said = (
+                f"a quoted cell of the record that begins there does not end within {most}: close "
+                "it with a quote, or shorten it"
+            )
     if said == "unexpected end of data":
         said = "a quoted cell of the record that begins there does not end: close it with a quote"
     elif "expected after" in said:

@@ -4,6 +4,7 @@ Records of a CSV file that are written with all their columns are copied as byte
 are formatted by pyarrow where there are many and it is installed, else by Python, to the same text.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import optional
-from rnvp_runtime.tables.csv_records import Block, quoted
+from rnvp_runtime.tables.arrow_schema import run_end_decoded
+from rnvp_runtime.tables.csv_records import MARKS, Block, detected_mark, quoted
 from rnvp_runtime.tables.csv_table import CsvTable, TextColumn
 from rnvp_runtime.tables.table import Column, TableFormat, WriteOptions
 
@@ -43,11 +45,21 @@ class CsvWriter:
         """See `rnvp_runtime.tables.Writer`."""
         if not self._started:
             names = [quoted(harmless_name(name), self._delimiter) for name in columns]
-            self._file.write(f"{self._delimiter.join(names)}\n".encode())
+            self._file.write(_header(names, self._delimiter).encode())
             self._started = True
-        values = list(columns.values())
+        values = [_with_text(name, column) for name, column in columns.items()]
         if not values or not len(values[0]):
             return
+        try:
+            self._write(values)
+        except UnicodeEncodeError as error:
+            name = next(name for name, column in columns.items() if not _is_utf8(column))
+            raise TableError(
+                f"column {name!r} holds {error.object[error.start]!r}, half of a character, which "
+                "UTF-8 cannot hold: correct the text"
+            ) from None
+
+    def _write(self, values: Sequence[Column]) -> None:
         block, count = _whole_records(values, self._delimiter)
         arrow = optional("pyarrow") if len(values[0]) >= ARROW_ROWS else None
         if arrow is None or self._delimiter == "'":
@@ -74,7 +86,7 @@ class CsvWriter:
         if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
             return map(str, column)
         if hasattr(column, "to_pylist"):
-            column = _arrow_texts(column).to_pylist()
+            column = column.to_pylist()
         return map(quoted, map(str, column), repeat(self._delimiter))
 
     def _write_by_arrow(self, arrow: Any, block: Block | None, values: Sequence[Column]) -> None:
@@ -105,13 +117,19 @@ class CsvWriter:
             column = column.__arrow_array__()
         if not hasattr(column, "to_pylist"):
             return arrow.array(self._texts(column), arrow.string())
-        texts = _arrow_texts(column)
-        special = compute.match_substring_regex(texts, f'["\\r\\n{_in_class(self._delimiter)}]')
+        special = compute.match_substring_regex(column, f'["\\r\\n{_in_class(self._delimiter)}]')
         if not compute.any(special).as_py():
-            return texts
-        doubled = compute.replace_substring(texts, '"', '""')
+            return column
+        doubled = compute.replace_substring(column, '"', '""')
         marked = compute.binary_join_element_wise('"', doubled, '"', "")
-        return compute.if_else(special, marked, texts)
+        return compute.if_else(special, marked, column)
+
+
+def _header(names: Sequence[str], mark: str) -> str:
+    """The line of names, and a line ``sep=X`` before it if the separator is not detected there."""
+    line = f"{mark.join(names)}\n"
+    is_detected = len(names) == 1 or detected_mark(io.StringIO(line, newline="")) == mark
+    return line if mark in MARKS and is_detected else f"sep={mark}\n{line}"
 
 
 def _in_class(mark: str) -> str:
@@ -124,14 +142,26 @@ def _end(strings: Any) -> int:
     return int(offsets[strings.offset + len(strings)])
 
 
-def _arrow_texts(column: Any) -> Any:
-    """A column of pyarrow as its strings, empty for null."""
+def _with_text(name: str, column: Column) -> Column:
+    """A column of pyarrow as its strings, empty for null; other columns as they are."""
+    if not hasattr(column, "to_pylist"):
+        return column
     try:
-        texts = column.cast("string")
+        texts = run_end_decoded(column).cast("string")
     except (NotImplementedError, ValueError):  # what pyarrow raises for a list or a struct
-        raise TableError(f"a column of type {column.type} has no text: write a .parquet") from None
+        raise TableError(
+            f"column {name!r} is {column.type}, which has no text: write a .arrow"
+        ) from None
     texts = texts.combine_chunks() if hasattr(texts, "combine_chunks") else texts
     return texts.fill_null("")
+
+
+def _is_utf8(column: Column) -> bool:
+    try:
+        "".join(map(str, column)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number_texts(arrow: Any, compute: Any, numbers: NDArray[Any]) -> Any:

@@ -16,7 +16,13 @@ from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
 from rnvp_runtime.publishing import publish_file
 from rnvp_runtime.tables.arrow_table import ARROW
-from rnvp_runtime.tables.compression import CODECS, compressing, kept_on_disk, uncompressed
+from rnvp_runtime.tables.compression import (
+    CODECS,
+    compressing,
+    compression_of,
+    kept_on_disk,
+    uncompressed,
+)
 from rnvp_runtime.tables.csv_writer import CSV, TSV
 from rnvp_runtime.tables.excel import EXCEL, EXCEL_SUFFIXES, excel_error
 from rnvp_runtime.tables.missing import Missing
@@ -78,6 +84,12 @@ def _open(source: Source, options: ReadOptions) -> Table:
         raise TableError(f"{source.name} is not one of {', '.join(FORMATS)}")
     if known is None or not known.magic:
         held = _by_content(source)
+        packed = compression_of(source) if known is not None else ""
+        if packed:
+            raise TableError(
+                f"{source.name} is called {suffix}, but holds {packed}: rename it "
+                f"{source.file_name}{packed}"
+            )
         if known is not None and held is not None:
             raise TableError(f"{source.name} is called {suffix}, but holds {held}: rename it")
         known = known or FORMATS[held or ".csv"]
@@ -115,7 +127,10 @@ def output_format(location: Location | None) -> TableFormat:
     found = FORMATS.get(suffix)
     if found is None or found.write is None or (codec and found.seeks):
         suffixes = ", ".join(suffix for suffix, known in FORMATS.items() if known.write)
-        raise TableError(f"cannot write {name}: name it one of {suffixes}, or .csv.gz")
+        raise TableError(
+            f"cannot write {name or 'a table without a name'}: name it one of {suffixes}, or "
+            ".csv.gz"
+        )
     return found
 
 
@@ -155,19 +170,22 @@ def open_writer(
 
     Args:
         location: where to write; None or ``-`` is CSV on standard output.
-        delimiter: between the cells of a CSV file. A ``.tsv`` has tabs.
+        delimiter: between the cells of a CSV file; a first line ``sep=X`` names one that would not
+            be detected. A ``.tsv`` has tabs.
         vector: a ``.npy`` of one column has shape (n,) and not (n, 1).
         like: the table that is copied. A CSV file gets its delimiter, a Parquet or Arrow file the
-            metadata of its schema, such as pandas' index.
+            types and the metadata of its schema, such as pandas' index.
         replace: whether a file that is there when the block ends is replaced.
 
     Raises:
         TableError, MissingExtraError: as `check_writable` does, or the file cannot be written.
     """
     delimiter = getattr(like, "delimiter", delimiter)
-    options = WriteOptions(delimiter, vector, getattr(like, "schema", None))
-    write = output_format(location).write
+    found = output_format(location)
+    write = found.write
     assert write is not None
+    typed = found.has_types and found.has_names
+    options = WriteOptions(delimiter, vector, getattr(like, "schema", None) if typed else None)
     if _is_stdout(location):
         with write(sys.stdout.buffer, options) as writer:
             yield writer

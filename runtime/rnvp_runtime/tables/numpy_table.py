@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
+from rnvp_runtime.tables.arrow_schema import table_of
 from rnvp_runtime.tables.cells import refuse_text
 from rnvp_runtime.tables.compression import Expanded
 from rnvp_runtime.tables.damage import refusing_damage
@@ -108,6 +109,7 @@ class MatrixTable:
         if not len(matrix):
             raise TableError(f"{path} has no rows")
         self.path, self._matrix, self._missing = path, matrix, options.missing
+        self.dtype = common_float([matrix.dtype])
         self.rows: int | None = len(matrix)
         self.width: int = matrix.shape[1]
         self._batch_rows = rows_a_batch(options.batch_rows, self.width)
@@ -174,6 +176,11 @@ class ArraysTable:
         self.rows: int | None = next(iter(shapes))[0]
         if not self.rows:
             raise TableError(f"{path} has no rows")
+
+    @property
+    def schema(self) -> Any:
+        """pyarrow's, for a copy of the table."""
+        return table_of({name: array[:0] for name, array in self._arrays.items()}, None).schema
 
     def __iter__(self) -> Iterator["ArraysBatch"]:
         for low in range(0, self.rows or 0, self._batch_rows):

@@ -69,7 +69,7 @@ def _create(file: BinaryIO, schema: Any) -> Any:
 
 PARQUET = TableFormat(
     ParquetTable,
-    writing(_create),
+    writing(_create, "write a .arrow, or leave the column out"),
     has_types=True,
     has_names=True,
     package="pyarrow",

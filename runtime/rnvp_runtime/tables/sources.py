@@ -119,6 +119,8 @@ def find_sources(location: str) -> tuple[list[Source], bool]:
         TableError: nothing is there, or it cannot be opened.
         MissingExtraError: a URI needs pyarrow, which is not installed.
     """
+    if not location:
+        raise TableError("the name of the table is empty: give a table, or - for standard input")
     if location == "-":
         stdin = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         return [StreamFile("standard input", "", Spool(stdin, closes=False))], False
@@ -129,10 +131,9 @@ def find_sources(location: str) -> tuple[list[Source], bool]:
         mode = path.stat().st_mode
     except (OSError, ValueError):  # ValueError: a NUL in the name
         if glob.has_magic(location):
-            found = sorted(p for p in glob.glob(location, recursive=True) if os.path.isfile(p))
-            if not found:
+            if not (found := _matching(location)):
                 raise TableError(f"no file matches {location}: correct the pattern") from None
-            return [LocalFile(Path(p)) for p in found], True
+            return [LocalFile(p) for p in found], True
         raise TableError(f"{path} does not exist: give a table") from None
     if stat.S_ISREG(mode):
         return [LocalFile(path)], False
@@ -143,6 +144,16 @@ def find_sources(location: str) -> tuple[list[Source], bool]:
         stream = cast(BinaryIO, open(path, "rb", buffering=0))  # noqa: SIM115  (the spool closes it)
         return [StreamFile(location, named, Spool(stream))], False
     raise TableError(f"{path} is not a file, a pipe or a folder: give a table")
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The files of ``pattern``, by name; with a name in ``_`` only if a part of it begins so."""
+    found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    if any(part.startswith(("_", "[_")) for part in parts[fixed:]):
+        return [Path(p) for p in found]
+    return [p for p in map(Path, found) if not any(n[0] == "_" for n in p.parts[fixed:])]
 
 
 def _in_folder(folder: Path) -> list[Source]:

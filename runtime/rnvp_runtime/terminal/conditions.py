@@ -50,7 +50,7 @@ def parse_conditions(text: str | None, manifest: Manifest) -> NDArray[np.float64
             f"{text!r} has {len(values)} values, expected {len(names)}: "
             f"{example_of_conditions(manifest)}"
         )
-    axes = [_axis(name, value) for name, value in zip(names, values, strict=True)]
+    axes = [_axis(name, value, manifest.dtype) for name, value in zip(names, values, strict=True)]
     if math.prod(map(len, axes)) > _MOST_POINTS:
         raise _wrong(f"{text!r} is a grid of more than {_MOST_POINTS:,} points")
     return np.array(list(product(*axes)))
@@ -128,25 +128,25 @@ def _by_name(cells: Sequence[str], manifest: Manifest) -> list[str]:
     return [found[name] for name in names]
 
 
-def _axis(name: str, text: str) -> NDArray[np.float64]:
+def _axis(name: str, text: str, dtype: str) -> NDArray[np.float64]:
     """The values of one column: one number, or those of a grid START:STOP:COUNT."""
     start, *rest = text.split(":")
     if not rest:
-        return np.array([_number(name, text)])
+        return np.array([_number(name, text, dtype)])
     if len(rest) != 2 or not rest[1].strip().isdecimal() or int(rest[1]) < 1:
         raise _wrong(f"{name}: {text!r} is not a grid: write START:STOP:COUNT, such as 10:200:20")
     if int(rest[1]) > _MOST_POINTS:
         raise _wrong(f"{name}: {text!r} is a grid of more than {_MOST_POINTS:,} points")
-    return np.linspace(_number(name, start), _number(name, rest[0]), int(rest[1]))
+    return np.linspace(_number(name, start, dtype), _number(name, rest[0], dtype), int(rest[1]))
 
 
-def _number(name: str, text: str) -> float:
+def _number(name: str, text: str, dtype: str) -> float:
     try:
         number = float(text)
     except ValueError:
         raise _wrong(f"{name}: {text!r} is not a number") from None
-    if not math.isfinite(number):
-        raise _wrong(f"{name}: {text!r} is not a finite number")
+    if not abs(number) <= float(np.finfo(dtype).max):
+        raise _wrong(f"{name}: {text!r} is not a finite number in {dtype}, the flow's dtype")
     return number
 
 
