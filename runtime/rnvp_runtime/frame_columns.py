@@ -1,7 +1,7 @@
 """Columns of data frames (pandas, polars, pyarrow) as numbers, as a table on disk gives them."""
 
+import importlib
 import numbers
-import sys
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -31,7 +31,7 @@ def frame_column(series: Any, name: str, column: str) -> NDArray[Any]:
     from rnvp_runtime.tables.missing import Missing  # only where a frame is given
 
     where = f"{name} column {column!r}"
-    if type(series).__module__.partition(".")[0] == "pyarrow":
+    if _library(type(series)) == "pyarrow":
         from rnvp_runtime.tables.arrow_batch import arrow_numbers
 
         try:
@@ -65,8 +65,18 @@ def _of_objects(values: NDArray[Any], missing: Any, where: str) -> NDArray[np.fl
 
 
 def with_index_of(frame: Any, values: NDArray[Any], name: str) -> Any:
-    """``values``, (n,); as a Series with the index of ``frame`` if that is a pandas DataFrame."""
-    pandas = sys.modules.get("pandas")  # not imported, there is no DataFrame
-    if pandas is None or not isinstance(frame, pandas.DataFrame):
+    """``values``, (n,); as a Series with the index of ``frame`` if that is a pandas DataFrame.
+
+    The class of ``frame`` tells. Nothing is looked up in `sys.modules`: another thread, in which
+    pyarrow imports pandas, puts a module there that has no names yet.
+    """
+    if not any(
+        kind.__name__ == "DataFrame" and _library(kind) == "pandas" for kind in type(frame).__mro__
+    ):
         return values
-    return pandas.Series(values, index=frame.index, name=name)
+    return importlib.import_module("pandas").Series(values, index=frame.index, name=name)
+
+
+def _library(kind: type) -> str:
+    """The name of the package that defines a class."""
+    return kind.__module__.partition(".")[0]

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import pickle
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -127,6 +129,33 @@ def test_log_prob_of_a_pandas_frame_has_its_index(flow: Any) -> None:
         found, pd.Series(flow.log_prob(X), index=["a", "b", "c"], name="log_prob")
     )
     assert isinstance(flow.log_prob(pl.DataFrame({"x0": [1.0], "x1": [2.0]})), np.ndarray)
+
+
+def test_a_subclass_of_a_pandas_frame_has_an_index_too(flow: Any) -> None:
+    """A class of one's own that derives from DataFrame is a DataFrame."""
+
+    class Table(pd.DataFrame):
+        pass
+
+    frame = Table(X, columns=["x0", "x1"], index=["a", "b", "c"])
+    assert flow.log_prob(frame).index.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    "rows",
+    [X, X.tolist(), pd.DataFrame(X, columns=["x0", "x1"]), pl.DataFrame({"x0": [1], "x1": [2]})],
+    ids=["array", "list", "pandas", "polars"],
+)
+def test_a_library_that_another_thread_imports_is_not_looked_into(
+    flow: Any, rows: Any, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module without names yet does no harm to rows that are not frames of that library."""
+    expected = np.asarray(flow.log_prob(rows))
+    if type(rows).__module__.partition(".")[0] == library:
+        pytest.skip("the library of a frame is imported")
+    monkeypatch.setitem(sys.modules, library, ModuleType(library))
+    np.testing.assert_array_equal(flow.log_prob(rows), expected)
 
 
 def test_context_shifts_the_density(conditional_bundle: Path, affine: Any) -> None:
