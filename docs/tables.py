@@ -26,7 +26,8 @@ What has no suffix is known by its first bytes. Parquet, Arrow, zstd and URIs ne
 CSV is read strictly. A malformed quote or a row of another width is an error that names the line.
 A cell is copied to the output as it stands. A column name that begins with `=`, `+`, `-`, `@`, tab
 or CR is written with an apostrophe before it, so that a spreadsheet does not run it as a formula;
-the apostrophe is taken away when such a name is read.
+the apostrophe is taken away when such a name is read. An output that replaces a file keeps its
+permissions.
 
 These are missing values, in any case, in CSV, in columns of text of Parquet and the other formats,
 and in data frames: the empty cell, {", ".join(f"`{s}`" for s in sorted(SPELLINGS) if s)}. `--missing
