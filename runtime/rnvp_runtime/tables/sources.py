@@ -5,13 +5,13 @@ import io
 import os
 import re
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
 
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.standard_streams import binary_stream
 from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.spool import Spool
 
@@ -120,7 +120,8 @@ def find_sources(location: str) -> tuple[list[Source], bool]:
         MissingExtraError: a URI needs pyarrow, which is not installed.
     """
     if location == "-":
-        stdin = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        buffered = binary_stream("stdin")
+        stdin = getattr(buffered, "raw", buffered)
         return [StreamFile("standard input", "", Spool(stdin, closes=False))], False
     if _URI.match(location):
         return _remote(location)

@@ -21,6 +21,7 @@ import click
 
 from rnvp_runtime.errors import RnvpError
 from rnvp_runtime.extras import missing_extra_message
+from rnvp_runtime.standard_streams import open_closed_streams
 from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["UserErrorCommand"]
@@ -31,6 +32,11 @@ class UserErrorCommand(click.Command):
 
     Use as ``@click.command(cls=UserErrorCommand)``.
     """
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command as a program, also where standard streams are closed."""
+        open_closed_streams()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and turn its errors into click's.
