@@ -33,6 +33,9 @@ These are missing values, in any case, in CSV, in columns of text of Parquet and
 and in data frames: the empty cell, {", ".join(f"`{s}`" for s in sorted(SPELLINGS) if s)}. `--missing
 TEXT` adds another; a number is compared as a number. A column of nulls is missing too.
 
+In CSV every cell is text. In the other formats and in data frames a column of text holds missing
+values only: other text is refused, also text that looks like a number.
+
 Limits: a header has at most 1 MiB, a cell 131,072 characters, a line 16 MiB. A compressed file that
 has to be unpacked to be read may grow to 256 MiB, and beyond that to 200 times its size.
 
