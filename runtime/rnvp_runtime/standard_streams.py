@@ -2,6 +2,8 @@
 
 Python then has None in `sys`. The first files that are opened get the numbers of the closed
 streams, and what a library in C writes to standard error would go into a table.
+
+Their encoding may lack a character of a name. A name of a file need not be text in any encoding.
 """
 
 import io
@@ -11,7 +13,7 @@ from typing import BinaryIO, Literal, cast
 
 from rnvp_runtime.errors import TableError
 
-__all__ = ["binary_stream", "on_terminal", "open_closed_streams"]
+__all__ = ["binary_stream", "on_terminal", "prepare_streams"]
 
 _NAMES = {"stdin": "standard input", "stdout": "standard output"}
 
@@ -20,10 +22,11 @@ class _Closed(io.TextIOWrapper):
     """Stands for a standard stream that was closed when the program began."""
 
 
-def open_closed_streams() -> None:
-    """Open the null device in place of each standard stream that is closed.
+def prepare_streams() -> None:
+    """Open the null device for each standard stream that is closed, and let all text be printed.
 
-    Every command calls this first.
+    Every command calls this first. What the encoding of standard output lacks is printed as an
+    escape, as on standard error.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -34,6 +37,8 @@ def open_closed_streams() -> None:
             mode = "rb" if name == "stdin" else "wb"
             file = open(descriptor, mode, closefd=False)  # noqa: SIM115
             setattr(sys, name, _Closed(file, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def binary_stream(name: Literal["stdin", "stdout"]) -> BinaryIO:

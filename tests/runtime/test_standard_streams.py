@@ -83,8 +83,8 @@ def test_a_closed_stream_has_no_other_file_behind_its_number() -> None:
     code = """
 import os
 import shutil
-from rnvp_runtime.standard_streams import open_closed_streams
-open_closed_streams()
+from rnvp_runtime.standard_streams import prepare_streams
+prepare_streams()
 null = os.stat(os.devnull)
 print(os.open("t.csv", os.O_RDONLY), *(os.path.samestat(os.fstat(i), null) for i in range(3)),
       file=open("said", "w"))
@@ -94,6 +94,21 @@ print(os.open("t.csv", os.O_RDONLY), *(os.path.samestat(os.fstat(i), null) for i
     number, *same = Path("said").read_text().split()
     assert int(number) > 2
     assert same == ["True"] * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of text only")
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])
+def test_what_the_encoding_lacks_is_printed_as_an_escape(encoding: str) -> None:
+    """A name that is no text, and text that the terminal lacks, are no reason to fail."""
+    given = Path(os.fsdecode(b"b\xff\xe2\x82\xac.rnvp"))
+    Path("model.rnvp").rename(given)
+    for args in (["inspect"], ["verify"], ["verify", "--json"], ["compare", str(given)]):
+        code = "from rnvp_runtime.commands.umbrella import rnvp; rnvp()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, args[0], str(given), *args[1:]],
+            env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
 
 
 def test_every_command_opens_closed_streams() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from rnvp_runtime.standard_streams import open_closed_streams
+from rnvp_runtime.standard_streams import prepare_streams
 
 __all__ = ["GROUPS", "Subcommand", "rnvp"]
 
@@ -80,7 +80,7 @@ class _LazyGroup(click.Group):
     """A group whose subcommands are imported when they are run."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        open_closed_streams()
+        prepare_streams()
         return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
