@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnvp_runtime.bundle.manifest import Manifest
-from rnvp_runtime.bundle.sources import BundlePath, open_source
+from rnvp_runtime.bundle.sources import BundlePath, absolute_path, open_source
 from rnvp_runtime.engines import Provider, find_engine
 from rnvp_runtime.engines.default import DEFAULT_ENGINE, FEW_ROWS
 from rnvp_runtime.engines.providers import wrong_graphs
@@ -106,7 +106,7 @@ class Flow:
             raise InputError(f"threads is {threads}, expected at least 1")
         if isinstance(providers, str):
             raise InputError(f"providers is {providers!r}, expected a list: pass [{providers!r}]")
-        self.path: Path | Any = Path(path).absolute() if isinstance(path, str | PathLike) else path
+        self.path: Path | Any = absolute_path(path) if isinstance(path, str | PathLike) else path
         self.threads: int = threads
         self.engine: str | None = engine
         self.providers: tuple[Provider, ...] = tuple(providers)
