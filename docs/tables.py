@@ -28,7 +28,8 @@ CSV is read strictly. A malformed quote or a row of another width is an error th
 A cell is copied to the output as it stands. The output has the separator of the table, and a first
 line `sep=X` where the separator X would not be detected, as for `|`. A column name that begins with `=`, `+`, `-`, `@`, tab
 or CR is written with an apostrophe before it, so that a spreadsheet does not run it as a formula;
-the apostrophe is taken away when such a name is read.
+the apostrophe is taken away when such a name is read. An output that replaces a file keeps its
+permissions.
 
 A .parquet or .arrow keeps the types of its columns. Where the files of a folder differ in a type, the
 wider one is written, such as double for int64 and double; if there is none, as for int64 and string,
@@ -37,6 +38,9 @@ the error names the files. A .csv holds what has a text.
 These are missing values, in any case, in CSV, in columns of text of Parquet and the other formats,
 and in data frames: the empty cell, {", ".join(f"`{s}`" for s in sorted(SPELLINGS) if s)}. `--missing
 TEXT` adds another; a number is compared as a number. A column of nulls is missing too.
+
+In CSV every cell is text. In the other formats and in data frames a column of text holds missing
+values only: other text is refused, also text that looks like a number.
 
 Limits: a header has at most 1 MiB, a cell 131,072 characters, a line 16 MiB. A compressed file that
 has to be unpacked to be read may grow to 256 MiB, and beyond that to 200 times its size.

@@ -1,13 +1,13 @@
 """Progress of a training on standard error."""
 
 import shutil
-import sys
 import time
 from typing import Self
 
 import click
 
 from rnvp_deploy.training.state import Epoch
+from rnvp_runtime.standard_streams import on_terminal
 
 __all__ = ["EpochProgress", "progress_line"]
 
@@ -26,7 +26,7 @@ class EpochProgress:
     """
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = on_terminal()
         self._began = time.perf_counter()
         self._shown = 0
         self._best = float("inf")

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnvp_runtime.bundle.manifest import Manifest
-from rnvp_runtime.bundle.sources import BundlePath, open_source
+from rnvp_runtime.bundle.sources import BundlePath, absolute_path, open_source
 from rnvp_runtime.engines import Provider, find_engine
 from rnvp_runtime.engines.default import DEFAULT_ENGINE, FEW_ROWS
 from rnvp_runtime.engines.providers import wrong_graphs
 from rnvp_runtime.errors import InputError
 from rnvp_runtime.frame_columns import with_index_of
-from rnvp_runtime.inputs import is_frame, rows_of
+from rnvp_runtime.inputs import is_frame, rows_of, shape_of
 from rnvp_runtime.opened_graphs import OpenedGraphs
 from rnvp_runtime.stream import fresh_seed, normals, signed_seed
 from rnvp_runtime.tiles import over_tiles, rows_in_a_tile
@@ -106,7 +106,7 @@ class Flow:
             raise InputError(f"threads is {threads}, expected at least 1")
         if isinstance(providers, str):
             raise InputError(f"providers is {providers!r}, expected a list: pass [{providers!r}]")
-        self.path: Path | Any = Path(path).absolute() if isinstance(path, str | PathLike) else path
+        self.path: Path | Any = absolute_path(path) if isinstance(path, str | PathLike) else path
         self.threads: int = threads
         self.engine: str | None = engine
         self.providers: tuple[Provider, ...] = tuple(providers)
@@ -352,7 +352,7 @@ class Flow:
                 f"the flow needs context, (n, {self.context_dim}): "
                 f"{', '.join(self.context_columns)}"
             )
-        if not is_frame(context) and _shape(context) == (self.context_dim,):
+        if not is_frame(context) and shape_of(context) == (self.context_dim,):
             context = np.asarray(context)[None]
         rows = rows_of(context, "context", self.context_columns, self._dtype)
         if len(rows) == n:
@@ -404,15 +404,6 @@ def _load_again(
     preload: bool = False,
 ) -> Flow:
     return Flow(path, threads=threads, engine=engine, providers=providers, preload=preload)
-
-
-def _shape(values: Any) -> tuple[int, ...] | None:
-    """The shape of an array-like; None if it is ragged, which `rows_of` reports."""
-    try:
-        shape: tuple[int, ...] = np.shape(values)
-    except (ValueError, TypeError, RuntimeError):
-        return None
-    return shape
 
 
 def _names(values: str, log_prob: bool) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rnvp_runtime.column_names import explain_missing
+from rnvp_runtime.column_names import explain_missing, repeated_names
 from rnvp_runtime.errors import InputError
 from rnvp_runtime.frame_columns import frame_column
 
-__all__ = ["Rows", "is_frame", "rows_of"]
+__all__ = ["Rows", "is_frame", "rows_of", "shape_of"]
 
 
 class Rows(Protocol):
@@ -88,12 +88,22 @@ def rows_of(values: Any, name: str, columns: Sequence[str], dtype: DTypeLike) ->
     )
 
 
+def shape_of(values: Any) -> tuple[int, ...] | None:
+    """The shape of an array-like; None if it has none, which `rows_of` reports."""
+    try:
+        return np.asarray(values).shape
+    except Exception:  # as `rows_of` catches it
+        return None
+
+
 def _array(values: Any, name: str) -> NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray):
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiub":
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     try:
         return np.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors of autograd
+    except MemoryError:
+        raise
+    except Exception as error:  # ragged lists; tensors of autograd; what other libraries raise
         reason = " ".join(str(error).split())
         raise InputError(f"{name} cannot be read as an array: {reason}") from None
 
@@ -124,6 +134,10 @@ def _frame_rows(frame: Any, name: str, columns: Sequence[str], dtype: DTypeLike)
         )
     present = list(getattr(frame, "column_names", None) or frame.columns)
     labels = {str(label): label for label in present}  # pandas numbers columns that have no name
+    if len(labels) < len(present):
+        again = set(repeated_names([*map(str, present)]))
+        if twice := [column for column in columns if column in again]:
+            raise InputError(f"{name} has more than one column {twice[0]!r}: rename one")
     if missing := explain_missing(columns, list(labels)):
         raise InputError(f"{name} has {missing}")
     arrays = [frame_column(frame[labels[column]], name, column) for column in columns]

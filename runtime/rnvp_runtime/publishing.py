@@ -4,6 +4,8 @@ Each is written under a temporary name beside its target, ``.NAME.<8 hex digits>
 the disk and renamed. If the block raises, Ctrl-C included, the target stays as it was and the
 temporary file or folder is removed.
 
+What replaces a file or folder gets its permissions, and has them while it is written.
+
 A process that is killed cannot remove it. The next run for the same target does: a writer holds a
 lock (flock) on what it writes, and the system releases the lock of a process that ends. Where there
 are no such locks, files and folders older than a day are removed.
@@ -12,6 +14,7 @@ are no such locks, files and folders older than a day are removed.
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -53,10 +56,12 @@ def publish_file(
     temporary, lock = _create(target, lambda new: new.touch(exist_ok=False))
     try:
         with open(temporary, "r+b") as file:
+            _take_permissions(temporary, target, 0o600)
             yield file
             file.flush()
             os.fsync(file.fileno())
         if replace:
+            _take_permissions(temporary, target)
             os.replace(temporary, target)
         else:
             _put_new(temporary, target, error)
@@ -98,7 +103,8 @@ def publish_folder(
         error: the class to raise.
 
     Yields:
-        The empty temporary folder, to be filled. Its mode becomes 0755.
+        The empty temporary folder, to be filled. Its mode becomes 0755, or that of the folder that
+        it replaces. What is in both folders keeps its mode too.
 
     Raises:
         RnvpError: as ``error``: the folder above does not exist, or the target may not be
@@ -109,16 +115,19 @@ def publish_folder(
     _remove_abandoned(target)
     temporary, lock = _create(target, os.mkdir)
     try:
+        _take_permissions(temporary, target, 0o700)
         yield temporary
         temporary.chmod(0o755)
         _sync_tree(temporary)
+        for path in (*temporary.rglob("*"), temporary):
+            _take_permissions(path, target / path.relative_to(temporary))
         while not _put_in_place(temporary, target):
             _check_replaceable(target, force, is_ours, kind, error)
             if _replace(temporary, target, is_ours):
                 break
         _sync_folder(target.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # after an exchange this is the old folder
+        _remove_folder(temporary)  # after an exchange this is the old folder
         release(lock)
 
 
@@ -183,7 +192,7 @@ def _replace(temporary: Path, target: Path, is_ours: Callable[[Path], bool]) -> 
     except BaseException:
         os.rename(old, target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _remove_folder(old)
     return True
 
 
@@ -194,7 +203,7 @@ def _restore_interrupted(target: Path, is_ours: Callable[[Path], bool]) -> None:
         if temporary.exists() and not _is_abandoned(temporary):
             continue
         if os.path.lexists(target):
-            shutil.rmtree(old, ignore_errors=True)
+            _remove_folder(old)
         elif is_ours(old):
             with suppress(OSError):
                 rename_new(old, target)
@@ -203,9 +212,19 @@ def _restore_interrupted(target: Path, is_ours: Callable[[Path], bool]) -> None:
 def _remove_abandoned(target: Path) -> None:
     for path in _beside(target, "tmp"):
         if _is_abandoned(path):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_folder(path)
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder, also one that was made read-only; nothing, if it is a file."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path, _, _ in os.walk(folder):
+        with suppress(OSError):
+            os.chmod(path, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _beside(target: Path, suffix: str) -> list[Path]:
@@ -226,6 +245,33 @@ def _create(target: Path, make: Callable[[Path], None]) -> tuple[Path, int | Non
         if temporary.exists():
             return temporary, lock
         release(lock)
+
+
+def _take_permissions(new: Path, old: Path, added: int = 0) -> None:
+    """Give ``new`` the mode, the group and where possible the owner of ``old``, if that is there.
+
+    Args:
+        new: a file or folder of this process.
+        old: what it replaces. A link, and a folder for a file, are not looked at.
+        added: bits of the mode that ``new`` has beside those of ``old``.
+    """
+    if os.name != "posix":
+        return
+    try:
+        found, had = os.lstat(new), os.lstat(old)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_IFMT(found.st_mode) != stat.S_IFMT(had.st_mode) or stat.S_ISLNK(had.st_mode):
+        return
+    for owner in (had.st_uid, -1):  # only root may give a file away
+        with suppress(OSError):
+            os.chown(new, owner, had.st_gid)
+            break
+    found, mode = os.lstat(new), stat.S_IMODE(had.st_mode)
+    if found.st_gid != had.st_gid:  # another group may do what everyone may
+        mode = mode & ~0o070 | (mode & 0o007) << 3
+    if mode | added != stat.S_IMODE(found.st_mode):
+        os.chmod(new, mode | added)
 
 
 def _is_abandoned(path: Path) -> bool:

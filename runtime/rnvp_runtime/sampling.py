@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.errors import InputError
 from rnvp_runtime.flow import Flow
-from rnvp_runtime.inputs import is_frame, rows_of
+from rnvp_runtime.inputs import is_frame, rows_of, shape_of
 from rnvp_runtime.stream import fresh_seed, signed_seed
 from rnvp_runtime.tables import Column, Table, ahead, open_table, refuse_gaps
 
@@ -127,7 +127,7 @@ def _context_of(flow: Flow, n: int, context: Any) -> Callable[[int, int], Any]:
     """The context of rows ``low`` ... ``high - 1``; `Flow.sample` judges one for all rows."""
     if context is None or not flow.context_dim:
         return lambda low, high: context
-    if not is_frame(context) and np.ndim(context) < 2:
+    if not is_frame(context) and len(shape_of(context) or ()) < 2:
         return lambda low, high: context
     rows = rows_of(context, "context", flow.context_columns, flow.manifest.dtype)
     if len(rows) == n:

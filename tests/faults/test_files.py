@@ -112,6 +112,80 @@ def test_a_zip_file_is_a_bundle(bundle: Path, tmp_path: Path, top: str) -> None:
     assert os.listdir(tmp_path) == ["model.rnvp.zip"]
 
 
+@pytest.mark.parametrize(
+    ("tops", "held"),
+    [
+        (["a/", "b/"], "a, b"),
+        (["deep/er/"], "deep/er"),
+        (["a/", "deep/er/b/"], "a, deep/er/b"),
+        (["a/", "b/", "c/", "d/", "e/"], "a, b, c and 2 more"),
+        (["a\nb/", "c/"], r"a\nb, c"),
+    ],
+)
+def test_a_zip_file_that_is_no_bundle_says_which_it_holds(
+    bundle: Path, tmp_path: Path, tops: list[str], held: str
+) -> None:
+    """load and verify say in one line what was found, and what a zip file of a bundle is."""
+    path = tmp_path / "two.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for top in tops:
+            archive.write(bundle / "manifest.json", f"{top}manifest.json")
+    for call in (rnvp_runtime.load, verify):
+        with pytest.raises(BundleError) as error:
+            call(path)
+        assert str(error.value) == (
+            f"{path} has no manifest.json, so it is not a bundle: it holds {held}: give the folder "
+            "of one bundle, or a zip file with its files at the top or in one folder"
+        )
+
+
+def test_a_folder_of_bundles_says_which_it_holds(bundle: Path, tmp_path: Path) -> None:
+    """The folders in it are looked at, and not those in them."""
+    for name in ("a.rnvp", "b.rnvp", "deep/er"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "manifest.json").touch()
+    (tmp_path / "deep" / "empty").mkdir()
+    with pytest.raises(BundleError, match=r"not a bundle: it holds a\.rnvp, b\.rnvp: give"):
+        rnvp_runtime.load(tmp_path)
+    with pytest.raises(BundleError, match=r"deep has no manifest\.json, .*: it holds er: give"):
+        rnvp_runtime.load(tmp_path / "deep")
+    with pytest.raises(BundleError, match=r"so it is not a bundle$"):
+        rnvp_runtime.load(tmp_path / "deep" / "empty")
+
+
+@pytest.mark.parametrize("call", [rnvp_runtime.load, verify, rnvp_runtime.Manifest.read])
+def test_an_empty_path_is_not_the_current_folder(bundle: Path, call: Callable[[str], None]) -> None:
+    """A variable of a script that is not set is said to be empty."""
+    with pytest.raises(BundleError, match="the path of the bundle is empty"):
+        call("")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the current folder")
+@pytest.mark.parametrize("call", [rnvp_runtime.load, verify, rnvp_runtime.Manifest.read])
+def test_a_removed_current_folder_is_named(
+    bundle: Path, tmp_path: Path, call: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path leads nowhere then. An absolute one is opened."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for path in ("b.rnvp", Path("b.rnvp"), ".", "..", "a/b.rnvp"):
+        with pytest.raises(BundleError, match="the current folder was removed"):
+            call(path)
+    call(bundle)
+
+
+class _Bytes:
+    def __fspath__(self) -> bytes:
+        return b"b.rnvp"
+
+
+def test_a_path_of_bytes_is_refused() -> None:
+    """Paths are text."""
+    with pytest.raises(rnvp_runtime.InputError, match="path is bytes, expected text or a path"):
+        rnvp_runtime.load(_Bytes())  # type: ignore[arg-type]
+
+
 def test_a_package_resource_is_a_bundle(bundle: Path, tmp_path: Path) -> None:
     """``importlib.resources.files`` gives such a path for a package in a zip file."""
     archive = _zipped(bundle, tmp_path / "package.whl", "package/model.rnvp/")

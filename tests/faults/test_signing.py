@@ -45,6 +45,17 @@ def test_a_signed_bundle_passes_without_a_key(signed: Path) -> None:
     assert all(check.passed for check in verify(signed))
 
 
+def test_a_signed_bundle_holds_nothing_else(
+    signed: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """With a key, a file that a system added was not signed. Without one, it is passed over."""
+    bundle = copy(signed, tmp_path)
+    (bundle / ".DS_Store").write_text("x")
+    assert all(check.passed for check in verify(bundle))
+    failed = [check for check in verify(bundle, key=keys[1]) if not check.passed]
+    assert [check.name for check in failed] == [".DS_Store"]
+
+
 def test_the_signature_is_checked_by_model_signing_alone(
     signed: Path, keys: tuple[Path, Path]
 ) -> None:

@@ -182,6 +182,25 @@ print(os.environ["ORT_DISABLE_TELEMETRY"])
     assert done.stdout.strip() == found, done.stderr
 
 
+def test_onnxruntime_is_whole_in_every_thread(tmp_path: Path) -> None:
+    """A thread waits until another one has imported it, and standard error is the same after."""
+    (tmp_path / "onnxruntime.py").write_text("import time\ntime.sleep(0.5)\nwhole = True\n")
+    code = """
+import sys, threading
+from rnvp_runtime.engines.onnxruntime_engine import import_onnxruntime
+before, found = sys.stderr, []
+def use():
+    found.append(hasattr(import_onnxruntime(), "whole"))
+threads = [threading.Thread(target=use) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(found == [True] * 4, sys.stderr is before)
+"""
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = _python(code, PYTHONPATH=path)
+    assert done.stdout.strip() == "True True", done.stderr
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import pickle
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,40 @@ def test_nulls_in_frames_are_nan(flow: Any, frame: Any) -> None:
     assert np.isnan(flow.log_prob(frame)).tolist() == [False, True]
 
 
+class Unreadable:
+    """An array-like whose conversion raises what it likes."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise KeyError("not now")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Unreadable(),
+        [[1.0], [1.0, 2.0]],
+        [[10**400, 1]],
+        pl.Series([1, 2], dtype=pl.Int128),
+        np.ma.array([["1_0", "2"]]),
+        np.ma.array([[10**400, 2]], dtype=object),
+    ],
+    ids=["unreadable", "ragged", "large", "128 bits", "masked text", "masked objects"],
+)
+def test_what_is_not_an_array_of_numbers_is_an_input_error(
+    conditional_bundle: Path, given: Any
+) -> None:
+    """As rows, as a context and as the context of samples, whatever exception numpy gets."""
+    flow = rnvp_runtime.load(conditional_bundle)
+    for call in (
+        lambda: flow.log_prob(given, [[0.0]]),
+        lambda: flow.log_prob(X, given),
+        lambda: flow.sample(2, seed=1, context=given),
+        lambda: list(rnvp_runtime.sample_table(flow, 2, seed=1, context=given)),
+    ):
+        with pytest.raises(InputError, match=r"cannot be read|has dtype|has shape"):
+            call()
+
+
 def test_log_prob_of_a_pandas_frame_has_its_index(flow: Any) -> None:
     """The result is a Series called log_prob. For other inputs it is an array."""
     frame = pd.DataFrame(X, columns=["x0", "x1"], index=["a", "b", "c"])
@@ -127,6 +163,33 @@ def test_log_prob_of_a_pandas_frame_has_its_index(flow: Any) -> None:
         found, pd.Series(flow.log_prob(X), index=["a", "b", "c"], name="log_prob")
     )
     assert isinstance(flow.log_prob(pl.DataFrame({"x0": [1.0], "x1": [2.0]})), np.ndarray)
+
+
+def test_a_subclass_of_a_pandas_frame_has_an_index_too(flow: Any) -> None:
+    """A class of one's own that derives from DataFrame is a DataFrame."""
+
+    class Table(pd.DataFrame):
+        pass
+
+    frame = Table(X, columns=["x0", "x1"], index=["a", "b", "c"])
+    assert flow.log_prob(frame).index.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    "rows",
+    [X, X.tolist(), pd.DataFrame(X, columns=["x0", "x1"]), pl.DataFrame({"x0": [1], "x1": [2]})],
+    ids=["array", "list", "pandas", "polars"],
+)
+def test_a_library_that_another_thread_imports_is_not_looked_into(
+    flow: Any, rows: Any, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module without names yet does no harm to rows that are not frames of that library."""
+    expected = np.asarray(flow.log_prob(rows))
+    if type(rows).__module__.partition(".")[0] == library:
+        pytest.skip("the library of a frame is imported")
+    monkeypatch.setitem(sys.modules, library, ModuleType(library))
+    np.testing.assert_array_equal(flow.log_prob(rows), expected)
 
 
 def test_context_shifts_the_density(conditional_bundle: Path, affine: Any) -> None:

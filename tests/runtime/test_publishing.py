@@ -75,6 +75,98 @@ def test_a_folder_can_be_read_by_everyone(target: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o755
 
 
+MODES = [0o600, 0o640, 0o644, 0o660, 0o400, 0o777]
+
+
+def mode(path: Path) -> int:
+    """The permission bits of a path."""
+    return path.stat().st_mode & 0o777
+
+
+@POSIX
+@pytest.mark.parametrize("bits", MODES)
+@pytest.mark.parametrize("through", ["path", "link"])
+def test_a_file_that_is_replaced_keeps_its_permissions(
+    tmp_path: Path, bits: int, through: str
+) -> None:
+    """The new file is at no time open to more users than the old one."""
+    target, given = tmp_path / "t.csv", tmp_path / "t.csv"
+    target.write_bytes(b"old")
+    target.chmod(bits)
+    if through == "link":
+        given = tmp_path / "link.csv"
+        given.symlink_to(target)
+    with publish_file(given) as file:
+        [temporary] = tmp_path.glob(".*.tmp")
+        assert mode(temporary) == bits | 0o600
+        file.write(b"new")
+    assert (target.read_bytes(), mode(target)) == (b"new", bits)
+
+
+@POSIX
+@pytest.mark.parametrize("bits", [0o700, 0o750, 0o755, 0o770, 0o500])
+def test_a_folder_that_is_replaced_keeps_its_permissions(
+    system: str, target: Path, bits: int
+) -> None:
+    """So do the files and folders that both hold; new ones have the usual mode."""
+    publish(target, "old")
+    usual = mode(target / "ours")
+    (target / "sub" / "part").chmod(0o600)
+    (target / "sub").chmod(0o700)
+    target.chmod(bits)
+
+    def look() -> None:
+        [temporary] = target.parent.glob(".*.tmp")
+        assert mode(temporary) == bits | 0o700
+
+    publish(target, "new", force=True, meanwhile=look)
+    assert mode(target) == bits
+    assert mode(target / "sub") == 0o700
+    assert mode(target / "sub" / "part") == 0o600
+    assert mode(target / "ours") == usual
+    assert (target / "sub" / "part").read_text() == "new"
+    publish(target, "third", force=True)
+    assert names(target.parent) == ["model.rnvp"]
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_new_file_or_folder_has_the_usual_permissions(target: Path, kind: str) -> None:
+    """A file follows the umask, and a folder can be read by everyone."""
+    before = os.umask(0o027)
+    try:
+        _write(kind, target)
+    finally:
+        os.umask(before)
+    assert mode(target) == (0o755 if kind == "folder" else 0o640)
+
+
+@POSIX
+@pytest.mark.parametrize("may_give_it_away", [True, False])
+def test_no_other_group_gets_the_rights_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_give_it_away: bool
+) -> None:
+    """The new file has the group of the old one, or its group may do what everyone may."""
+    target = tmp_path / "t.csv"
+    target.write_bytes(b"old")
+    try:
+        os.chown(target, 12345, 54321)
+    except PermissionError:
+        pytest.skip("only root can give a file to any group")
+    target.chmod(0o660)
+
+    def refuse(path: Path, owner: int, group: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    if not may_give_it_away:
+        monkeypatch.setattr(os, "chown", refuse)
+    _write("file", target)
+    found = target.stat()
+    ours = (os.geteuid(), os.getegid(), 0o600)
+    expected = (12345, 54321, 0o660) if may_give_it_away else ours
+    assert (found.st_uid, found.st_gid, mode(target)) == expected
+
+
 def test_everything_is_flushed_to_the_disk(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file, each folder, and the parent folder, which holds the name, are flushed."""
     flushed: set[int] = set()

@@ -1,6 +1,8 @@
 """Missing values: all table formats and data frames accept the same list of spellings."""
 
+from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,113 @@ def test_a_parquet_column_of_nulls_is_missing(tmp_path: Path) -> None:
     table = pa.table({"a": pa.nulls(2), "b": [1.0, 2.0]})
     pq.write_table(table, tmp_path / "t.parquet")
     assert_same(numbers(tmp_path / "t.parquet"), [NAN, NAN])
+
+
+TEXTS = [["1", "2"], ["1_000", "2"], ["1", "NA"], ["1.5", None], ["0x10"], ["inf"], ["red"]]
+PANDAS = ["object", "string", "category", pd.ArrowDtype(pa.string())]
+POLARS = [pl.String, pl.Categorical, pl.Object]
+ARROW = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+def test_text_in_a_data_frame_is_never_a_number(texts: list[str | None]) -> None:
+    """Columns of text are refused in every library and dtype, whatever the text looks like."""
+    frames = [
+        *(pd.DataFrame({"a": pd.Series(texts, dtype=kind)}) for kind in PANDAS),
+        *(pl.DataFrame({"a": pl.Series(texts, dtype=kind)}) for kind in POLARS),
+        *(pa.table({"a": pa.array(texts, pa.string()).cast(kind)}) for kind in ARROW),
+    ]
+    for frame in frames:
+        with pytest.raises(InputError, match=f"x column 'a', row 1: '{texts[0]}' is .*not a numb"):
+            column_of(frame)
+
+
+class OfTheUser:
+    """An object whose methods raise what they like."""
+
+    def __str__(self) -> str:
+        raise KeyError("text")
+
+
+class NumberOfTheUser(float):
+    """A number that cannot be converted."""
+
+    def __float__(self) -> float:
+        raise KeyError("number")
+
+
+@pytest.mark.parametrize("make", [pd.Series, pl.Series], ids=["pandas", "polars"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(10**400, Fraction(10**400), 10**5000, Decimal("sNaN"), NumberOfTheUser(1)),
+        *(b"1", 1j, [1.0], {"a": 1}, np.zeros(2), np.array(1.0), date(2026, 1, 1), OfTheUser()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_float64_does_not_have_is_one_line(make: Any, value: Any) -> None:
+    """The error names the row, for any object in a column of objects."""
+    objects = np.empty(3, object)
+    objects[:] = [1.5, None, None]
+    objects[2] = value
+    dtype = object if make is pd.Series else pl.Object
+    frame = (pd if make is pd.Series else pl).DataFrame({"a": make(objects.tolist(), dtype=dtype)})
+    with pytest.raises(
+        InputError, match=r"x column 'a', row 3: .* is .*: (correct|convert)"
+    ) as said:
+        column_of(frame)
+    assert len(str(said.value)) < 200
+
+
+@pytest.mark.parametrize("dtype", ["Int128", "UInt128"])
+def test_integers_that_numpy_does_not_have_are_numbers(dtype: str) -> None:
+    """polars has integers of 128 bits."""
+    if not hasattr(pl, dtype):
+        pytest.skip(f"this polars has no {dtype}")
+    frame = pl.DataFrame({"a": pl.Series([1, None, 2**100], dtype=getattr(pl, dtype))})
+    assert_same(column_of(frame), [1, NAN, 2.0**100])
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pl.Series([{"a": 1}, {"a": 2}]),
+        pl.Series([[1, 2], [3, 4]], dtype=pl.Array(pl.Int64, 2)),
+        pl.Series([[1], [2]], dtype=pl.Array(pl.Int64, 1)),
+        pl.Series([date(2026, 1, 1)]),
+        pd.Series([date(2026, 1, 1)], dtype="datetime64[ns]"),
+        pd.Series([1j]),
+    ],
+    ids=lambda series: str(series.dtype),
+)
+def test_a_column_of_another_type_is_named_with_it(series: Any) -> None:
+    """Neither the shape nor the type of such a column passes for another fault."""
+    make = pl.DataFrame if isinstance(series, pl.Series) else pd.DataFrame
+    with pytest.raises(InputError, match=r"x column 'a' has dtype .*, expected numbers"):
+        column_of(make({"a": series}))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "b"]),
+        pa.table([[1.0], [2.0], [3.0]], names=["a", "a", "b"]),
+        pa.RecordBatch.from_arrays([pa.array([1.0])] * 3, names=["a", "a", "b"]),
+    ],
+    ids=["pandas", "table", "batch"],
+)
+def test_a_name_of_several_columns_is_refused_where_it_is_read(frame: Any) -> None:
+    """The other columns of the frame can be read."""
+    with pytest.raises(InputError, match="x has more than one column 'a': rename one"):
+        column_of(frame)
+    assert len(rows_of(frame, "x", ["b"], np.float64)) == 1
+
+
+def test_a_number_and_a_text_may_be_the_same_name() -> None:
+    """Names are compared as text, so that 0 and '0' are one name of two columns."""
+    frame = pd.DataFrame([[1.0, 2.0]], columns=[0, "0"])
+    with pytest.raises(InputError, match="more than one column '0'"):
+        rows_of(frame, "x", ["0"], np.float64)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every command reports a user's error in one line."""
 
+from errno import EDQUOT, EIO, ENOSPC
 from typing import Any
 
 import pytest
@@ -25,6 +26,9 @@ def run(error: BaseException) -> Result:
         (BundleError("two\nlines"), 1, "Error: two lines\n"),
         (PermissionError(13, "Permission denied", "s.npy"), 1, "Error: Permission denied: s.npy\n"),
         (OSError(28, "No space left on device"), 1, "Error: No space left on device\n"),
+        (OSError(ENOSPC, "It is full", "in", None, "out"), 1, "Error: It is full: out\n"),
+        (OSError(EDQUOT, "It is full", "in", None, "out"), 1, "Error: It is full: out\n"),
+        (OSError(EIO, "It is damaged", "in", None, "out"), 1, "Error: It is damaged: in to out\n"),
         (MemoryError(), 1, "Error: not enough memory\n"),
         (
             ModuleNotFoundError("No module", name="torch._C"),

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rnvp_runtime
 from rnvp_runtime import Manifest
 from rnvp_runtime.bundle.manifest import Parity, Precision, Spread
 from rnvp_runtime.bundle.sources import open_source
@@ -71,12 +73,45 @@ def test_harm_to_any_file_is_found(
 
 
 def test_a_file_too_many_is_named_and_the_vectors_run_all_the_same(make_bundle: Make) -> None:
-    """A file that the desktop added is reported, and the vectors are still checked."""
+    """A file of somebody is reported, and the vectors are still checked."""
     path = make_bundle()
-    (path / ".DS_Store").write_text("x")
+    (path / "notes.txt").write_text("x")
     checks = verify(path)
-    assert failed(checks) == [".DS_Store is not part of the bundle"]
+    assert failed(checks) == ["notes.txt is not part of the bundle"]
     assert sum(check.passed for check in checks) == 6
+
+
+ADDED = [
+    *(".DS_Store", "tests/.DS_Store", "Thumbs.db", "tests/density/desktop.ini", "Desktop.ini"),
+    *("._density.onnx", "tests/._density", "__MACOSX/._manifest.json", "__MACOSX/m/tests/._x"),
+]
+
+
+@pytest.mark.parametrize("packed", ["folder", "zip", "zip of a folder"])
+def test_what_a_system_adds_is_not_read_and_is_no_fault(make_bundle: Make, packed: str) -> None:
+    """macOS and Windows add such files when a folder is looked at, copied or packed."""
+    path = make_bundle()
+    top = f"{path.name}/" if packed == "zip of a folder" else ""
+    if packed == "folder":
+        for name in ADDED:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_text("x")
+    else:
+        base = ("." if not top else path.name, path if not top else path.parent)
+        path = Path(shutil.make_archive(f"{path}.packed", "zip", base[1], base[0]))
+        with zipfile.ZipFile(path, "a") as archive:
+            for name in ADDED:
+                archive.writestr(name if name.startswith("__MACOSX") else top + name, "x")
+    assert failed(verify(path)) == []
+    assert rnvp_runtime.load(path).log_prob([[0.0, 0.0]]).shape == (1,)
+
+
+@pytest.mark.parametrize("name", ["DS_Store", "x.DS_Store", "__MACOSX", "thumbs.dbx", ".hidden"])
+def test_other_names_are_a_fault(make_bundle: Make, name: str) -> None:
+    """Only the names that a system gives are passed over."""
+    path = make_bundle()
+    (path / name).write_text("x")
+    assert failed(verify(path)) == [f"{name} is not part of the bundle"]
 
 
 def test_an_engine_that_computes_wrong_numbers_is_found(bundle: Path) -> None:

@@ -1,6 +1,8 @@
 """``rnvp-web`` writes a page from a bundle alone, without PyTorch."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from rnvp_exporters.bundle.page import ONNXRUNTIME_WEB, WASM_BUILD
 from rnvp_exporters.commands.web import web
+from rnvp_runtime.terminal.printable import printable
 
 
 def engine(folder: Path) -> Path:
@@ -43,6 +46,18 @@ def test_it_writes_the_page_and_says_how_to_see_it(bundle: Path, ort: Path) -> N
         assert (Path("site") / name).is_file()
     again = json.loads(run(bundle, "site", "--force", "--json").stdout)
     assert again["files"]["index.html"] == Path("site/index.html").stat().st_size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of text only")
+@pytest.mark.parametrize("name", [b"b\xff.rnvp", b"\x80", b"a\nb.rnvp", "é€.rnvp".encode()])
+def test_a_bundle_and_a_page_may_have_any_name(bundle: Path, ort: Path, name: bytes) -> None:
+    """The page is UTF-8, and shows what is no text as an escape, as error messages do."""
+    given, site = Path(os.fsdecode(name)), Path(os.fsdecode(name + b"site"))
+    shutil.copytree(bundle, given)
+    told = run(given, site)
+    assert told.exit_code == 0, told.output
+    page = (site / "index.html").read_text(encoding="utf-8")
+    assert f'content="{printable(given.name.removesuffix(".rnvp"))}"' in page
 
 
 def test_it_imports_neither_torch_nor_onnx(bundle: Path, ort: Path) -> None:

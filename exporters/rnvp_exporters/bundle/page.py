@@ -26,6 +26,7 @@ from rnvp_runtime.bundle.signature import SIGNATURE_FILE
 from rnvp_runtime.bundle.verification import check_files
 from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
+from rnvp_runtime.terminal.printable import printable
 from rnvp_runtime.versions import is_older
 
 __all__ = [
@@ -100,7 +101,7 @@ def write_page(
     ) as work:
         _copy(page, work)
         name = bundle.resolve().name.removesuffix(".rnvp")
-        _set(work / "index.html", {"flow": name, "engine": engine or ""})
+        _set(work / "index.html", {"flow": printable(name), "engine": engine or ""})
         _copy(runtime, work / "rnvp-runtime" / "src")
         if package:
             (work / "onnxruntime-web" / "dist").mkdir(parents=True)

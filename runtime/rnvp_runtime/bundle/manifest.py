@@ -35,6 +35,7 @@ from rnvp_runtime.bundle.sources import BundlePath, FileFault, Source, open_sour
 from rnvp_runtime.bundle.strict_json import parse_json
 from rnvp_runtime.bundle.tensors import TensorSpec, graph_tensors, in_words
 from rnvp_runtime.errors import BundleError
+from rnvp_runtime.terminal.printable import printable
 
 __all__ = [
     "FORMAT",
@@ -353,7 +354,24 @@ def read_text(source: Source) -> bytes:
     except FileFault as error:
         if error.fault != "is missing":
             raise
-        raise BundleError(f"{source.name} has no manifest.json, so it is not a bundle") from None
+        said = f"{source.name} has no manifest.json, so it is not a bundle"
+        raise BundleError(said + _what_it_holds(source)) from None
+
+
+def _what_it_holds(source: Source) -> str:
+    """The end of the error for what is not a bundle but holds some."""
+    try:
+        found = source.bundles()
+    except Exception:  # it was replaced, or may not be listed
+        return ""
+    if not found:
+        return ""
+    shown = ", ".join(printable(name) for name in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return (
+        f": it holds {shown}{more}: give the folder of one bundle, or a zip file with its files at "
+        "the top or in one folder"
+    )
 
 
 def _require(condition: object, complaint: str) -> None:

@@ -22,7 +22,7 @@ from rnvp_runtime.errors import BundleError, InputError
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["BundlePath", "FileFault", "Source", "open_source", "size_fault"]
+__all__ = ["BundlePath", "FileFault", "Source", "absolute_path", "open_source", "size_fault"]
 
 BundlePath: TypeAlias = Union[str, os.PathLike[str], "Traversable"]
 """A folder, a zip file, or a folder of a package, as ``importlib.resources.files`` gives it."""
@@ -63,6 +63,9 @@ class Source(Protocol):
     def files(self) -> Iterator[str]:
         """The names of all files that are there, also of those that are not regular files."""
 
+    def bundles(self) -> list[str]:
+        """The folders inside that look like bundles, for the error where this is none."""
+
 
 def open_source(path: BundlePath) -> Source:
     """The bundle at ``path``. The files are looked for when they are read.
@@ -77,7 +80,7 @@ def open_source(path: BundlePath) -> Source:
         if path.is_dir():
             return _Resources(path, str(path))
         raise BundleError(f"{path} is not a folder; a bundle is a folder such as model.rnvp")
-    place = Path(path)
+    place = absolute_path(path)
     try:
         found = place.stat()
     except (OSError, ValueError):  # ValueError: a NUL in the name
@@ -85,17 +88,37 @@ def open_source(path: BundlePath) -> Source:
             f"{path} does not exist; a bundle is a folder such as model.rnvp"
         ) from None
     if stat.S_ISDIR(found.st_mode):
-        return _Folder(place.absolute(), str(path))
+        return _Folder(place, str(path))
     if stat.S_ISREG(found.st_mode):
         from rnvp_runtime.bundle.zip_source import ZipSource, is_zip
 
-        if said := _other_kind(place):  # PyTorch's files and .npz are zip files too
+        if said := _other_kind(Path(path)):  # PyTorch's files and .npz are zip files too
             raise BundleError(said)
         if is_zip(place):
-            return ZipSource(place.absolute(), str(path))
+            return ZipSource(place, str(path))
     raise BundleError(
-        f"{place} is a file and not a zip file; a bundle is a folder such as model.rnvp"
+        f"{path} is a file and not a zip file; a bundle is a folder such as model.rnvp"
     )
+
+
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    """``path`` seen from the root, as the current folder may change.
+
+    Raises:
+        BundleError: it is empty, or there is no current folder any more.
+        InputError: it is not text.
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise InputError(f"path is {type(text).__name__}, expected text or a path")
+    if not text:
+        raise BundleError("the path of the bundle is empty: give a folder such as model.rnvp")
+    try:
+        return Path(text).absolute()
+    except OSError:
+        raise BundleError(
+            f"{text} cannot be found, since the current folder was removed: change to another one"
+        ) from None
 
 
 def _other_kind(file: Path) -> str | None:
@@ -157,6 +180,9 @@ class _Folder:
             if path.is_symlink() or not path.is_dir():
                 yield path.relative_to(self.path).as_posix()
 
+    def bundles(self) -> list[str]:
+        return sorted(path.parent.name for path in self.path.glob("*/manifest.json"))
+
 
 def _open_regular(path: Path) -> IO[bytes]:
     """Open a file without following a link and without waiting for the other end of a FIFO."""
@@ -204,6 +230,9 @@ class _Resources:
 
     def files(self) -> Iterator[str]:
         yield from _below(self.path, "")
+
+    def bundles(self) -> list[str]:
+        return []
 
 
 def _below(folder: Any, prefix: str) -> Iterator[str]:

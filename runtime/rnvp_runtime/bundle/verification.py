@@ -73,7 +73,7 @@ def verify(path: BundlePath, engine: str | None = None, *, key: Path | None = No
     }
     vectors = {file for file in manifest.files if _VECTOR.fullmatch(file)}
     kept = manifest.files.keys() if key else graphs | vectors
-    checks, contents = read_files(source, manifest, kept)
+    checks, contents = read_files(source, manifest, kept, strict=key is not None)
     if any(check.name in manifest.files and not check.passed for check in checks):
         return [*checks, Check("test vectors", False, "not run: the files are not as exported")]
     if key:
@@ -136,9 +136,15 @@ def check_files(path: BundlePath, manifest: Manifest) -> list[Check]:
 
 
 def read_files(
-    source: Source, manifest: Manifest, kept: Container[str]
+    source: Source, manifest: Manifest, kept: Container[str], *, strict: bool = False
 ) -> tuple[list[Check], dict[str, bytes]]:
     """Check all files, as `check_files` does, and return the content of the ``kept`` ones.
+
+    Args:
+        source: the bundle.
+        manifest: of the bundle.
+        kept: names of files.
+        strict: whether files that a system adds fail too, as a signature asks.
 
     Returns:
         The checks, and name -> content of each file in ``kept`` that is as exported.
@@ -155,6 +161,7 @@ def read_files(
     failed += [
         Check(name, False, "is not part of the bundle")
         for name in sorted(set(source.files()) - manifest.files.keys() - _BESIDE)
+        if strict or not _is_added(name)
     ]
     total = sum(record.bytes for record in manifest.files.values())
     passed = Check("files", True, f"{len(manifest.files)} as exported, {total:,} bytes")
@@ -175,6 +182,15 @@ def read_vectors(source: Source, manifest: Manifest, graph: str) -> dict[str, by
 
 _BESIDE = {"manifest.json", SIGNATURE_FILE}
 """The files of a bundle that its manifest does not list."""
+
+_ADDED = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+def _is_added(name: str) -> bool:
+    """Whether macOS or Windows adds such a file when a folder is looked at, copied or packed."""
+    *folders, file = name.lower().split("/")
+    return file in _ADDED or file.startswith("._") or "__macosx" in folders
+
 
 _VECTOR = re.compile(r"tests/([^/]+)/(test_data_set_(\d+))/(input|output)_\d+\.pb")
 

@@ -69,11 +69,20 @@ class ZipSource:
         prefix = _prefix(entries)
         yield from (entry.filename.removeprefix(prefix) for entry in entries)
 
+    def bundles(self) -> list[str]:
+        """See `Source`."""
+        with zipfile.ZipFile(self.path) as archive:
+            names = archive.namelist()
+        return sorted({n.removesuffix(_NESTED) for n in names if n.endswith(_NESTED)})
+
+
+_NESTED = "/manifest.json"
+
 
 def _prefix(entries: list[zipfile.ZipInfo]) -> str:
     """The folder that the bundle is in, with a slash; empty if it is at the top."""
     names = [entry.filename for entry in entries]
     if "manifest.json" in names:
         return ""
-    tops = {name.partition("/")[0] for name in names if name.endswith("/manifest.json")}
+    tops = {name.partition("/")[0] for name in names if name.endswith(_NESTED)}
     return f"{min(tops)}/" if len(tops) == 1 else ""

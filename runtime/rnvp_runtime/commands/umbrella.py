@@ -7,8 +7,11 @@ numpy nor PyTorch.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import click
+
+from rnvp_runtime.standard_streams import prepare_streams
 
 __all__ = ["GROUPS", "Subcommand", "rnvp"]
 
@@ -75,6 +78,10 @@ GROUPS = {
 
 class _LazyGroup(click.Group):
     """A group whose subcommands are imported when they are run."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        prepare_streams()
+        return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [command.name for command in _all()]

@@ -4,10 +4,12 @@ Reference: https://onnxruntime.ai/docs/execution-providers/
 """
 
 import contextlib
+import importlib
 import io
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +32,8 @@ __all__ = ["OnnxRuntime", "import_onnxruntime", "open_session"]
 
 # What onnxruntime says of a file that a newer one can read.
 _TOO_NEW = re.compile(r"(?:model )?(IR version|[Oo]pset)[: ]+(\d+).*?(?:version:|opset) (\d+)")
+
+_redirecting = threading.Lock()  # of two threads, the second would restore what the first set
 
 
 @dataclass(frozen=True)
@@ -91,22 +95,22 @@ def import_onnxruntime() -> ModuleType:
         EngineError: onnxruntime is missing, or does not work with what is installed beside it,
             for example with another major version of numpy.
     """
-    if "onnxruntime" in sys.modules:
-        return sys.modules["onnxruntime"]
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     printed = io.StringIO()  # numpy prints a traceback for an extension of another major version
     try:
-        with interrupts_later(), contextlib.redirect_stderr(printed):
-            import onnxruntime
+        if "onnxruntime" in sys.modules:  # import_module waits for another thread that imports it
+            return importlib.import_module("onnxruntime")
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        with _redirecting, interrupts_later(), contextlib.redirect_stderr(printed):
+            onnxruntime = importlib.import_module("onnxruntime")
     except (ImportError, AttributeError) as error:
         said = str(error).strip() or printed.getvalue().strip() or type(error).__name__
         raise EngineError(
             f"onnxruntime cannot be imported ({said.splitlines()[0]}): "
             f'pip install --upgrade "onnxruntime>={MIN_ONNXRUNTIME}"'
         ) from None
-    sys.stderr.write(printed.getvalue())
-    module: ModuleType = onnxruntime
-    return module
+    if printed.getvalue() and sys.stderr is not None:  # None: a program without a console
+        sys.stderr.write(printed.getvalue())
+    return onnxruntime
 
 
 def open_session(content: bytes, options: OpenOptions = DEFAULT_OPTIONS) -> "InferenceSession":

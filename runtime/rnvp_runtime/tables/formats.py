@@ -6,7 +6,6 @@ each format gets a `Source`, and can seek in it if it says so.
 """
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -15,6 +14,7 @@ from pathlib import Path
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
 from rnvp_runtime.publishing import publish_file
+from rnvp_runtime.standard_streams import binary_stream
 from rnvp_runtime.tables.arrow_table import ARROW
 from rnvp_runtime.tables.compression import (
     CODECS,
@@ -187,9 +187,10 @@ def open_writer(
     typed = found.has_types and found.has_names
     options = WriteOptions(delimiter, vector, getattr(like, "schema", None) if typed else None)
     if _is_stdout(location):
-        with write(sys.stdout.buffer, options) as writer:
+        stdout = binary_stream("stdout")
+        with write(stdout, options) as writer:
             yield writer
-            sys.stdout.buffer.flush()
+            stdout.flush()
         return
     assert location is not None
     check_writable(location)

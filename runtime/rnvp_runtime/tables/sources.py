@@ -5,13 +5,13 @@ import io
 import os
 import re
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
 
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.extras import import_extra
+from rnvp_runtime.standard_streams import binary_stream
 from rnvp_runtime.tables.damage import refusing_damage
 from rnvp_runtime.tables.spool import Spool
 
@@ -122,7 +122,8 @@ def find_sources(location: str) -> tuple[list[Source], bool]:
     if not location:
         raise TableError("the name of the table is empty: give a table, or - for standard input")
     if location == "-":
-        stdin = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        buffered = binary_stream("stdin")
+        stdin = getattr(buffered, "raw", buffered)
         return [StreamFile("standard input", "", Spool(stdin, closes=False))], False
     if _URI.match(location):
         return _remote(location)

@@ -3,12 +3,13 @@
 Nothing is shown if standard error is not a terminal.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+
+from rnvp_runtime.standard_streams import on_terminal
 
 __all__ = ["job_progress", "progress_text"]
 
@@ -25,7 +26,7 @@ def job_progress(label: str) -> Iterator[Callable[[int, float], None]]:
     Yields:
         A function to call with the rows done and the share of the work, 0 to 1.
     """
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield lambda rows, share: None
         return
     began = shown = time.monotonic()

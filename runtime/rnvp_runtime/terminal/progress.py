@@ -1,12 +1,13 @@
 """Progress on standard error. Nothing is shown if standard error is not a terminal."""
 
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+
+from rnvp_runtime.standard_streams import on_terminal
 
 __all__ = ["progress_bar", "progress_line", "status_line"]
 
@@ -31,7 +32,7 @@ def progress_bar(
     Example:
         Scoring 25 % of 5,000,000 rows, 0:12 left, 310,000 rows/s
     """
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield lambda done: None
         return
     began, shown_at, total = time.monotonic(), 0.0, 0
@@ -95,7 +96,7 @@ def status_line() -> Iterator[Callable[[str], None]]:
     Yields:
         A function to call with a few words.
     """
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield lambda doing: None
         return
 

@@ -21,9 +21,12 @@ import click
 
 from rnvp_runtime.errors import RnvpError
 from rnvp_runtime.extras import missing_extra_message
+from rnvp_runtime.standard_streams import prepare_streams
 from rnvp_runtime.terminal.printable import printable
 
 __all__ = ["UserErrorCommand"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a copy, the disk of the second file
 
 
 class UserErrorCommand(click.Command):
@@ -31,6 +34,11 @@ class UserErrorCommand(click.Command):
 
     Use as ``@click.command(cls=UserErrorCommand)``.
     """
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command as a program, also where standard streams are closed."""
+        prepare_streams()
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and turn its errors into click's.
@@ -55,10 +63,18 @@ class UserErrorCommand(click.Command):
         except OSError as error:
             if error.errno == errno.EPIPE or error.strerror is None:
                 raise  # click ends without a message when the reader of a pipe has ended
-            where = f": {error.filename}" if error.filename else ""
-            raise _one_line(f"{error.strerror}{where}") from None
+            where = _where(error)
+            raise _one_line(f"{error.strerror}: {where}" if where else error.strerror) from None
         except MemoryError:
             raise _one_line("not enough memory") from None
+
+
+def _where(error: OSError) -> str:
+    """The file of the error; empty if it has none. Copying and renaming have two files."""
+    one, other = error.filename, error.filename2
+    if one is None or other is None:
+        return str(one or "")
+    return str(other) if error.errno in _FULL else f"{one} to {other}"
 
 
 def _one_line(text: str) -> click.ClickException:
