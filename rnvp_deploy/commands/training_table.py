@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.tables import Batch, Missing, advice_on, open_table, parse_number, shorten
+from rnvp_runtime.tables import (
+    BOOLEANS,
+    Batch,
+    Missing,
+    advice_on,
+    open_table,
+    parse_number,
+    shorten,
+)
 
 __all__ = ["TrainingTable", "matching_columns", "read_training_table"]
 
@@ -46,7 +54,8 @@ def read_training_table(
     """Read the columns to learn and the columns to condition on.
 
     A column that holds only text, or nothing, is left out unless it was asked for. Text among
-    numbers is an error.
+    numbers is an error. A column of booleans holds the numbers 0 and 1; with text among them it
+    is text.
 
     Args:
         path: What `rnvp_runtime.tables.open_table` opens.
@@ -144,6 +153,7 @@ class _Column:
     parts: list[NDArray[np.float64]] = field(default_factory=list)
     cells: int = 0
     numbers: int = 0
+    booleans: int = 0  # of the numbers, in the batches that were read cell by cell
     text_rows: list[int] = field(default_factory=list)  # the first ones
     text: int = 0
     example: str = ""
@@ -151,6 +161,9 @@ class _Column:
 
     def add(self, batch: Batch) -> None:
         """Read this column of ``batch``; text and missing values become NaN."""
+        cells = batch.columns()[self.name] if self.text else None
+        if isinstance(cells, Sequence):
+            return self._add_cells(cells, batch.first_row)
         try:
             self.add_numbers(batch.numeric([self.name])[:, 0].astype(np.float64))
         except TableError:
@@ -174,6 +187,8 @@ class _Column:
             if self.missing.matches(cell):
                 continue
             number = parse_number(cell)
+            if number is None and (number := BOOLEANS.get(cell.strip())) is not None:
+                self.booleans += 1
             if number is not None:
                 numbers[i] = number
                 continue
@@ -201,7 +216,7 @@ class _Column:
         if not self.text and self.numbers:
             return True
         where = f"{path}: column {self.name!r}"
-        if self.text and (self.numbers or self.advice):
+        if self.text and (self.numbers > self.booleans or self.advice):
             one = self.text == 1
             rows = ", ".join(map(str, self.text_rows))
             more = f" and {self.text - _SHOWN:,} more" if self.text > _SHOWN else ""
