@@ -80,14 +80,28 @@ def split_rows(rows: Rows, held_out: float, generator: torch.Generator) -> tuple
         TrainingError: There are too few rows.
     """
     held = int(len(rows) * held_out)
-    if held < 1 or len(rows) - held < 2:
-        needed = max(math.ceil(1 / held_out), 3)
+    if held < 1:
         raise TrainingError(
             f"{len(rows)} rows are too few to hold any out: a held-out fraction of {held_out:g} "
-            f"needs at least {needed}"
+            f"needs at least {_fewest_rows(held_out):,}"
+        )
+    if len(rows) - held < 2:
+        raise TrainingError(
+            f"{len(rows)} rows are too few: a held-out fraction of {held_out:g} leaves 1 to train "
+            "on, expected at least 2: hold out fewer (--held-out), or use at least "
+            f"{_fewest_rows(held_out):,} rows"
         )
     order = torch.randperm(len(rows), generator=generator)
     return rows.take(order[held:]), rows.take(order[:held])
+
+
+def _fewest_rows(held_out: float) -> int:
+    """The smallest number of rows of which at least 1 is held out and 2 are left."""
+    about = int(min(max(1 / held_out, 1 / (1 - held_out)), 1e15))  # to rounding
+    near = range(max(about - 1, 3), about + 4)
+    return next(
+        (n for n in near if int(n * held_out) >= 1 and n - int(n * held_out) >= 2), near[-1]
+    )
 
 
 def _tensor(flow: RNVP, values: NDArray[np.float64], name: str, columns: Sequence[str]) -> Tensor:

@@ -18,6 +18,7 @@ from rnvp_deploy import RNVP, RNVPConfig, TrainingOptions, fit, scales
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.training import Epoch, Training
+from rnvp_deploy.training.rows import Rows, split_rows
 from rnvp_runtime.errors import InputError
 
 Array = NDArray[np.float64]
@@ -314,6 +315,25 @@ def test_rows_that_cannot_be_learnt_from_are_refused(x: Array, message: str) -> 
     with pytest.raises(TrainingError, match=message):
         fit(flow, x)
     assert same_weights(flow, before)
+
+
+@pytest.mark.parametrize("held_out", [1e-300, 0.001, 0.1, 0.3, 0.5, 0.6, 0.9, 0.95, 0.999])
+def test_too_few_rows_are_refused_with_the_number_that_is_enough(held_out: float) -> None:
+    """The message says which part lacks rows, and how many rows in all are enough for both."""
+    for n in (0, 1, 2, 3, 5, 10, 19, 300):
+        rows = Rows(torch.randn(n, 2), None)
+        held = int(n * held_out)
+        if held >= 1 and n - held >= 2:
+            split_rows(rows, held_out, torch.Generator())
+            continue
+        side = ": .* leaves 1 to train on, .* hold out fewer " if held else " to hold any out: "
+        with pytest.raises(TrainingError, match=f"^{n} rows are too few{side}") as error:
+            split_rows(rows, held_out, torch.Generator())
+        enough = int(str(error.value).rpartition("at least ")[2].split()[0].replace(",", ""))
+        if enough < 10**6:
+            split_rows(Rows(torch.randn(enough, 2), None), held_out, torch.Generator())
+            with pytest.raises(TrainingError, match="too few"):
+                split_rows(Rows(torch.randn(enough - 1, 2), None), held_out, torch.Generator())
 
 
 def test_many_rows_with_gaps_are_counted() -> None:
