@@ -131,7 +131,8 @@ def _refuse_units(values: NDArray[np.float64], columns: Sequence[str], dtype: to
 def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) -> None:
     """Refuse a column so far from 0 that float32 cannot resolve its spread."""
     for name, column in zip(columns, values.T, strict=True):
-        if len(column) and 0 < (steps := float32_steps(column)) < _FLOAT32_STEPS:
+        varies = len(column) and column.min() < column.max()
+        if varies and (steps := float32_steps(column)) < _FLOAT32_STEPS:
             raise TrainingError(
                 f"column {name!r} has mean {column.mean():.6g} and standard deviation "
                 f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: train in "
@@ -164,8 +165,13 @@ def _refuse_outside(flow: RNVP, x: Tensor, columns: Sequence[str]) -> None:
             )
 
 
-def refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
+def refuse_constants(values: Tensor, columns: Sequence[str], *, fixed: bool = False) -> None:
     """Refuse columns of ``values`` (n, k) that are constant.
+
+    Args:
+        values: The rows that a flow is to learn.
+        columns: The k names.
+        fixed: Whether the flow is trained already, so that no column can be left out.
 
     Raises:
         TrainingError: Names the columns.
@@ -173,8 +179,11 @@ def refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
     constant = (values == values[0]).all(0).tolist()
     names = [name for name, is_constant in zip(columns, constant, strict=True) if is_constant]
     if names:
-        verb = "is" if len(names) == 1 else "are"
+        verb, remedy = "is", "leave it out"
+        if len(names) > 1:
+            verb, remedy = "are", "leave them out"
+        if fixed:
+            remedy = "train this flow on rows in which no column is constant"
         raise TrainingError(
-            f"{say_columns(names)} {verb} constant: the density would be infinite; leave out "
-            f"{'it' if len(names) == 1 else 'them'}"
+            f"{say_columns(names)} {verb} constant: the density would be infinite; {remedy}"
         )

@@ -171,6 +171,18 @@ def test_a_column_of_booleans_is_the_same_in_every_format(gap: bool, model: Path
     np.testing.assert_array_equal(read[0].x, read[1].x)
 
 
+def test_a_constant_condition_is_warned_about(model: Path) -> None:
+    """The command trains on it, also further, and says what the flow cannot learn."""
+    table = write_csv(model.with_name("t.csv"), DRAW * [1, 0, 1] + [0, 0.1, 0])
+    for output, options in (
+        (model, ["--context", "depth", *QUICK]),
+        (model.with_name("new.pt"), ["--warm-start", model, "--epochs", "1"]),
+    ):
+        result = run(table, "-o", output, *options)
+        assert result.exit_code == 0, result.output
+        assert "Warning: condition 'depth' is constant in these rows: the flow" in result.output
+
+
 @pytest.mark.parametrize("spelling", ["True", "true", "TRUE"])
 def test_a_column_of_booleans_and_text_is_text(spelling: str, model: Path) -> None:
     """A column of booleans, text and missing values is left out, not an error."""

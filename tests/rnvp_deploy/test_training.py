@@ -1,5 +1,6 @@
 """``fit``: learning, the best weights, reproducibility, resuming, and refused input."""
 
+import dataclasses
 import itertools
 import logging
 import math
@@ -315,6 +316,53 @@ def test_rows_that_cannot_be_learnt_from_are_refused(x: Array, message: str) -> 
     with pytest.raises(TrainingError, match=message):
         fit(flow, x)
     assert same_weights(flow, before)
+
+
+CONDITIONAL = RNVPConfig(dim=2, context_dim=2, couplings=2, hidden=(8,))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.0, 1e9 + 0.1, 1e-30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_constant_condition_is_learnt_with_a_warning(value: float, dtype: torch.dtype) -> None:
+    """A condition of one value becomes 0, in its own units, and the result has all its figures."""
+    x = banana()
+    context = np.column_stack([np.full(len(x), value), x[:, 0] + banana(seed=1)[:, 0]])
+    flow = new_flow(CONDITIONAL).to(dtype)
+    result = fit(flow, x, context, options=SHORT)
+    assert [(w.kind, w.columns) for w in result.warnings if w.kind == "constant"] == [
+        ("constant", ("c0",))
+    ]
+    assert math.isfinite(result.best.held_out)
+    only = fit(
+        new_flow(dataclasses.replace(CONDITIONAL, context_dim=1)), x, context[:, 1:], options=SHORT
+    )
+    assert result.gaussian == pytest.approx(only.gaussian, rel=1e-4)
+    scaled = flow.standardised(torch.tensor(context, dtype=dtype))
+    assert scaled is not None
+    assert (scaled[:, 0] == 0).all()
+    assert float(scaled[:, 1].std()) == pytest.approx(1, abs=0.1)
+
+
+def test_a_warm_start_keeps_its_scaling_of_a_condition_that_is_constant_now() -> None:
+    """New rows may have one value of a condition, which is scaled as before and warned about."""
+    x = banana()
+    flow = new_flow(CONDITIONAL)
+    fit(flow, x, x + banana(seed=1), options=SHORT)
+    assert flow.context_scaling is not None
+    before = flow.context_scaling.log_scale.clone()
+    result = fit(flow, x, np.full((len(x), 2), 100.0), options=SHORT, warm_start=True)
+    assert torch.equal(flow.context_scaling.log_scale, before)
+    assert result.warnings[0].message.startswith("conditions 'c0', 'c1' are constant in these rows")
+
+
+def test_a_constant_column_of_a_trained_flow_cannot_be_left_out() -> None:
+    """The message of a warm start asks for other rows; that of a new flow to leave it out."""
+    flow, x = new_flow(), banana()
+    with pytest.raises(TrainingError, match=r"'x1' is constant: .*; leave it out$"):
+        fit(flow, x * [1.0, 0.0], options=SHORT)
+    fit(flow, x, options=SHORT)
+    with pytest.raises(TrainingError, match=r"'x1' is constant: .* on rows in which no column is"):
+        fit(flow, x * [1.0, 0.0], options=SHORT, warm_start=True)
 
 
 @pytest.mark.parametrize("held_out", [1e-300, 0.001, 0.1, 0.3, 0.5, 0.6, 0.9, 0.95, 0.999])
