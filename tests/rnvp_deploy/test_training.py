@@ -365,6 +365,23 @@ def test_a_constant_column_of_a_trained_flow_cannot_be_left_out() -> None:
         fit(flow, x * [1.0, 0.0], options=SHORT, warm_start=True)
 
 
+@pytest.mark.parametrize("factor", [1e300, 1e160, 1e45, 2e39, 1e-39, 1e-60, 1e-160])
+def test_units_that_float32_lacks_are_answered_with_a_remedy_that_works(factor: float) -> None:
+    """Numbers too large or small for float32 name float64 as a remedy if it can train on them."""
+    x = (banana() - [100.0, 0.0]) * [1.0, factor]
+    with pytest.raises(TrainingError, match="'x1'") as error:
+        fit(new_flow(), x, options=SHORT)
+    assert "change " in str(error.value)
+    assert " unit" in str(error.value)
+    if 1e-140 < factor < 1e140:
+        assert "--dtype float64" in str(error.value)
+        fit(new_flow().double(), x, options=SHORT)
+    else:
+        assert "--dtype float64" not in str(error.value)
+        with pytest.raises(TrainingError, match=r"for a float64 flow: change its unit$"):
+            fit(new_flow().double(), x, options=SHORT)
+
+
 @pytest.mark.parametrize("held_out", [1e-300, 0.001, 0.1, 0.3, 0.5, 0.6, 0.9, 0.95, 0.999])
 def test_too_few_rows_are_refused_with_the_number_that_is_enough(held_out: float) -> None:
     """The message says which part lacks rows, and how many rows in all are enough for both."""
