@@ -35,6 +35,7 @@ class TrainingTable:
         x: (n, d), NaN where a cell is missing.
         context: (n, c), NaN where a cell is missing; None without context columns.
         left_out: Names of the columns that are text or empty; only if no columns were asked for.
+        unnamed: The number in the table of a column without a name, which is left out too.
     """
 
     columns: tuple[str, ...]
@@ -42,6 +43,12 @@ class TrainingTable:
     x: NDArray[np.float64]
     context: NDArray[np.float64] | None
     left_out: tuple[str, ...]
+    unnamed: int | None = None
+
+    @property
+    def notices(self) -> list[str]:
+        """One line for each reason why columns were left out."""
+        return _notices(self.left_out, self.unnamed)
 
 
 def read_training_table(
@@ -93,17 +100,28 @@ def read_training_table(
     required = {*asked, *given}
     kept = [c.name for c in found.values() if c.is_numeric(path, c.name in required)]
     learnt = tuple(name for name in (asked if columns else kept) if name not in given)
-    if not learnt:
-        raise TableError(f"{path} has no column of numbers to learn; it has {', '.join(present)}")
-    unnamed = ("(no name)",) if "" in present and not columns else ()
+    unnamed = present.index("") + 1 if "" in present and not columns else None
     left_out = tuple(name for name in wanted if name not in kept)
+    if not learnt:
+        raise TableError(
+            f"{path} has no column of numbers to learn; it has {', '.join(filter(None, present))}"
+            + "".join(f". {notice}" for notice in _notices(left_out, unnamed))
+        )
     return TrainingTable(
         learnt,
         tuple(given),
         np.stack([found[name].values() for name in learnt], axis=1),
         np.stack([found[name].values() for name in given], axis=1) if given else None,
-        (*left_out, *unnamed),
+        left_out,
+        unnamed,
     )
+
+
+def _notices(left_out: Sequence[str], unnamed: int | None) -> list[str]:
+    found = [f"Left out, text or empty: {', '.join(left_out)}"] if left_out else []
+    if unnamed is not None:
+        found.append(f"Left out, it has no name: column {unnamed}")
+    return found
 
 
 def _add(batch: Batch, columns: Sequence["_Column"]) -> None:

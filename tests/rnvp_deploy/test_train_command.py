@@ -183,6 +183,31 @@ def test_a_constant_condition_is_warned_about(model: Path) -> None:
         assert "Warning: condition 'depth' is constant in these rows: the flow" in result.output
 
 
+def test_a_column_without_a_name_is_left_out_for_that_reason(model: Path) -> None:
+    """The index that pandas writes is numbers; the notice says that it has no name, and where."""
+    for at in (0, 2):
+        rows = [[*row[:at], i, *row[at:]] for i, row in enumerate(DRAW.tolist())]
+        table = write_csv(model.with_name("t.csv"), rows, (*COLUMNS[:at], "", *COLUMNS[at:]))
+        result = run(table, "-o", model, *QUICK, "--force")
+        assert result.output.splitlines()[0] == f"Left out, it has no name: column {at + 1}"
+        assert "text or empty" not in result.output
+        assert rnvp_deploy.load(model).columns == COLUMNS
+
+
+def test_what_was_left_out_is_said_before_the_error_about_what_remains(model: Path) -> None:
+    """Where too few columns are left to learn, the reasons come first."""
+    rows = [[i, row[0], "Ideal", ""] for i, row in enumerate(DRAW.tolist())]
+    table = write_csv(model.with_name("t.csv"), rows, ("", "carat", "cut", "notes"))
+    first, second, error = run(table, "-o", model, *QUICK).output.splitlines()
+    assert first == "Left out, text or empty: cut, notes"
+    assert second == "Left out, it has no name: column 1"
+    assert error.startswith("Error: dim is 1: ")
+    result = run(table, "-o", model, *QUICK, "--exclude", "carat")
+    (error,) = result.output.splitlines()
+    assert "no column of numbers to learn; it has carat, cut, notes. Left out, text or" in error
+    assert error.endswith("cut, notes. Left out, it has no name: column 1")
+
+
 @pytest.mark.parametrize("spelling", ["True", "true", "TRUE"])
 def test_a_column_of_booleans_and_text_is_text(spelling: str, model: Path) -> None:
     """A column of booleans, text and missing values is left out, not an error."""
