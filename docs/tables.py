@@ -42,6 +42,9 @@ TEXT` adds another; a number is compared as a number. A column of nulls is missi
 In CSV every cell is text. In the other formats and in data frames a column of text holds missing
 values only: other text is refused, also text that looks like a number.
 
+In a CSV column of numbers `True`, `true` and `TRUE` are 1, and `False`, `false` and `FALSE` are 0, as in
+a column of booleans of the other formats. `rnvp-train` takes a column of them with other text for text.
+
 Limits: a header has at most 1 MiB, a cell 131,072 characters, a line 16 MiB. A compressed file that
 has to be unpacked to be read may grow to 256 MiB, and beyond that to 200 times its size.
 
@@ -90,6 +93,7 @@ DIALECTS: dict[str, tuple[str, str | bytes]] = {
     "a row that is too short": ("t.csv", "a,b\n1\n"),
     "no header": ("t.csv", "1,2\n3,4\n"),
     "missing values": ("t.csv", "a,b\nNA,\n\\N,#DIV/0!\n1,2\n"),
+    "booleans": ("t.csv", "a,b\nTrue,FALSE\n"),
     "decimal commas": ("t.csv", "a;b\n1,5;2\n"),
     "thousands separators": ("t.csv", "a;b\n1,234,567;2\n"),
     "`1,234`": ("t.csv", "a;b\n1,234;2\n"),

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _FAR = 1e6
+_UNBOUNDED = 1000.0
 
 
 @dataclass(frozen=True)
@@ -295,8 +296,9 @@ class Clip(Scale):
 
     @classmethod
     def candidates(cls, at: Callable[[float], float]) -> Iterator[Scale]:
-        low, high = tidy(at(-_FAR)), tidy(at(_FAR))
-        if low < high and math.isfinite(high - low):
+        # exp of more than _UNBOUNDED is infinite, so that a function may have one bound alone.
+        low, high = max(tidy(at(-_FAR)), -_UNBOUNDED), min(tidy(at(_FAR)), _UNBOUNDED)
+        if low < high:
             yield cls(low, high)
 
 

@@ -184,9 +184,11 @@ class DiagonalAffine(Transform):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         if self.spec.from_data:
+            constant = (x == x[0]).all(0)  # a condition may be; it becomes 0, in its own units
             x = x.double()  # squares of 1e-30 or 1e25 are outside float32's range
-            self.loc.copy_(x.mean(0))
-            self.log_scale.copy_(torch.log(x.std(0, correction=0)))
+            deviation = x.std(0, correction=0).masked_fill(constant, 1.0)
+            self.loc.copy_(torch.where(constant, x[0], x.mean(0)))
+            self.log_scale.copy_(torch.log(deviation))
 
 
 @dataclass(frozen=True)

@@ -220,9 +220,9 @@ def train(
         data = read_training_table(
             table, columns or (), context or (), exclude or (), missing=missing
         )
+        for notice in data.notices:
+            click.echo(printable(notice), err=True)
         flow = _new_flow(data.columns, data.context_columns, given, training_options.seed)
-    if data.left_out:
-        click.echo(printable(f"Left out, text or empty: {', '.join(data.left_out)}"), err=True)
     refuse_gaps(data.x, table, data.columns)
     if data.context is not None:
         refuse_gaps(data.context, table, data.context_columns)

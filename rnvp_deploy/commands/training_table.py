@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.column_names import explain_missing
 from rnvp_runtime.errors import TableError
-from rnvp_runtime.tables import Batch, Missing, advice_on, open_table, parse_number, shorten
+from rnvp_runtime.tables import (
+    BOOLEANS,
+    Batch,
+    Missing,
+    advice_on,
+    open_table,
+    parse_number,
+    shorten,
+)
 
 __all__ = ["TrainingTable", "matching_columns", "read_training_table"]
 
@@ -27,6 +35,7 @@ class TrainingTable:
         x: (n, d), NaN where a cell is missing.
         context: (n, c), NaN where a cell is missing; None without context columns.
         left_out: Names of the columns that are text or empty; only if no columns were asked for.
+        unnamed: The number in the table of a column without a name, which is left out too.
     """
 
     columns: tuple[str, ...]
@@ -34,6 +43,12 @@ class TrainingTable:
     x: NDArray[np.float64]
     context: NDArray[np.float64] | None
     left_out: tuple[str, ...]
+    unnamed: int | None = None
+
+    @property
+    def notices(self) -> list[str]:
+        """One line for each reason why columns were left out."""
+        return _notices(self.left_out, self.unnamed)
 
 
 def read_training_table(
@@ -46,7 +61,8 @@ def read_training_table(
     """Read the columns to learn and the columns to condition on.
 
     A column that holds only text, or nothing, is left out unless it was asked for. Text among
-    numbers is an error.
+    numbers is an error. A column of booleans holds the numbers 0 and 1; with text among them it
+    is text.
 
     Args:
         path: What `rnvp_runtime.tables.open_table` opens.
@@ -84,17 +100,28 @@ def read_training_table(
     required = {*asked, *given}
     kept = [c.name for c in found.values() if c.is_numeric(path, c.name in required)]
     learnt = tuple(name for name in (asked if columns else kept) if name not in given)
-    if not learnt:
-        raise TableError(f"{path} has no column of numbers to learn; it has {', '.join(present)}")
-    unnamed = ("(no name)",) if "" in present and not columns else ()
+    unnamed = present.index("") + 1 if "" in present and not columns else None
     left_out = tuple(name for name in wanted if name not in kept)
+    if not learnt:
+        raise TableError(
+            f"{path} has no column of numbers to learn; it has {', '.join(filter(None, present))}"
+            + "".join(f". {notice}" for notice in _notices(left_out, unnamed))
+        )
     return TrainingTable(
         learnt,
         tuple(given),
         np.stack([found[name].values() for name in learnt], axis=1),
         np.stack([found[name].values() for name in given], axis=1) if given else None,
-        (*left_out, *unnamed),
+        left_out,
+        unnamed,
     )
+
+
+def _notices(left_out: Sequence[str], unnamed: int | None) -> list[str]:
+    found = [f"Left out, text or empty: {', '.join(left_out)}"] if left_out else []
+    if unnamed is not None:
+        found.append(f"Left out, it has no name: column {unnamed}")
+    return found
 
 
 def _add(batch: Batch, columns: Sequence["_Column"]) -> None:
@@ -144,6 +171,7 @@ class _Column:
     parts: list[NDArray[np.float64]] = field(default_factory=list)
     cells: int = 0
     numbers: int = 0
+    booleans: int = 0  # of the numbers, in the batches that were read cell by cell
     text_rows: list[int] = field(default_factory=list)  # the first ones
     text: int = 0
     example: str = ""
@@ -151,6 +179,9 @@ class _Column:
 
     def add(self, batch: Batch) -> None:
         """Read this column of ``batch``; text and missing values become NaN."""
+        cells = batch.columns()[self.name] if self.text else None
+        if isinstance(cells, Sequence):
+            return self._add_cells(cells, batch.first_row)
         try:
             self.add_numbers(batch.numeric([self.name])[:, 0].astype(np.float64))
         except TableError:
@@ -174,6 +205,8 @@ class _Column:
             if self.missing.matches(cell):
                 continue
             number = parse_number(cell)
+            if number is None and (number := BOOLEANS.get(cell.strip())) is not None:
+                self.booleans += 1
             if number is not None:
                 numbers[i] = number
                 continue
@@ -201,7 +234,7 @@ class _Column:
         if not self.text and self.numbers:
             return True
         where = f"{path}: column {self.name!r}"
-        if self.text and (self.numbers or self.advice):
+        if self.text and (self.numbers > self.booleans or self.advice):
             one = self.text == 1
             rows = ", ".join(map(str, self.text_rows))
             more = f" and {self.text - _SHOWN:,} more" if self.text > _SHOWN else ""

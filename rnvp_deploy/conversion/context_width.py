@@ -28,7 +28,7 @@ def context_width(
         otherwise: what to return if the model runs with no width; the function that reads the
             layers then names the one that fails.
     """
-    likely = [width for width in suggested if width]
+    likely = [width for width in suggested if width and width > 0]
     widths: list[int] = [0, *likely, *range(1, MOST + 1)]
     works = (width for width in dict.fromkeys(widths) if _runs(run, dim, width))
     return next(works, otherwise)

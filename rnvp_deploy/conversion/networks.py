@@ -58,9 +58,9 @@ def read_network(module: Any, path: str, width: int, context_dim: int = 0) -> ir
     )
 
 
-def first_width(module: nn.Module) -> int | None:
+def first_width(module: object) -> int | None:
     """The number of inputs of the first layer that fixes one; None if there is no such layer."""
-    return next(_widths(module), None)
+    return next(_widths(module), None) if isinstance(module, nn.Module) else None
 
 
 def _widths(module: nn.Module) -> Iterator[int]:

@@ -3,6 +3,8 @@
 They arrive as lambdas, bound methods, partials and modules, and libraries change them between
 releases without changing the name. Each is evaluated on a grid in float64 and compared with the
 functions that a flow can express. Parameters (slopes, bounds) are read from the function's values.
+The grid is dense as far as exp is finite in float64, so that no clamp lies beyond it, and goes on
+to the largest numbers that the proof compares.
 """
 
 import math
@@ -20,9 +22,14 @@ __all__ = ["recognisable_scales", "recognise_activation", "recognise_scale"]
 
 Function = Callable[[Tensor], Tensor]
 
+_REACH = 700.0
+"""exp(u) and exp(-u) are finite and have all their digits up to here in float64."""
+
+_BEYOND = torch.logspace(math.log10(_REACH), 30.0, 120, dtype=torch.float64)[1:]
+_DENSE = torch.linspace(-_REACH, _REACH, 5601, dtype=torch.float64)
+_LINE = torch.cat([-_BEYOND, _DENSE, _BEYOND])
 # Four columns in different orders: a function that mixes a row's columns (softmax, norms) differs.
-_LINE = torch.linspace(-30.0, 30.0, 241, dtype=torch.float64)
-_GRID = torch.stack([_LINE.roll(61 * k) for k in range(4)], 1)
+_GRID = torch.stack([_LINE.roll(len(_LINE) // 4 * k) for k in range(4)], 1)
 _FAR = 1e6
 
 
@@ -58,10 +65,13 @@ def recognise_scale(function: Function, path: str) -> Scale:
         ConversionError: no scale function computes it.
     """
     values = _evaluate(function, _GRID, path)
+    # What exp makes infinite or 0 is one number. A quotient of two infinities has no value to keep.
+    ignored = values.isnan() & (_GRID.abs() > _REACH)
     at = _value_at(function)
     for kind in SCALES.values():
         for candidate in kind.candidates(at):
-            if _equal(candidate(_GRID), values):
+            sigma = torch.where(ignored, values, candidate(_GRID))
+            if _equal(sigma.clamp(-_REACH, _REACH), values.clamp(-_REACH, _REACH)):
                 return candidate
     supported = ", ".join(kind.__name__ for kind in recognisable_scales())
     raise refusal(
@@ -114,8 +124,12 @@ def _value_at(function: Function) -> Callable[[float], float]:
 
 
 def _equal(candidate: Tensor, values: Tensor) -> bool:
-    # torch's own softplus drops up to 2e-9 beyond its threshold of 20.
-    return torch.allclose(candidate, values, rtol=1e-9, atol=1e-8, equal_nan=True)
+    # torch's own softplus drops up to 2e-9 beyond its threshold of 20. The last bits of u decide on
+    # a sine of it.
+    error = (candidate - values).abs()
+    allowed = 1e-8 + 1e-9 * values.abs() + 1e-15 * _GRID.abs()
+    same = (candidate == values) | (candidate.isnan() & values.isnan())
+    return bool((same | (error <= allowed)).all())
 
 
 def _name(function: object) -> str:

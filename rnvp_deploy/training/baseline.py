@@ -40,10 +40,14 @@ def gaussian_log_prob(train: Rows, scored: Rows) -> Tensor | None:
 
 
 def _design(rows: Rows, train: Rows) -> Tensor:
-    """A column of ones and the context, standardised as in ``train``: (n, 1 + c)."""
+    """A column of ones, and the conditions that vary in ``train``, standardised as there."""
     ones = torch.ones(len(rows), 1, dtype=torch.float64)
     if rows.context is None or train.context is None:
         return ones
     seen = train.context.detach().cpu().double()
     context = rows.context.detach().cpu().double()
+    varies = (seen != seen[0]).any(0)  # a constant says the same as the column of ones
+    if not varies.any():
+        return ones
+    context, seen = context[:, varies], seen[:, varies]
     return torch.cat([ones, (context - seen.mean(0)) / seen.std(0, correction=0)], -1)

@@ -11,6 +11,7 @@ __all__ = ["DataWarning", "WarningKind", "say_columns", "suggested_options"]
 
 WarningKind = Literal[
     "few rows",
+    "constant",
     "copy",
     "one-hot",
     "linear",

@@ -32,7 +32,7 @@ def find_degenerate(
 ) -> tuple[DataWarning, ...]:
     """Find the columns of ``x`` that a flow cannot represent well.
 
-    Constant columns are not reported here; training refuses them.
+    Constant columns of ``x`` are not reported here; training refuses them.
 
     Args:
         x: (n, d) finite values.
@@ -53,7 +53,8 @@ def find_degenerate(
         (names[i], table[:, i]) for i in range(c, table.shape[1]) if names[i] not in excluded
     ]
     singles = [(name, column) for name, column in singles if name not in dequantised]
-    warnings = [*_too_few_rows(x), *related, *_kinds(singles)]
+    constant = [name for i, name in enumerate(context_columns) if np.ptp(table[:, i]) == 0]
+    warnings = [*_too_few_rows(x), *_constant_conditions(constant), *related, *_kinds(singles)]
     if float32:
         warnings += _offsets(
             [(name, column) for name, column in zip(columns, table.T[c:], strict=True)]
@@ -74,6 +75,20 @@ def _too_few_rows(x: Array) -> Iterator[DataWarning]:
             (),
             f"{n:,} rows are not more than the {d:,} columns: the columns are linear functions of "
             "each other in these rows; use more rows or fewer columns",
+        )
+
+
+def _constant_conditions(names: Sequence[str]) -> Iterator[DataWarning]:
+    if names:
+        subject, verb, vary = ("condition", "is", "it varies")
+        if len(names) > 1:
+            subject, verb, vary = ("conditions", "are", "they vary")
+        said = say_columns(names).partition(" ")[2]
+        yield DataWarning(
+            "constant",
+            tuple(names),
+            f"{subject} {said} {verb} constant in these rows: the flow learns nothing about other "
+            f"values; use rows in which {vary}, or a flow without",
         )
 
 

@@ -78,10 +78,8 @@ def fit(
             raise TrainingError("resume and warm_start were both given; expected one of them")
     table = read_table(flow, x, context)
     loop = TrainingLoop(flow, rows_of_table(flow, table), options)
-    refuse_constants(loop.train_rows.x, table.columns)
-    if loop.train_rows.context is not None:
-        refuse_constants(loop.train_rows.context, table.context_columns)
     if resume is None:
+        refuse_constants(loop.train_rows.x, table.columns, fixed=warm_start)
         loop.start(initialise=not warm_start)
     else:
         loop.restore(resume)

@@ -19,6 +19,7 @@ from rnvp_deploy.training.table import Table, refuse_gaps
 __all__ = ["Rows", "refuse_constants", "rows_of_table", "split_rows"]
 
 _DEVIATIONS = {torch.float32: (1e-37, 1e37), torch.float64: (1e-150, 1e150)}
+_IN_FLOAT64 = "train in float64 (--dtype float64, or flow.double() in Python)"
 _FLOAT32_STEPS = 64  # a column's standard deviation must be at least this many float32 steps
 _INTEGERS = {torch.float32: 2.0**19, torch.float64: 2.0**48}
 """Integers from here on have fewer than 16 numbers between them, so they are not dequantised."""
@@ -80,48 +81,78 @@ def split_rows(rows: Rows, held_out: float, generator: torch.Generator) -> tuple
         TrainingError: There are too few rows.
     """
     held = int(len(rows) * held_out)
-    if held < 1 or len(rows) - held < 2:
-        needed = max(math.ceil(1 / held_out), 3)
+    if held < 1:
         raise TrainingError(
             f"{len(rows)} rows are too few to hold any out: a held-out fraction of {held_out:g} "
-            f"needs at least {needed}"
+            f"needs at least {_fewest_rows(held_out):,}"
+        )
+    if len(rows) - held < 2:
+        raise TrainingError(
+            f"{len(rows)} rows are too few: a held-out fraction of {held_out:g} leaves 1 to train "
+            "on, expected at least 2: hold out fewer (--held-out), or use at least "
+            f"{_fewest_rows(held_out):,} rows"
         )
     order = torch.randperm(len(rows), generator=generator)
     return rows.take(order[held:]), rows.take(order[:held])
 
 
+def _fewest_rows(held_out: float) -> int:
+    """The smallest number of rows of which at least 1 is held out and 2 are left."""
+    about = int(min(max(1 / held_out, 1 / (1 - held_out)), 1e15))  # to rounding
+    near = range(max(about - 1, 3), about + 4)
+    return next(
+        (n for n in near if int(n * held_out) >= 1 and n - int(n * held_out) >= 2), near[-1]
+    )
+
+
 def _tensor(flow: RNVP, values: NDArray[np.float64], name: str, columns: Sequence[str]) -> Tensor:
     tensor = torch.tensor(values, dtype=flow.dtype)
     # A number beyond float32's range becomes infinite in the cast.
-    refuse_gaps(tensor.numpy(), f"{name} in {str(flow.dtype).removeprefix('torch.')}", columns)
+    lost = ~np.isfinite(tensor.numpy()).all(0)
+    wider = f"{_IN_FLOAT64}, or " if not _out_of_range(values[:, lost], torch.float64) else ""
+    remedy = f"they are beyond its range: {wider}change the unit, or remove them"
+    refuse_gaps(tensor.numpy(), f"{name} in {_said(flow.dtype)}", columns, remedy)
     _refuse_units(values, columns, flow.dtype)
     if flow.dtype == torch.float32:
         _refuse_lost_precision(values, columns)
     return tensor.to(next(flow.parameters()).device)
 
 
-def _refuse_units(values: NDArray[np.float64], columns: Sequence[str], dtype: torch.dtype) -> None:
-    """Refuse a column whose standard deviation, or its inverse, is outside the dtype's range."""
+def _said(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _out_of_range(values: NDArray[np.float64], dtype: torch.dtype) -> dict[int, float]:
+    """The columns whose standard deviation, or its inverse, ``dtype`` lacks; and the deviation."""
     low, high = _DEVIATIONS.get(dtype, (0.0, math.inf))
-    for name, column in zip(columns, values.T, strict=True):
+    found = {}
+    for i, column in enumerate(values.T):
         largest = float(np.abs(column).max(initial=0.0))
-        if largest and not low <= (deviation := float((column / largest).std()) * largest) <= high:
-            if deviation == 0:
-                continue  # a constant is refused with a message of its own
-            raise TrainingError(
-                f"column {name!r} has standard deviation {deviation:.3g}, expected {low:g} to "
-                f"{high:g} for a {str(dtype).removeprefix('torch.')} flow: change its unit"
-            )
+        deviation = float((column / largest).std()) * largest if largest else 0.0
+        if deviation and not low <= deviation <= high:  # a constant is judged elsewhere
+            found[i] = deviation
+    return found
+
+
+def _refuse_units(values: NDArray[np.float64], columns: Sequence[str], dtype: torch.dtype) -> None:
+    for i, deviation in _out_of_range(values, dtype).items():
+        low, high = _DEVIATIONS[dtype]
+        wider = "" if _out_of_range(values[:, [i]], torch.float64) else f", or {_IN_FLOAT64}"
+        raise TrainingError(
+            f"column {columns[i]!r} has standard deviation {deviation:.3g}, expected {low:g} to "
+            f"{high:g} for a {_said(dtype)} flow: change its unit{wider}"
+        )
 
 
 def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) -> None:
     """Refuse a column so far from 0 that float32 cannot resolve its spread."""
     for name, column in zip(columns, values.T, strict=True):
-        if len(column) and 0 < (steps := float32_steps(column)) < _FLOAT32_STEPS:
+        varies = len(column) and column.min() < column.max()
+        if varies and (steps := float32_steps(column)) < _FLOAT32_STEPS:
             raise TrainingError(
                 f"column {name!r} has mean {column.mean():.6g} and standard deviation "
-                f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: train in "
-                "float64 (--dtype float64, or flow.double() in Python), or subtract an offset "
+                f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: "
+                f"{_IN_FLOAT64}, or subtract an offset "
                 "from it"
             )
 
@@ -145,13 +176,18 @@ def _refuse_outside(flow: RNVP, x: Tensor, columns: Sequence[str]) -> None:
         if column.integer and float(values.abs().max()) >= _INTEGERS.get(flow.dtype, math.inf):
             raise TrainingError(
                 f"column {name!r} has integers up to {float(values.abs().max()):.6g}, between "
-                f"which {str(flow.dtype).removeprefix('torch.')} has too few numbers for noise: "
-                "train in float64 (--dtype float64), or without --integer"
+                f"which {_said(flow.dtype)} has too few numbers for noise: "
+                f"{_IN_FLOAT64}, or without --integer"
             )
 
 
-def refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
+def refuse_constants(values: Tensor, columns: Sequence[str], *, fixed: bool = False) -> None:
     """Refuse columns of ``values`` (n, k) that are constant.
+
+    Args:
+        values: The rows that a flow is to learn.
+        columns: The k names.
+        fixed: Whether the flow is trained already, so that no column can be left out.
 
     Raises:
         TrainingError: Names the columns.
@@ -159,8 +195,11 @@ def refuse_constants(values: Tensor, columns: Sequence[str]) -> None:
     constant = (values == values[0]).all(0).tolist()
     names = [name for name, is_constant in zip(columns, constant, strict=True) if is_constant]
     if names:
-        verb = "is" if len(names) == 1 else "are"
+        verb, remedy = "is", "leave it out"
+        if len(names) > 1:
+            verb, remedy = "are", "leave them out"
+        if fixed:
+            remedy = "train this flow on rows in which no column is constant"
         raise TrainingError(
-            f"{say_columns(names)} {verb} constant: the density would be infinite; leave out "
-            f"{'it' if len(names) == 1 else 'them'}"
+            f"{say_columns(names)} {verb} constant: the density would be infinite; {remedy}"
         )

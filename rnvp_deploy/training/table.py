@@ -74,13 +74,19 @@ def read_table(flow: RNVP, x: Any, context: Any = None) -> Table:
     return Table(values, conditions, columns, context_columns)
 
 
-def refuse_gaps(values: NDArray[np.floating], where: str, columns: Sequence[str]) -> None:
+def refuse_gaps(
+    values: NDArray[np.floating],
+    where: str,
+    columns: Sequence[str],
+    remedy: str = "correct or remove them",
+) -> None:
     """Refuse NaN and infinities in ``values`` (n, k).
 
     Args:
         values: (n, k).
         where: The file or argument that the values came from, for the message.
         columns: The k column names, for the message.
+        remedy: What to do, for the message.
 
     Raises:
         TrainingError: Names the columns and the first rows, counted from 1.
@@ -89,9 +95,7 @@ def refuse_gaps(values: NDArray[np.floating], where: str, columns: Sequence[str]
     if rows:
         finite = np.isfinite(values).all(axis=0)
         names = [name for name, good in zip(columns, finite, strict=True) if not good]
-        raise TrainingError(
-            f"{where}: {describe_gaps(rows)} (in {say_columns(names)}): correct or remove them"
-        )
+        raise TrainingError(f"{where}: {describe_gaps(rows)} (in {say_columns(names)}): {remedy}")
 
 
 def _numbers(values: Any, name: str, columns: Sequence[str]) -> Array:

@@ -21,8 +21,10 @@ from click.testing import CliRunner, Result
 import rnvp_deploy
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.commands.train import train
+from rnvp_deploy.commands.training_table import read_training_table
 from rnvp_deploy.scales import Tanh
 from rnvp_deploy.training import read_summary
+from rnvp_runtime.tables import open_table
 
 QUICK = ["--epochs", "2", "--couplings", "2", "--hidden", "8"]
 DRAW = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 20.0, 300.0] + [0.0, 60.0, 1000.0]
@@ -148,6 +150,82 @@ def test_a_missing_value_has_many_spellings(spelling: str, model: Path) -> None:
     result = run(table, "-o", model, *QUICK)
     assert "Left out, text or empty: notes, cut" in result.output
     assert rnvp_deploy.load(model).columns == COLUMNS
+
+
+@pytest.mark.parametrize("gap", [False, True], ids=["whole", "with a gap"])
+def test_a_column_of_booleans_is_the_same_in_every_format(gap: bool, model: Path) -> None:
+    """A CSV file, a Parquet file and a data frame of booleans give the same columns and rows."""
+    flags = [bool(i % 3) for i in range(len(DRAW))]
+    columns = {**dict(zip(COLUMNS, DRAW.T, strict=True)), "sold": pa.array(flags)}
+    frame = pa.table(columns)
+    csv_table, parquet = model.with_name("t.csv"), model.with_name("t.parquet")
+    rows = [[*row, flag] for row, flag in zip(DRAW.tolist(), flags, strict=True)]
+    if gap:
+        rows[5][3] = ""
+        frame = pa.table({**columns, "sold": pa.array([*flags[:5], None, *flags[6:]])})
+    write_csv(csv_table, rows, (*COLUMNS, "sold"))
+    pq.write_table(frame, parquet)
+    read = [read_training_table(path) for path in (csv_table, parquet)]
+    assert [table.columns for table in read] == [(*COLUMNS, "sold")] * 2
+    assert [table.left_out for table in read] == [()] * 2
+    np.testing.assert_array_equal(read[0].x, read[1].x)
+
+
+def test_a_constant_condition_is_warned_about(model: Path) -> None:
+    """The command trains on it, also further, and says what the flow cannot learn."""
+    table = write_csv(model.with_name("t.csv"), DRAW * [1, 0, 1] + [0, 0.1, 0])
+    for output, options in (
+        (model, ["--context", "depth", *QUICK]),
+        (model.with_name("new.pt"), ["--warm-start", model, "--epochs", "1"]),
+    ):
+        result = run(table, "-o", output, *options)
+        assert result.exit_code == 0, result.output
+        assert "Warning: condition 'depth' is constant in these rows: the flow" in result.output
+
+
+def test_a_column_without_a_name_is_left_out_for_that_reason(model: Path) -> None:
+    """The index that pandas writes is numbers; the notice says that it has no name, and where."""
+    for at in (0, 2):
+        rows = [[*row[:at], i, *row[at:]] for i, row in enumerate(DRAW.tolist())]
+        table = write_csv(model.with_name("t.csv"), rows, (*COLUMNS[:at], "", *COLUMNS[at:]))
+        result = run(table, "-o", model, *QUICK, "--force")
+        assert result.output.splitlines()[0] == f"Left out, it has no name: column {at + 1}"
+        assert "text or empty" not in result.output
+        assert rnvp_deploy.load(model).columns == COLUMNS
+
+
+def test_what_was_left_out_is_said_before_the_error_about_what_remains(model: Path) -> None:
+    """Where too few columns are left to learn, the reasons come first."""
+    rows = [[i, row[0], "Ideal", ""] for i, row in enumerate(DRAW.tolist())]
+    table = write_csv(model.with_name("t.csv"), rows, ("", "carat", "cut", "notes"))
+    first, second, error = run(table, "-o", model, *QUICK).output.splitlines()
+    assert first == "Left out, text or empty: cut, notes"
+    assert second == "Left out, it has no name: column 1"
+    assert error.startswith("Error: dim is 1: ")
+    result = run(table, "-o", model, *QUICK, "--exclude", "carat")
+    (error,) = result.output.splitlines()
+    assert "no column of numbers to learn; it has carat, cut, notes. Left out, text or" in error
+    assert error.endswith("cut, notes. Left out, it has no name: column 1")
+
+
+@pytest.mark.parametrize("spelling", ["True", "true", "TRUE"])
+def test_a_column_of_booleans_and_text_is_text(spelling: str, model: Path) -> None:
+    """A column of booleans, text and missing values is left out, not an error."""
+    words = ["maybe", spelling, "", spelling.swapcase()]
+    rows = [[*row, words[i % 4]] for i, row in enumerate(DRAW.tolist())]
+    read = read_training_table(write_csv(model.with_name("t.csv"), rows, (*COLUMNS, "sold")))
+    assert (read.columns, read.left_out) == (COLUMNS, ("sold",))
+
+
+def test_booleans_of_a_csv_file_are_scored(model: Path) -> None:
+    """A flow that was trained on booleans of a CSV file scores them as 0 and 1."""
+    rows = [[*row, i % 3 > 0] for i, row in enumerate(DRAW.tolist())]
+    table = write_csv(model.with_name("t.csv"), rows, (*COLUMNS, "sold"))
+    assert run(table, "-o", model, *QUICK, "--context", "sold").exit_code == 0
+    flow = rnvp_deploy.load(model)
+    (batch,) = open_table(table)
+    np.testing.assert_array_equal(batch.numeric(["sold"])[:, 0], np.arange(len(DRAW)) % 3 > 0)
+    assert flow.context_columns == ("sold",)
 
 
 @pytest.mark.parametrize(("asked", "what"), [("cut", "text ('Ideal')"), ("notes", "nothing")])

@@ -1,5 +1,6 @@
 """``fit``: learning, the best weights, reproducibility, resuming, and refused input."""
 
+import dataclasses
 import itertools
 import logging
 import math
@@ -18,6 +19,7 @@ from rnvp_deploy import RNVP, RNVPConfig, TrainingOptions, fit, scales
 from rnvp_deploy.checkpoint import read_training
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.training import Epoch, Training
+from rnvp_deploy.training.rows import Rows, split_rows
 from rnvp_runtime.errors import InputError
 
 Array = NDArray[np.float64]
@@ -314,6 +316,89 @@ def test_rows_that_cannot_be_learnt_from_are_refused(x: Array, message: str) -> 
     with pytest.raises(TrainingError, match=message):
         fit(flow, x)
     assert same_weights(flow, before)
+
+
+CONDITIONAL = RNVPConfig(dim=2, context_dim=2, couplings=2, hidden=(8,))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.0, 1e9 + 0.1, 1e-30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_constant_condition_is_learnt_with_a_warning(value: float, dtype: torch.dtype) -> None:
+    """A condition of one value becomes 0, in its own units, and the result has all its figures."""
+    x = banana()
+    context = np.column_stack([np.full(len(x), value), x[:, 0] + banana(seed=1)[:, 0]])
+    flow = new_flow(CONDITIONAL).to(dtype)
+    result = fit(flow, x, context, options=SHORT)
+    assert [(w.kind, w.columns) for w in result.warnings if w.kind == "constant"] == [
+        ("constant", ("c0",))
+    ]
+    assert math.isfinite(result.best.held_out)
+    only = fit(
+        new_flow(dataclasses.replace(CONDITIONAL, context_dim=1)), x, context[:, 1:], options=SHORT
+    )
+    assert result.gaussian == pytest.approx(only.gaussian, rel=1e-4)
+    scaled = flow.standardised(torch.tensor(context, dtype=dtype))
+    assert scaled is not None
+    assert (scaled[:, 0] == 0).all()
+    assert float(scaled[:, 1].std()) == pytest.approx(1, abs=0.1)
+
+
+def test_a_warm_start_keeps_its_scaling_of_a_condition_that_is_constant_now() -> None:
+    """New rows may have one value of a condition, which is scaled as before and warned about."""
+    x = banana()
+    flow = new_flow(CONDITIONAL)
+    fit(flow, x, x + banana(seed=1), options=SHORT)
+    assert flow.context_scaling is not None
+    before = flow.context_scaling.log_scale.clone()
+    result = fit(flow, x, np.full((len(x), 2), 100.0), options=SHORT, warm_start=True)
+    assert torch.equal(flow.context_scaling.log_scale, before)
+    assert result.warnings[0].message.startswith("conditions 'c0', 'c1' are constant in these rows")
+
+
+def test_a_constant_column_of_a_trained_flow_cannot_be_left_out() -> None:
+    """The message of a warm start asks for other rows; that of a new flow to leave it out."""
+    flow, x = new_flow(), banana()
+    with pytest.raises(TrainingError, match=r"'x1' is constant: .*; leave it out$"):
+        fit(flow, x * [1.0, 0.0], options=SHORT)
+    fit(flow, x, options=SHORT)
+    with pytest.raises(TrainingError, match=r"'x1' is constant: .* on rows in which no column is"):
+        fit(flow, x * [1.0, 0.0], options=SHORT, warm_start=True)
+
+
+@pytest.mark.parametrize("factor", [1e300, 1e160, 1e45, 2e39, 1e-39, 1e-60, 1e-160])
+def test_units_that_float32_lacks_are_answered_with_a_remedy_that_works(factor: float) -> None:
+    """Numbers too large or small for float32 name float64 as a remedy if it can train on them."""
+    x = (banana() - [100.0, 0.0]) * [1.0, factor]
+    with pytest.raises(TrainingError, match="'x1'") as error:
+        fit(new_flow(), x, options=SHORT)
+    assert "change " in str(error.value)
+    assert " unit" in str(error.value)
+    if 1e-140 < factor < 1e140:
+        assert "--dtype float64" in str(error.value)
+        fit(new_flow().double(), x, options=SHORT)
+    else:
+        assert "--dtype float64" not in str(error.value)
+        with pytest.raises(TrainingError, match=r"for a float64 flow: change its unit$"):
+            fit(new_flow().double(), x, options=SHORT)
+
+
+@pytest.mark.parametrize("held_out", [1e-300, 0.001, 0.1, 0.3, 0.5, 0.6, 0.9, 0.95, 0.999])
+def test_too_few_rows_are_refused_with_the_number_that_is_enough(held_out: float) -> None:
+    """The message says which part lacks rows, and how many rows in all are enough for both."""
+    for n in (0, 1, 2, 3, 5, 10, 19, 300):
+        rows = Rows(torch.randn(n, 2), None)
+        held = int(n * held_out)
+        if held >= 1 and n - held >= 2:
+            split_rows(rows, held_out, torch.Generator())
+            continue
+        side = ": .* leaves 1 to train on, .* hold out fewer " if held else " to hold any out: "
+        with pytest.raises(TrainingError, match=f"^{n} rows are too few{side}") as error:
+            split_rows(rows, held_out, torch.Generator())
+        enough = int(str(error.value).rpartition("at least ")[2].split()[0].replace(",", ""))
+        if enough < 10**6:
+            split_rows(Rows(torch.randn(enough, 2), None), held_out, torch.Generator())
+            with pytest.raises(TrainingError, match="too few"):
+                split_rows(Rows(torch.randn(enough - 1, 2), None), held_out, torch.Generator())
 
 
 def test_many_rows_with_gaps_are_counted() -> None:

@@ -264,6 +264,16 @@ def test_commas_in_numbers_are_told_apart(
         numbers(path, ["a"])
 
 
+def test_booleans_are_numbers_in_every_format(write: Any, parser: str) -> None:
+    """In a column of numbers the spellings of True and False are 1 and 0."""
+    path = write('a,b,c\nTrue,0.5,yes\nfalse,1,True\n TRUE ,2,False\nNA,3,no\n"False",4,no\n')
+    expected = [[1, 0.5], [0, 1], [1, 2], [np.nan, 3], [0, 4]]
+    np.testing.assert_array_equal(numbers(path, ["a", "b"]), expected)
+    np.testing.assert_array_equal(numbers(path, ["a"], missing=["false"])[[1, 4]], np.nan)
+    with pytest.raises(TableError, match="column 'c', row 1: 'yes' is not a number"):
+        numbers(path, ["c"])
+
+
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-log p", "@SUM(A1)", "\tx", "\r=1"])
 def test_a_column_name_is_no_formula(tmp_path: Path, parser: str, name: str) -> None:
     """A spreadsheet shows the name as text, and the reader restores it."""

@@ -40,6 +40,12 @@ _AFFINE = {
     "nflows.Permutation",
     "nflows.PointwiseAffineTransform",
 }
+_BASES = {
+    "nessai.MultivariateNormal",
+    "nflows.ConditionalDiagonalNormal",
+    "nflows.DiagonalNormal",
+    "nflows.StandardNormal",
+}
 _SUPPORTED = (
     "AffineCouplingTransform, AdditiveCouplingTransform, ActNorm, BatchNorm, permutations, "
     "LULinear and other linear transforms, PointwiseAffineTransform, CompositeTransform and "
@@ -72,12 +78,7 @@ def read_nflows(
             f"an embedding network ({type(embedding).__name__}) is not converted; embed the "
             "context before it reaches the flow",
         )
-    shape = flow._distribution._shape
-    if len(shape) != 1:
-        raise refusal(
-            "_distribution", f"its rows have shape {tuple(shape)}; only vectors are converted"
-        )
-    dim = int(shape[0])
+    dim = _base_width(flow._distribution, "_distribution")
     declared = [getattr(module, "context_features", None) or 0 for module in flow.modules()]
     context_dim = context_width(
         lambda x, c: log_prob(flow, x, c), dim, _context_widths(flow), otherwise=max(declared)
@@ -91,11 +92,9 @@ def _context_widths(flow: Any) -> Iterator[int | None]:
     """The c that the networks of couplings and of a conditional base were made for."""
     for module in flow.modules():
         yield getattr(module, "context_features", None)
-        if hasattr(module, "transform_net") and (width := first_width(module.transform_net)):
-            yield width - len(module.identity_features)
-    encoder = getattr(flow._distribution, "_context_encoder", None)
-    if isinstance(encoder, nn.Module):
-        yield first_width(encoder)
+        if width := first_width(getattr(module, "transform_net", None)):
+            yield width - len(getattr(module, "identity_features", ()))
+    yield first_width(getattr(flow._distribution, "_context_encoder", None))
 
 
 @located
@@ -162,26 +161,40 @@ def _coupling(module: Any, path: str, context_dim: int, additive: bool) -> ir.Co
 
 
 @located
-def _base(distribution: Any, path: str, context_dim: int) -> tuple[SourceLayer, ...]:
-    """The transform from the base distribution to a standard normal."""
-    _restore_log_z(distribution)
+def _base_width(distribution: Any, path: str) -> int:
+    _base_kind(distribution, path)
+    shape = tuple(distribution._shape)
+    if len(shape) != 1:
+        raise refusal(path, f"its rows have shape {shape}; only vectors are converted")
+    return int(shape[0])
+
+
+def _base_kind(distribution: Any, path: str) -> str:
     for kind in type_names(distribution):
-        if kind == "nflows.StandardNormal":
-            return ()
-        if kind == "nflows.DiagonalNormal":
-            return (base_layer(path, distribution.mean_, distribution.log_std_),)
-        if kind == "nessai.MultivariateNormal":
-            variance = torch.full(distribution._shape, distribution._var, dtype=torch.float64)
-            log_std = 0.5 * torch.log(variance)
-            return (base_layer(path, torch.zeros_like(log_std), log_std),)
-        if kind == "nflows.ConditionalDiagonalNormal":
-            return (_conditional_base(distribution, path, context_dim),)
+        if kind in _BASES:
+            return kind
     raise refusal(
         path,
         f"a base distribution of type {type(distribution).__name__} is not converted; supported "
         "are StandardNormal, DiagonalNormal, ConditionalDiagonalNormal with a network, and "
         "nessai's MultivariateNormal",
     )
+
+
+@located
+def _base(distribution: Any, path: str, context_dim: int) -> tuple[SourceLayer, ...]:
+    """The transform from the base distribution to a standard normal."""
+    _restore_log_z(distribution)
+    kind = _base_kind(distribution, path)
+    if kind == "nflows.StandardNormal":
+        return ()
+    if kind == "nflows.DiagonalNormal":
+        return (base_layer(path, distribution.mean_, distribution.log_std_),)
+    if kind == "nflows.ConditionalDiagonalNormal":
+        return (_conditional_base(distribution, path, context_dim),)
+    variance = torch.full(distribution._shape, distribution._var, dtype=torch.float64)
+    log_std = 0.5 * torch.log(variance)
+    return (base_layer(path, torch.zeros_like(log_std), log_std),)
 
 
 def _restore_log_z(distribution: Any) -> None:

@@ -68,9 +68,15 @@ def _read(flow: Any) -> SourceFlow:
 @located
 def _base(base: Any, path: str) -> tuple[Tensor, Tensor]:
     try:
-        distribution = base()
+        distribution = base() if callable(base) else base
     except Exception:
         raise refusal(path, "a base that depends on the context is not converted") from None
+    if distribution is base:
+        raise refusal(
+            path,
+            f"a base distribution of type {type(base).__name__} is not a base of zuko; give an "
+            "UnconditionalDistribution",
+        )
     if "torch.Independent" in type_names(distribution):
         distribution = distribution.base_dist
     if "torch.Normal" not in type_names(distribution) or distribution.loc.dim() != 1:
@@ -84,8 +90,9 @@ def _base(base: Any, path: str) -> tuple[Tensor, Tensor]:
 
 def _context_widths(flow: Any) -> Iterator[int]:
     for module in flow.modules():
-        if hasattr(module, "hyper") and (width := first_width(module.hyper)):
-            yield width - (int(module.mask.sum()) if hasattr(module, "mask") else 0)
+        if width := first_width(getattr(module, "hyper", None)):
+            mask = getattr(module, "mask", None)
+            yield width - (int(mask.sum()) if isinstance(mask, Tensor) else 0)
 
 
 @located

@@ -14,7 +14,7 @@ A table passes three layers: where its bytes are (`sources`), how they are compr
 (`compression`), and their format (`formats`).
 """
 
-from rnvp_runtime.tables.cells import advice_on, parse_number, shorten
+from rnvp_runtime.tables.cells import BOOLEANS, advice_on, parse_number, shorten
 from rnvp_runtime.tables.formats import (
     FORMATS,
     check_writable,
@@ -35,6 +35,7 @@ from rnvp_runtime.tables.row_estimate import estimate_rows
 from rnvp_runtime.tables.table import Batch, Column, Table, TableFormat, WriteOptions, Writer
 
 __all__ = [
+    "BOOLEANS",
     "FORMATS",
     "SPELLINGS",
     "Batch",

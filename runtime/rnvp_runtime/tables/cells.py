@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from rnvp_runtime.errors import TableError
 from rnvp_runtime.tables.missing import Missing
 
-__all__ = ["advice_on", "numbers_of_cells", "parse_number", "refuse_text", "shorten"]
+__all__ = ["BOOLEANS", "advice_on", "numbers_of_cells", "parse_number", "refuse_text", "shorten"]
+
+BOOLEANS = {"False": 0.0, "false": 0.0, "FALSE": 0.0, "True": 1.0, "true": 1.0, "TRUE": 1.0}
+"""The numbers that Parquet and data frames have for what a CSV file spells so."""
 
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")  # 1,234 or 1,234.5
 _GROUPED_OTHERWISE = re.compile(r"[+-]?[0-9]{1,3}([.'\u2019 \u00a0\u202f][0-9]{3})+(,[0-9]*)?")
@@ -29,7 +32,7 @@ def parse_number(text: str) -> float | None:
 def numbers_of_cells(
     cells: Sequence[str], missing: Missing, where: str, first_row: int
 ) -> NDArray[np.float64]:
-    """The numbers of one column, NaN where a value is missing.
+    """The numbers of one column, NaN where a value is missing; True is 1 and False is 0.
 
     Args:
         cells: the cells of the column.
@@ -38,20 +41,21 @@ def numbers_of_cells(
         first_row: the row of the first cell.
 
     Raises:
-        TableError: a cell is neither a number nor missing. The text names its row.
+        TableError: a cell is neither a number, a boolean nor missing. The text names its row.
     """
     out = np.empty(len(cells))
     for i, cell in enumerate(cells):
         if missing.matches(cell):
             out[i] = np.nan
-        elif (number := parse_number(cell)) is not None:
-            out[i] = number
-        else:
+            continue
+        number = parse_number(cell)
+        if number is None and (number := BOOLEANS.get(cell.strip())) is None:
             advice = advice_on([cell], cells)
             raise TableError(
                 f"{where}, row {first_row + i}: {shorten(cell)} is not a number"
                 f"{f': {advice}' if advice else ''}"
             )
+        out[i] = number
     return missing.blank(out)
 
 

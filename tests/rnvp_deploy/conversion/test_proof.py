@@ -86,6 +86,64 @@ def test_a_scale_that_differs_in_the_tails_alone_is_caught(monkeypatch: pytest.M
         rnvp_deploy.convert(model)
 
 
+class Clamped(their_nflows.transforms.AffineCouplingTransform):  # type: ignore[misc, name-defined]
+    """An affine coupling with the scale exp(clamp(u))."""
+
+    bound = 30.0
+
+    def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        k = self.num_transform_features
+        return torch.exp(parameters[:, k:].clamp(-self.bound, self.bound)), parameters[:, :k]
+
+
+def clamped(bound: float, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
+    """A flow in two columns, whose u is the first one."""
+    layer = Clamped([-1, 1], lambda inputs, outputs: torch.nn.Linear(inputs, outputs))
+    layer.transform_net = their_nflows.Wrapped(layer.transform_net)
+    layer.transform_net.net.weight.data = torch.tensor([[0.0], [1.0]])
+    layer.transform_net.net.bias.data.zero_()
+    layer.bound = bound
+    return their_nflows.flow(layer, dim=2).to(dtype).eval()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("bound", "dtype"),
+    [
+        *((bound, torch.float32) for bound in (10.0, 30.0, 50.0, 80.0)),
+        *((bound, torch.float64) for bound in (30.0, 80.0, 300.0)),
+    ],
+)
+def test_a_clamp_far_from_the_data_is_kept(bound: float, dtype: torch.dtype) -> None:
+    """The converted flow has the log_prob of its source on both sides of the source's clamp."""
+    model = clamped(bound, dtype)
+    u = torch.tensor([-2.0, -1.1, -0.5, 0.5, 1.1, 2.0], dtype=dtype) * bound
+    x = torch.stack([u, torch.zeros_like(u)], 1)
+    with torch.no_grad():
+        assert torch.allclose(rnvp_deploy.convert(model).log_prob(x), model.log_prob(x))
+
+
+@pytest.mark.parametrize("bound", [20.0, 40.0, 100.0, 600.0])
+def test_a_scale_that_differs_far_from_the_data_alone_is_caught(
+    bound: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof's rows reach a clamp that none of the model's own samples reaches."""
+    monkeypatch.setattr(nflows, "recognise_scale", lambda function, path: Exp())
+    with pytest.raises(ConversionError, match=r"^_transform\._transforms\.0: the (z|log_det) of"):
+        rnvp_deploy.convert(clamped(bound))
+
+
+def test_a_layer_that_refuses_rows_far_from_its_data_is_converted() -> None:
+    """A layer that checks its own result is not refused for the proof's rows far away."""
+
+    class Checked(their_nflows.transforms.AffineCouplingTransform):  # type: ignore[misc, name-defined]
+        def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            if x.abs().max() > 1e4:
+                raise ValueError("out of range")
+            return super().forward(x, context)  # type: ignore[no-any-return]
+
+    rnvp_deploy.convert(their_nflows.lively(their_nflows.flow(their_nflows.coupling(Checked))))
+
+
 def test_a_forgotten_base_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each transform agrees, but the log_prob of the whole model does not."""
     layer = source.base_layer("base", torch.zeros(5), torch.zeros(5))

@@ -1,5 +1,7 @@
 """A refusal of a conversion is one line that names the layer by its path in the model."""
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,8 +9,20 @@ import torch
 
 import rnvp_deploy
 from rnvp_deploy.errors import ConversionError
-from tests.rnvp_deploy.conversion.zoo import Library, quietly
+from tests.rnvp_deploy.conversion.zoo import (
+    Library,
+    freia,
+    glasflow,
+    nessai,
+    nflows,
+    normflows,
+    quietly,
+    zuko,
+)
 from tests.rnvp_deploy.conversion.zoo.everything import LIBRARIES
+
+with quietly():
+    from nflows.distributions.uniform import BoxUniform
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -82,6 +96,96 @@ def test_names_the_layer(library: str, name: str, pattern: str) -> None:
         model = found.refused[name]()
     with pytest.raises(ConversionError, match=pattern):
         rnvp_deploy.convert(model)
+
+
+BASES: dict[str, tuple[Callable[[], Any], str]] = {
+    "nflows, BoxUniform": (
+        lambda: nflows.flow(nflows.coupling(), base=BoxUniform(torch.zeros(5), torch.ones(5))),
+        "_distribution: a base distribution of type BoxUniform ",
+    ),
+    "nflows, MADEMoG": (
+        lambda: nflows.flow(nflows.coupling(), base=nflows.distributions.MADEMoG(5, 16, 0, 2)),
+        "_distribution: a base distribution of type MADEMoG ",
+    ),
+    "nflows, rows of two axes": (
+        lambda: nflows.flow(nflows.coupling(), base=nflows.distributions.StandardNormal([5, 2])),
+        "_distribution: its rows have shape (5, 2); ",
+    ),
+    "glasflow, MultivariateUniform": (
+        glasflow.REFUSED["MultivariateUniform base"],
+        "_distribution: a base distribution of type MultivariateUniform ",
+    ),
+    "nessai, ResampledGaussian": (
+        nessai.REFUSED["ResampledGaussian base (LARS)"],
+        "_distribution: a base distribution of type ResampledGaussian ",
+    ),
+    "normflows, GaussianMixture": (
+        lambda: normflows.REFUSED["GaussianMixture base"]().float(),
+        "q0: a base distribution of type GaussianMixture ",
+    ),
+    "zuko, BoxUniform": (
+        zuko.REFUSED["BoxUniform base"],
+        "base: a base distribution of type Uniform ",
+    ),
+    "zuko, a distribution of torch": (
+        lambda: zuko.Flow(zuko.NICE(3).transform, torch.distributions.Normal(0.0, 1.0)),
+        "base: a base distribution of type Normal is not a base of zuko; give ",
+    ),
+}
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_base_that_is_not_converted_is_named(base: str) -> None:
+    """A base distribution of any other kind is refused in one line that begins with its path."""
+    make, expected = BASES[base]
+    with quietly():
+        model = make().eval()
+    with pytest.raises(ConversionError) as refusal:
+        rnvp_deploy.convert(model)
+    assert str(refusal.value).startswith(expected)
+    assert "\n" not in str(refusal.value)
+
+
+def parts(model: Any) -> list[tuple[str, str]]:
+    """The path of each module of ``model`` with each of its attributes."""
+    return [
+        (path, name)
+        for path, module in model.named_modules()
+        for name in (*module._parameters, *module._buffers, *module._modules, *vars(module))
+        if path
+        and not name.isdigit()
+        and (name[0] != "_" or name == "_shape")
+        and name != "training"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [
+        (nflows, "ConditionalDiagonalNormal"),
+        (normflows, "AffineCouplingBlock, scale_map exp"),
+        (zuko, "NICE, context"),
+        (glasflow, "RealNVP, n_conditional_inputs"),
+        (freia, "SequenceINN with conditions, ConditionalAffineTransform"),
+    ],
+)
+def test_a_part_that_lacks_an_attribute_is_named(library: Any, name: str) -> None:
+    """A model without one attribute of one layer is converted, or refused by a layer's path."""
+    with quietly():
+        model = library.SUPPORTED[name]()
+    first = {path.split(".")[0] for path, _ in parts(model)}
+    for path, attribute in {
+        (type(model.get_submodule(p)), n): (p, n) for p, n in parts(model)
+    }.values():
+        changed = copy.deepcopy(model)
+        delattr(changed.get_submodule(path), attribute)
+        try:
+            rnvp_deploy.convert(changed)
+        except ConversionError as error:
+            text = str(error)
+            own_log_prob = text.startswith("the model: its log_prob fails")
+            assert own_log_prob or text.partition(":")[0].split(".")[0] in first, text
+            assert "\n" not in text
 
 
 def test_a_part_in_training_mode_is_named() -> None:
