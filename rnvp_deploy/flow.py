@@ -1,6 +1,7 @@
 """The flow: a stack of transforms to a standard normal."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -76,7 +77,9 @@ class RNVP(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the weights."""
-        return next(self.parameters()).dtype
+        tensors = (*self.parameters(), *self.buffers())
+        floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
+        return next(floating, torch.get_default_dtype())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats."""
@@ -154,8 +157,10 @@ class RNVP(nn.Module):
 
 
 def _names(given: tuple[str, ...] | None, width: int, letter: str) -> tuple[str, ...]:
-    names = given if given is not None else tuple(f"{letter}{i}" for i in range(width))
-    text = all(isinstance(name, str) and name for name in names)
+    given = tuple(f"{letter}{i}" for i in range(width)) if given is None else given
+    listed = given if isinstance(given, Iterable) else (given,)
+    names = [str.__str__(name) if isinstance(name, str) else name for name in listed]
+    text = not isinstance(given, str) and all(isinstance(name, str) and name for name in names)
     if not text or len(names) != width or len(set(names)) != width:
-        raise ConfigError(f"the column names are {list(names)}; expected {width} different ones")
+        raise ConfigError(f"the column names are {names}; expected {width} different ones")
     return tuple(names)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rnvp_deploy.changes import unwrapped
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.training.baseline import gaussian_log_prob
@@ -48,7 +49,8 @@ def fit(
     the ``rnvp_deploy`` logger says so in a warning.
 
     Args:
-        flow: A new flow or, with ``resume``, the flow that the checkpoint holds.
+        flow: A new flow or, with ``resume``, the flow that the checkpoint holds. One of
+            ``torch.compile`` or ``DataParallel`` is unwrapped.
         x: (n, d) array or tensor, or a data frame with ``flow.columns``. A flow with default
             column names (x0, x1, ...) takes the names of the data frame.
         context: (n, c), for a conditional flow. Default: its columns in the data frame ``x``.
@@ -70,6 +72,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C before the first epoch was complete.
     """
     began = time.perf_counter()
+    flow = unwrapped(flow)
     if options is None:
         options = recorded_options(resume) if resume is not None else TrainingOptions()
     if resume is not None:
