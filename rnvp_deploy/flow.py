@@ -11,6 +11,7 @@ from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import DiagonalAffine, DiagonalAffineSpec, Elementwise, Transform, build
+from rnvp_runtime.errors import InputError
 
 __all__ = ["RNVP"]
 
@@ -82,7 +83,12 @@ class RNVP(nn.Module):
         return next(floating, torch.get_default_dtype())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats."""
+        """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats.
+
+        Raises:
+            InputError: x or the context is not of that shape.
+        """
+        self._check_rows("x", x, context)
         context = self.standardised(context)
         log_jacob = x.new_zeros(len(x))
         z = x
@@ -92,7 +98,12 @@ class RNVP(nn.Module):
         return z, self.log_base(z), log_jacob
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """z (n, d), context (n, c) → the x (n, d) with f(x) = z."""
+        """z (n, d), context (n, c) → the x (n, d) with f(x) = z.
+
+        Raises:
+            InputError: z or the context is not of that shape.
+        """
+        self._check_rows("z", z, context)
         context = self.standardised(context)
         x = z
         for transform in reversed(self.transforms):
@@ -135,6 +146,7 @@ class RNVP(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set standardisation and ActNorm from x (n, d) and context (n, c), in order."""
+        self._check_rows("x", x, context)
         if context is not None and self.context_scaling is not None:
             self.context_scaling.initialise(context)
         context = self.standardised(context)
@@ -145,7 +157,7 @@ class RNVP(nn.Module):
 
     def standardised(self, context: Tensor | None) -> Tensor | None:
         """The context (n, c) that the transforms read. ConfigError if it is not c columns wide."""
-        given = 0 if context is None else context.shape[-1]
+        given = context.shape[-1] if context is not None and context.ndim else 0
         if given != self.context_dim:
             raise ConfigError(
                 f"this flow takes {self.context_dim} context columns; {given} were given"
@@ -154,6 +166,33 @@ class RNVP(nn.Module):
             return context
         scaled, _ = self.context_scaling(context)
         return scaled  # type: ignore[no-any-return]
+
+    def _check_rows(self, name: str, rows: Tensor, context: Tensor | None) -> None:
+        """Refuse rows or a context that PyTorch would broadcast, or could not use."""
+        if torch.jit.is_tracing():  # shapes are tensors then
+            return
+        for label, given, width in (
+            (name, rows, self.dim),
+            ("context", context, self.context_dim),
+        ):
+            if given is None:
+                continue
+            if not isinstance(given, Tensor):
+                raise InputError(
+                    f"{label} is of class {type(given).__name__}, expected a tensor of shape "
+                    f"(n, {width}): pass torch.as_tensor({label})"
+                )
+            if given.ndim != 2 or (given is rows and given.shape[1] != width):
+                one = given.ndim == 1 and width > 1 and len(given) == width
+                advice = f"pass {label}[None] for a single row" if one else "reshape it"
+                raise InputError(
+                    f"{label} has shape {tuple(given.shape)}, expected (n, {width}): {advice}"
+                )
+        if context is not None and len(context) != len(rows):
+            raise InputError(
+                f"context has {len(context)} rows, expected {len(rows)}: pass one for each row of "
+                f"{name}, such as context.expand({len(rows)}, -1)"
+            )
 
 
 def _names(given: tuple[str, ...] | None, width: int, letter: str) -> tuple[str, ...]:
