@@ -75,7 +75,9 @@ def find_unusable_dtype(flow: RNVP) -> str | None:
     dtypes: dict[torch.dtype, str] = {}
     for name, tensor in tensors.items():
         if tensor.is_meta:
-            return f"its {name} has no values: it is on the device meta"
+            return f"its {name} has no values: it is on the device meta; load its weights first"
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            return f"its {name} is not an ordinary tensor: make it one, as by to_dense()"
         if tensor.is_floating_point() or tensor.is_complex():
             dtypes.setdefault(tensor.dtype, name)
     other = [dtype for dtype in dtypes if dtype not in (torch.float32, torch.float64)]
