@@ -168,8 +168,11 @@ class RNVP(nn.Module):
         return scaled  # type: ignore[no-any-return]
 
     def _check_rows(self, name: str, rows: Tensor, context: Tensor | None) -> None:
-        """Refuse rows or a context that PyTorch would broadcast, or could not use."""
-        if torch.jit.is_tracing():  # shapes are tensors then
+        """Refuse rows or a context that PyTorch would broadcast, or could not use.
+
+        In a trace nothing is refused: shapes are tensors there.
+        """
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return
         for label, given, width in (
             (name, rows, self.dim),
