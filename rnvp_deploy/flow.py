@@ -136,9 +136,14 @@ class RNVP(nn.Module):
 
         A deployed sampler draws the same rows, up to rounding. ``temperature`` multiplies the
         latent; ``context`` is (n, c).
+
+        Raises:
+            InputError: ``temperature`` is negative or not finite, or the context is not (n, c).
         """
         from rnvp_runtime.stream import normals
 
+        if not 0 <= temperature <= torch.finfo(self.dtype).max:
+            raise InputError(f"temperature is {temperature}, expected a finite number, 0 or more")
         dtype = np.float64 if self.dtype == torch.float64 else np.float32
         noise = torch.from_numpy(normals(seed, start, n, self.dim, dtype))
         return self.inverse(noise * temperature, context)

@@ -217,6 +217,15 @@ def test_temperature_zero_is_the_mode_of_the_latent() -> None:
     torch.testing.assert_close(flow.sample(4, seed=1, temperature=0.0), middle.expand(4, 2))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [-1.0, -1e-9, math.nan, math.inf, 10**400])
+def test_a_temperature_is_finite_and_not_negative(temperature: float, dtype: torch.dtype) -> None:
+    """Another temperature is refused with the words of the runtime."""
+    flow = RNVP(RNVPConfig(2, couplings=1, hidden=(4,))).to(dtype)
+    with pytest.raises(InputError, match=r"temperature is .* expected a finite number, 0 or more"):
+        flow.sample(3, seed=0, temperature=temperature)
+
+
 def test_columns_have_names() -> None:
     """The default names are x0, x1, … for columns and c0, c1, … for conditions."""
     flow = RNVP(RNVPConfig(dim=2, context_dim=1))

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -197,14 +198,30 @@ def test_an_interrupt_in_the_first_epoch_is_raised() -> None:
         fit(flow, banana(), options=SHORT)
 
 
-def test_a_complete_training_is_resumed_only_for_more_epochs() -> None:
-    """It is refused with the same options, and continues with more epochs."""
+@pytest.mark.parametrize("asked", [1, 6])
+def test_a_complete_training_is_resumed_only_for_more_epochs(asked: int) -> None:
+    """The error says how many epochs it has and were asked for; with more, it continues."""
     flow = new_flow()
-    done = fit(flow, banana(), options=SHORT)
-    with pytest.raises(TrainingError, match="complete: 6 of 6 epochs"):
-        fit(flow, banana(), resume=done.record)
+    done = fit(flow, banana(), options=TrainingOptions(6, 64, patience=6))
+    fewer = TrainingOptions(asked, 64, patience=6)
+    with pytest.raises(TrainingError, match=f"has 6 epochs.* more than 6 epochs, and not {asked}$"):
+        fit(flow, banana(), options=fewer, resume=done.record)
     more = fit(flow, banana(), options=TrainingOptions(8, batch_size=64), resume=done.record)
     assert len(more.epochs) == 8
+
+
+def test_a_training_without_progress_is_resumed_only_for_more_patience() -> None:
+    """The error asks for patience alone; with more than the epochs without progress, it goes on."""
+    flow = new_flow()
+    bad = TrainingOptions(60, 64, learning_rate=0.3, patience=2)
+    done = fit(flow, banana(), options=bad)
+    assert done.stopped == "patience"
+    for patience in (1, 2):
+        said = f"ask for a patience of more than 2, and not {patience}$"
+        with pytest.raises(TrainingError, match=said):
+            fit(flow, banana(), options=replace(bad, patience=patience), resume=done.record)
+    more = fit(flow, banana(), options=replace(bad, patience=3), resume=done.record)
+    assert len(more.epochs) > len(done.epochs)
 
 
 @pytest.mark.parametrize("missing", ["options", "rows", "optimizer", "averages"])
