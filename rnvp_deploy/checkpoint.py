@@ -10,16 +10,18 @@ file is refused with a message that says what to do.
 """
 
 import hashlib
+import io
 import os
 import pickle
 import shlex
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
+from rnvp_deploy.changes import find_change, same_outputs, unwrapped
 from rnvp_deploy.checkpoint_archive import copy_archive
 from rnvp_deploy.checkpoint_limits import (
     check_plain,
@@ -30,7 +32,8 @@ from rnvp_deploy.checkpoint_limits import (
 from rnvp_deploy.checkpoint_versions import VERSION, upgrade
 from rnvp_deploy.errors import CheckpointError, ConfigError
 from rnvp_deploy.flow import RNVP
-from rnvp_deploy.plain import from_plain, to_plain
+from rnvp_deploy.plain import find_unknown, from_plain, to_plain
+from rnvp_deploy.plain_values import NotPlain, plain_record
 from rnvp_deploy.spec import FlowSpec
 from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import publish_file
@@ -55,29 +58,72 @@ def save(
     training: dict[str, Any] | None = None,
     force: bool = False,
 ) -> None:
-    """Write ``flow`` to ``path``, atomically.
+    """Write ``flow`` to ``path``, atomically, after it was opened again in memory.
+
+    A flow of ``torch.compile`` or ``DataParallel`` is unwrapped.
 
     ``training`` is a record of plain values (losses, options, an optimizer's state) that is kept
-    beside the weights; ``read_training`` returns it.
+    beside the weights; ``read_training`` returns it. Numbers of numpy become Python's own.
 
     Raises:
+        CheckpointError: ``load`` would refuse the checkpoint, or give another flow, because
+            ``flow`` is not what its ``spec`` builds or ``training`` is not plain. Nothing is
+            written.
         OutputError: ``path`` exists and ``force`` is False, or it has the suffix of another kind
             of file, or its folder cannot be written.
     """
     check_output(path, "checkpoint", force=force, how="force=True")
+    try:
+        stored = _stored(unwrapped(flow), training or {})
+    except RecursionError:
+        raise CheckpointError(
+            "this flow cannot be saved: its training record holds itself, or is nested too deep"
+        ) from None
+    except (CheckpointError, NotPlain) as error:
+        raise CheckpointError(f"this flow cannot be saved: {_reason(error)}") from None
+    with publish_file(path, error=CheckpointError) as stream:
+        stream.write(stored)
+
+
+def _stored(flow: RNVP, training: dict[str, Any]) -> bytes:
+    """The bytes of a checkpoint, from which ``load`` gives ``flow``.
+
+    Raises:
+        CheckpointError: There is no such checkpoint.
+        NotPlain: ``training`` is not a record of plain values.
+    """
+    if (change := find_change(flow)) is not None:
+        raise CheckpointError(change)
+    if (kind := find_unknown(flow.spec)) is not None:
+        raise CheckpointError(
+            f"its spec has a {kind.__name__} of {kind.__module__}, and a checkpoint holds only the "
+            "classes of rnvp_deploy: CONTRIBUTING.md says how to add one"
+        )
     content = {
         "format": FORMAT,
         "version": VERSION,
         "flow": to_plain(flow.spec),
-        "state_dict": dict(flow.state_dict()),
-        "columns": list(flow.columns),
-        "context_columns": list(flow.context_columns),
-        "training": training or {},
+        # Copies, since a weight that two layers share has less memory than load expects.
+        "state_dict": {name: value.clone() for name, value in flow.state_dict().items()},
+        "columns": list(map(str, flow.columns)),
+        "context_columns": list(map(str, flow.context_columns)),
+        "training": plain_record(training, "training"),
     }
     # Into an open file: given a path, torch writes the file's name into the archive, and two equal
     # checkpoints with different names would differ.
-    with publish_file(path, error=CheckpointError) as stream:
-        torch.save(content, stream)
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    stored, name = stream.getvalue(), Path("the checkpoint")
+    with torch.random.fork_rng(devices=[]):  # the initial weights of the second flow
+        opened = _flow(name, _content(name, *_archive(name, stored)))
+    if opened.spec != flow.spec:
+        raise CheckpointError("its spec holds values that do not equal themselves, such as NaN")
+    if not same_outputs(flow, opened):
+        raise CheckpointError(
+            "the checkpoint gives other densities than the flow: its modules do not compute what "
+            "its spec says; copy its weights to an RNVP(flow.spec)"
+        )
+    return stored
 
 
 @dataclass(frozen=True)
@@ -148,21 +194,31 @@ def _flow(path: Path, content: dict[str, Any]) -> RNVP:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], str]:
-    """The content of a checkpoint as one of the present version, and the sha256 of the file."""
+    """The content of the checkpoint at ``path``, and the sha256 of the file."""
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     try:
         stored = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    sha256 = hashlib.sha256(stored).hexdigest()
+    archive, pickle_size = _archive(path, stored)
+    del stored  # only the copy takes memory while PyTorch reads it
+    return _content(path, archive, pickle_size), sha256
+
+
+def _archive(path: Path, stored: bytes) -> tuple[BinaryIO, int]:
+    """The archive in these bytes as ``copy_archive`` gives it."""
     if stored[:1] == b"\x80":
         raise _holds_objects(path)
     try:
-        archive, pickle_size = copy_archive(stored)
+        return copy_archive(stored)
     except ValueError as error:
         raise CheckpointError(f"{path} is not a PyTorch checkpoint: {_reason(error)}") from None
-    sha256 = hashlib.sha256(stored).hexdigest()
-    del stored  # only the copy takes memory while PyTorch reads it
+
+
+def _content(path: Path, archive: BinaryIO, pickle_size: int) -> dict[str, Any]:
+    """The content of a checkpoint, as one of the present version."""
     try:
         with warnings.catch_warnings(action="ignore"):  # the errors below say the same
             content = torch.load(archive, map_location="cpu", weights_only=True)
@@ -177,7 +233,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     for name, kind in _PARTS.items():
         if not isinstance(content[name], kind):
             raise CheckpointError(f"{path} is damaged: its {name} is not a {kind.__name__}")
-    return content, sha256
+    return content
 
 
 def _check_kind(path: Path, content: Any) -> None:

@@ -2,12 +2,14 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.field_types import refuse_mistyped
 from rnvp_deploy.mapped_columns import ColumnMap
 from rnvp_deploy.maps import Affine
 from rnvp_deploy.networks import Activation, Dense, Residual, Steps, mlp
+from rnvp_deploy.plain_values import make_plain
 from rnvp_deploy.scales import Scale, Tanh
 from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import (
@@ -69,6 +71,10 @@ class RNVPConfig:
     elementwise: tuple[ColumnMap, ...] = ()
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        if not isinstance(self.scale, Scale):
+            raise ConfigError(f"scale is {self.scale!r}; expected a scale function, such as Tanh()")
+        refuse_mistyped(self, ConfigError)
         if self.context_dim < 0:
             raise ConfigError(f"context_dim is {self.context_dim}; expected 0 or more")
         if self.dim < (1 if self.context_dim else 2):
@@ -84,10 +90,6 @@ class RNVPConfig:
             raise ConfigError(f"hidden is {self.hidden}; expected widths of at least 1")
         if self.residual and len(set(self.hidden)) != 1:
             raise ConfigError(f"hidden is {self.hidden}; residual networks need equal widths")
-        if self.mixing not in get_args(Mixing):
-            raise ConfigError(f"mixing is {self.mixing!r}; expected swap, permute or lu")
-        if not isinstance(self.scale, Scale):
-            raise ConfigError(f"scale is {self.scale!r}; expected a scale function, such as Tanh()")
         if len(self.elementwise) not in (0, self.dim):
             raise ConfigError(
                 f"elementwise has {len(self.elementwise)} maps; expected one for each of the "

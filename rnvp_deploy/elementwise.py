@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.mapped_columns import ColumnMap
+from rnvp_deploy.plain_values import make_plain
 from rnvp_deploy.transform import Transform
 
 __all__ = ["Elementwise", "ElementwiseSpec"]
@@ -22,6 +23,7 @@ class ElementwiseSpec:
     columns: tuple[ColumnMap, ...]
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for i, column in enumerate(self.columns):
             if not isinstance(column, ColumnMap):
                 raise ConfigError(f"column {i} has the map {column!r}; expected a ColumnMap")

@@ -1,6 +1,7 @@
 """The flow: a stack of transforms to a standard normal."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from rnvp_deploy.config import RNVPConfig
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.spec import FlowSpec
 from rnvp_deploy.transforms import DiagonalAffine, DiagonalAffineSpec, Elementwise, Transform, build
+from rnvp_runtime.errors import InputError
 
 __all__ = ["RNVP"]
 
@@ -76,10 +78,17 @@ class RNVP(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the weights."""
-        return next(self.parameters()).dtype
+        tensors = (*self.parameters(), *self.buffers())
+        floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
+        return next(floating, torch.get_default_dtype())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats."""
+        """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats.
+
+        Raises:
+            InputError: x or the context is not of that shape.
+        """
+        self._check_rows("x", x, context)
         context = self.standardised(context)
         log_jacob = x.new_zeros(len(x))
         z = x
@@ -89,7 +98,12 @@ class RNVP(nn.Module):
         return z, self.log_base(z), log_jacob
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """z (n, d), context (n, c) → the x (n, d) with f(x) = z."""
+        """z (n, d), context (n, c) → the x (n, d) with f(x) = z.
+
+        Raises:
+            InputError: z or the context is not of that shape.
+        """
+        self._check_rows("z", z, context)
         context = self.standardised(context)
         x = z
         for transform in reversed(self.transforms):
@@ -122,9 +136,14 @@ class RNVP(nn.Module):
 
         A deployed sampler draws the same rows, up to rounding. ``temperature`` multiplies the
         latent; ``context`` is (n, c).
+
+        Raises:
+            InputError: ``temperature`` is negative or not finite, or the context is not (n, c).
         """
         from rnvp_runtime.stream import normals
 
+        if not 0 <= temperature <= torch.finfo(self.dtype).max:
+            raise InputError(f"temperature is {temperature}, expected a finite number, 0 or more")
         dtype = np.float64 if self.dtype == torch.float64 else np.float32
         noise = torch.from_numpy(normals(seed, start, n, self.dim, dtype))
         return self.inverse(noise * temperature, context)
@@ -132,6 +151,7 @@ class RNVP(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set standardisation and ActNorm from x (n, d) and context (n, c), in order."""
+        self._check_rows("x", x, context)
         if context is not None and self.context_scaling is not None:
             self.context_scaling.initialise(context)
         context = self.standardised(context)
@@ -142,7 +162,7 @@ class RNVP(nn.Module):
 
     def standardised(self, context: Tensor | None) -> Tensor | None:
         """The context (n, c) that the transforms read. ConfigError if it is not c columns wide."""
-        given = 0 if context is None else context.shape[-1]
+        given = context.shape[-1] if context is not None and context.ndim else 0
         if given != self.context_dim:
             raise ConfigError(
                 f"this flow takes {self.context_dim} context columns; {given} were given"
@@ -152,10 +172,42 @@ class RNVP(nn.Module):
         scaled, _ = self.context_scaling(context)
         return scaled  # type: ignore[no-any-return]
 
+    def _check_rows(self, name: str, rows: Tensor, context: Tensor | None) -> None:
+        """Refuse rows or a context that PyTorch would broadcast, or could not use.
+
+        In a trace nothing is refused: shapes are tensors there.
+        """
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            return
+        for label, given, width in (
+            (name, rows, self.dim),
+            ("context", context, self.context_dim),
+        ):
+            if given is None:
+                continue
+            if not isinstance(given, Tensor):
+                raise InputError(
+                    f"{label} is of class {type(given).__name__}, expected a tensor of shape "
+                    f"(n, {width}): pass torch.as_tensor({label})"
+                )
+            if given.ndim != 2 or (given is rows and given.shape[1] != width):
+                one = given.ndim == 1 and width > 1 and len(given) == width
+                advice = f"pass {label}[None] for a single row" if one else "reshape it"
+                raise InputError(
+                    f"{label} has shape {tuple(given.shape)}, expected (n, {width}): {advice}"
+                )
+        if context is not None and len(context) != len(rows):
+            raise InputError(
+                f"context has {len(context)} rows, expected {len(rows)}: pass one for each row of "
+                f"{name}, such as context.expand({len(rows)}, -1)"
+            )
+
 
 def _names(given: tuple[str, ...] | None, width: int, letter: str) -> tuple[str, ...]:
-    names = given if given is not None else tuple(f"{letter}{i}" for i in range(width))
-    text = all(isinstance(name, str) and name for name in names)
+    given = tuple(f"{letter}{i}" for i in range(width)) if given is None else given
+    listed = given if isinstance(given, Iterable) else (given,)
+    names = [str.__str__(name) if isinstance(name, str) else name for name in listed]
+    text = not isinstance(given, str) and all(isinstance(name, str) and name for name in names)
     if not text or len(names) != width or len(set(names)) != width:
-        raise ConfigError(f"the column names are {list(names)}; expected {width} different ones")
+        raise ConfigError(f"the column names are {names}; expected {width} different ones")
     return tuple(names)

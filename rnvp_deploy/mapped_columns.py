@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.field_types import refuse_mistyped
+from rnvp_deploy.plain_values import make_plain
 
 __all__ = ["ColumnFunction", "ColumnMap", "column_maps"]
 
@@ -46,10 +48,12 @@ class ColumnMap:
     integer: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.function not in get_args(ColumnFunction):
             raise ConfigError(
                 f"a column's map is {self.function!r}; expected identity, log or logit"
             )
+        refuse_mistyped(self, ConfigError)
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise ConfigError(f"the bounds of a column are {self.low} and {self.high}, not finite")
         if self.function == "logit" and not self.low < self.high:

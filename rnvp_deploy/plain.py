@@ -15,7 +15,7 @@ from rnvp_deploy.maps import MAPS
 from rnvp_deploy.scales import SCALES
 from rnvp_deploy.spec import FlowSpec
 
-__all__ = ["from_plain", "to_plain"]
+__all__ = ["find_unknown", "from_plain", "to_plain"]
 
 _KINDS: dict[str, type] = {
     kind.__name__: kind
@@ -46,6 +46,17 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [to_plain(part) for part in value]
     return value
+
+
+def find_unknown(value: Any) -> type | None:
+    """The class of the first description in ``value`` that ``from_plain`` cannot make."""
+    if isinstance(value, tuple | list):
+        return next((kind for part in value if (kind := find_unknown(part))), None)
+    if not is_dataclass(value):
+        return None
+    if _KINDS.get(type(value).__name__) is not type(value):
+        return type(value)
+    return find_unknown([getattr(value, field.name) for field in fields(value)])
 
 
 def from_plain(value: Any) -> Any:

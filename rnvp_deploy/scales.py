@@ -13,6 +13,7 @@ documentation read that registry.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import ClassVar, Self
 
 import torch
@@ -89,7 +90,8 @@ class Scale:
 
 
 def _require(condition: bool, scale: Scale) -> None:
-    if not condition:
+    numbers = [value for value in vars(scale).values() if isinstance(value, Real)]
+    if not (condition and all(map(math.isfinite, numbers))):
         raise ConfigError(f"{scale} is not a scale function: a parameter is out of range")
 
 

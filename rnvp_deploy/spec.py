@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from rnvp_deploy.errors import ConfigError
+from rnvp_deploy.field_types import refuse_mistyped
 from rnvp_deploy.networks import width_after
+from rnvp_deploy.plain_values import make_plain
 from rnvp_deploy.transforms import (
     CouplingSpec,
     DiagonalAffineSpec,
@@ -35,6 +37,8 @@ class FlowSpec:
     standardise_context: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        refuse_mistyped(self, ConfigError, ("dim", "context_dim", "standardise_context"))
         if self.dim < 1:
             raise ConfigError(f"dim is {self.dim}; expected at least 1")
         if self.context_dim < 0:

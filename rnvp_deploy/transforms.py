@@ -15,6 +15,7 @@ from rnvp_deploy.elementwise import Elementwise, ElementwiseSpec
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.maps import Affine, ElementwiseMap
 from rnvp_deploy.networks import Network, Steps
+from rnvp_deploy.plain_values import make_plain
 from rnvp_deploy.transform import Transform
 
 __all__ = [
@@ -55,6 +56,7 @@ class CouplingSpec:
     context_dim: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if not self.active or sorted(self.passive + self.active) != list(range(self.dim)):
             raise ConfigError(
                 f"a coupling's passive {self.passive} and active {self.active} coordinates must "
@@ -203,6 +205,7 @@ class PermutationSpec:
         return len(self.order)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if sorted(self.order) != list(range(len(self.order))):
             raise ConfigError(f"{self.order} is not a permutation of 0 … {len(self.order) - 1}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rnvp_deploy.changes import find_change, find_unusable_dtype, unwrapped
 from rnvp_deploy.errors import TrainingError
 from rnvp_deploy.flow import RNVP
 from rnvp_deploy.training.baseline import gaussian_log_prob
@@ -48,7 +49,8 @@ def fit(
     the ``rnvp_deploy`` logger says so in a warning.
 
     Args:
-        flow: A new flow or, with ``resume``, the flow that the checkpoint holds.
+        flow: A new flow or, with ``resume``, the flow that the checkpoint holds. One of
+            ``torch.compile`` or ``DataParallel`` is unwrapped.
         x: (n, d) array or tensor, or a data frame with ``flow.columns``. A flow with default
             column names (x0, x1, ...) takes the names of the data frame.
         context: (n, c), for a conditional flow. Default: its columns in the data frame ``x``.
@@ -64,14 +66,19 @@ def fit(
         The losses, the best epoch, and the record for the checkpoint.
 
     Raises:
-        TrainingError: The rows or options cannot be used, and the flow is unchanged; or training
+        TrainingError: The flow, the rows or the options cannot be used, or gradients are off, and
+            the flow is unchanged; or training
             diverged, and the flow holds the best weights before that.
         InputError: ``x`` or ``context`` does not fit the flow, and the flow is unchanged.
         KeyboardInterrupt: Ctrl-C before the first epoch was complete.
     """
     began = time.perf_counter()
+    flow = unwrapped(flow)
+    _refuse_untrainable(flow)
     if options is None:
         options = recorded_options(resume) if resume is not None else TrainingOptions()
+    if not isinstance(options, TrainingOptions):
+        raise TrainingError(f"options is {options!r:.80}; expected TrainingOptions(epochs=…, …)")
     if resume is not None:
         _refuse_changed_batches(options, resume)
         if warm_start:
@@ -84,6 +91,8 @@ def fit(
     else:
         loop.restore(resume)
     flow.columns, flow.context_columns = table.columns, table.context_columns
+    if (change := find_change(flow)) is not None:
+        _log.warning("this flow can be trained, but not saved: %s", change)
     warnings = _warn(flow, table)
     columns = summarise_columns(table)
     del table  # its float64 copy of the rows is not needed during training
@@ -112,6 +121,27 @@ def fit(
     sample = held_out_sample(loop.held_out_rows, options.keep_rows)
     result.record["summary"] = summarise(result, columns, log_prob, sample).plain()
     return result
+
+
+def _refuse_untrainable(flow: RNVP) -> None:
+    """Refuse a flow whose weights no optimizer could move, here or at all."""
+    if not isinstance(flow, RNVP):
+        raise TrainingError(f"flow is of class {type(flow).__name__}; expected an RNVP")
+    if (unusable := find_unusable_dtype(flow)) is not None:
+        raise TrainingError(f"this flow cannot be trained: {unusable}")
+    if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
+        raise TrainingError(
+            "gradients are off: call fit outside of torch.no_grad and torch.inference_mode"
+        )
+    if any(tensor.is_inference() for tensor in (*flow.parameters(), *flow.buffers())):
+        raise TrainingError(
+            "the flow was made in torch.inference_mode, where nothing is trained: make it outside"
+        )
+    if not any(parameter.requires_grad for parameter in flow.parameters()):
+        raise TrainingError(
+            "none of the flow's weights is trainable: call flow.requires_grad_(), or add a "
+            "transform that has weights"
+        )
 
 
 def _warn(flow: RNVP, table: Table) -> tuple[DataWarning, ...]:

@@ -67,11 +67,15 @@ class TrainingLoop:
             raise TrainingError("these are not the rows of the training that is to be resumed")
         completed = len(record["losses"])
         since_best = completed - record["best"]
-        if completed >= self.planned_epochs or since_best >= self._patience:
+        wanted = []
+        if completed >= self.planned_epochs:
+            wanted.append(f"more than {completed} epochs, and not {self.planned_epochs}")
+        if since_best >= self._patience:
+            wanted.append(f"a patience of more than {since_best}, and not {self._patience}")
+        if wanted:
             raise TrainingError(
-                f"this training is complete: {completed} of {self.planned_epochs} epochs, the "
-                f"last {since_best} without a better score. To continue, ask for more epochs or "
-                "more patience"
+                f"this training is complete: it has {completed} epochs, the last {since_best} "
+                f"without a better score. To continue, ask for {'; and for '.join(wanted)}"
             )
         best_weights = self._state_dict()
         self.flow.load_state_dict(record["weights"])

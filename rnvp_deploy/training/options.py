@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 
 from rnvp_deploy.errors import TrainingError
+from rnvp_deploy.field_types import refuse_mistyped
+from rnvp_deploy.plain_values import make_plain
 
 __all__ = ["TrainingOptions"]
 
@@ -50,6 +52,8 @@ class TrainingOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        refuse_mistyped(self, TrainingError)
         for name in ("epochs", "batch_size", "learning_rate", "clip", "patience", "max_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -61,6 +65,8 @@ class TrainingOptions:
         for name in ("warmup", "keep_rows"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected at least 0")
+        if not -(2**63) <= self.seed < 2**64:
+            raise TrainingError(f"seed is {self.seed}; expected an integer below 2**64")
 
     def batch_size_for(self, rows: int) -> int:
         """The batch size for this many training rows."""

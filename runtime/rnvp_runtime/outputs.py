@@ -8,6 +8,7 @@ The rule is the same for every command and for saving from Python:
 2. A suffix that belongs to another kind of file is refused, with or without ``force``.
 3. An existing output is refused without ``force``.
 4. The folder must exist and be writable.
+5. ``-``, which stands for standard output elsewhere, is refused: it would become a file's name.
 """
 
 import glob
@@ -80,6 +81,10 @@ def check_output(
         OutputError: The output is refused.
     """
     path = Path(output)
+    if str(path) == "-":
+        raise OutputError(
+            f"a {kind} cannot be written to standard output: name it like {_EXAMPLES[kind]}"
+        )
     if path.is_dir() and kind not in _FOLDERS:
         raise OutputError(f"cannot write {path}: it is a folder")
     for source in (named for given in inputs for named in _named(given)):

@@ -22,6 +22,7 @@ from rnvp_runtime import OutputError
 from rnvp_runtime.bundle.manifest import Manifest
 from rnvp_runtime.bundle.tensor_proto import read
 from rnvp_runtime.bundle.verification import verify
+from tests.changed_flows import CHANGES, NOT_OF_THE_MODULES, SMALL
 from tests.flows import CONFIGS, lively, some_context, some_data
 
 CONFIG = "given"
@@ -216,6 +217,42 @@ def test_a_flow_with_a_broken_weight_is_refused_by_its_name(tmp_path: Path) -> N
         ExportError, match=r"transforms\.2\.joint_net\.layers\.0\.bias contains NaN"
     ):
         rnvp_exporters.export(flow, tmp_path / "m.rnvp")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("change", [name for name in CHANGES if name not in NOT_OF_THE_MODULES])
+def test_a_flow_that_is_not_what_its_spec_builds_is_refused(change: str, tmp_path: Path) -> None:
+    """The bundle could be of another flow: one line says why, before any work."""
+    make, said = CHANGES[change]
+    flow = rnvp_deploy.RNVP(SMALL)
+    made = make(flow)
+    replaced = isinstance(made, rnvp_deploy.RNVP | torch.jit.ScriptModule)
+    steps: list[str] = []
+    with pytest.raises(ExportError, match=said) as caught:
+        rnvp_exporters.export(
+            made if replaced else flow, tmp_path / "m.rnvp", progress=steps.append
+        )
+    assert "\n" not in str(caught.value)
+    assert not steps
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", [None, 3, {}, torch.nn.Linear(2, 2)])
+def test_a_source_of_another_kind_is_refused(source: Any, tmp_path: Path) -> None:
+    """The source is a flow or a path."""
+    with pytest.raises(ExportError, match="expected an RNVP"):
+        rnvp_exporters.export(source, tmp_path / "m.rnvp")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own modules
+def test_a_wrapped_flow_is_unwrapped(tmp_path: Path) -> None:
+    """The flow inside torch.compile and DataParallel is exported: its weight stops this export."""
+    flow = lively(SMALL)
+    flow.transforms[2].joint_net.layers[0].bias.fill_(torch.nan)
+    wrapped = torch.nn.DataParallel(torch.compile(flow))  # type: ignore[type-var]
+    for source in (wrapped, wrapped.module):
+        with pytest.raises(ExportError, match=r"the flow's transforms\.2\S*\.bias contains NaN"):
+            rnvp_exporters.export(source, tmp_path / "m.rnvp")  # type: ignore[arg-type]
 
 
 def test_a_flow_in_training_is_left_in_training(tmp_path: Path) -> None:

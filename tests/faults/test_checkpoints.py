@@ -244,7 +244,7 @@ DESCRIPTIONS: dict[str, tuple[Alter, str]] = {
         lambda c: _coupling(c).update(map={"kind": "Tanh", "bound": 1.0, "width": 1.0}), "damaged"
     ),
     "a fraction of a column": (lambda c: _coupling(c).update(passive=[0.0]), "damaged"),
-    "true for a size": (lambda c: c["flow"].update(context_dim=True), "its context_dim is True"),
+    "true for a size": (lambda c: c["flow"].update(context_dim=True), "context_dim is True"),
     "a step that is a transform": (
         lambda c: _first_network(c).append({"kind": "LinearSpec", "dim": 2}), "damaged"
     ),

@@ -1,6 +1,7 @@
 """The public interface of a flow: outputs, both dtypes, contexts and samples."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.networks import ACTIVATIONS
 from rnvp_deploy.transforms import DiagonalAffine
+from rnvp_runtime.errors import InputError
 
 configs = st.builds(
     lambda dim, split, **options: RNVPConfig(dim, split=1 + split % (dim - 1), **options),
@@ -169,6 +171,37 @@ def test_a_wrong_context_is_refused(takes: int, given: int) -> None:
         flow(torch.zeros(3, 2), context)
 
 
+@pytest.mark.parametrize("context_dim", [0, 3])
+@pytest.mark.parametrize("call", ["forward", "inverse", "log_prob", "initialise"])
+@pytest.mark.parametrize("shape", [(5, 1), (5, 3), (5, 0), (2,), (5,), (), (4, 5, 2)])
+def test_rows_of_another_shape_are_refused(
+    call: str, shape: tuple[int, ...], context_dim: int
+) -> None:
+    """Rows that PyTorch would broadcast, or could not use, give an error with both shapes."""
+    flow = RNVP(RNVPConfig(2, context_dim, 2, (4,)))
+    context = torch.randn(5, 3) if context_dim else None
+    with pytest.raises(InputError, match=rf"has shape {re.escape(str(shape))}, expected \(n, 2\)"):
+        getattr(flow, call)(torch.randn(shape), context)
+
+
+@pytest.mark.parametrize("call", ["forward", "inverse", "log_prob", "initialise"])
+@pytest.mark.parametrize("shape", [(1, 3), (4, 3), (3,), (5, 1, 3)])
+def test_a_context_of_another_shape_is_refused(call: str, shape: tuple[int, ...]) -> None:
+    """A context has one row for each row of x or z."""
+    flow = RNVP(RNVPConfig(2, 3, 2, (4,)))
+    with pytest.raises(InputError, match=r"context has (shape|\d rows)"):
+        getattr(flow, call)(torch.randn(5, 2), torch.randn(shape))
+
+
+def test_rows_that_are_not_a_tensor_are_refused() -> None:
+    """An array or a list gives an error that says how to pass it."""
+    flow = RNVP(RNVPConfig(2, 3, 2, (4,)))
+    x, context = torch.randn(5, 2), torch.randn(5, 3)
+    for rows, conditions in ((x.numpy(), context), (x.tolist(), context), (x, context.numpy())):
+        with pytest.raises(InputError, match="expected a tensor"):
+            flow.log_prob(rows, conditions)  # type: ignore[arg-type]
+
+
 def test_samples_are_the_stream_through_the_inverse() -> None:
     """Sample i of a seed is the same point for any start and count."""
     flow = RNVP(RNVPConfig(dim=3)).double()
@@ -182,6 +215,15 @@ def test_temperature_zero_is_the_mode_of_the_latent() -> None:
     flow = RNVP(RNVPConfig(dim=2)).double()
     middle = flow.inverse(torch.zeros(1, 2, dtype=torch.float64))
     torch.testing.assert_close(flow.sample(4, seed=1, temperature=0.0), middle.expand(4, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [-1.0, -1e-9, math.nan, math.inf, 10**400])
+def test_a_temperature_is_finite_and_not_negative(temperature: float, dtype: torch.dtype) -> None:
+    """Another temperature is refused with the words of the runtime."""
+    flow = RNVP(RNVPConfig(2, couplings=1, hidden=(4,))).to(dtype)
+    with pytest.raises(InputError, match=r"temperature is .* expected a finite number, 0 or more"):
+        flow.sample(3, seed=0, temperature=temperature)
 
 
 def test_columns_have_names() -> None:

@@ -1,5 +1,7 @@
 """Every scale function agrees with its formula in numpy, also at extreme inputs."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,22 @@ BOUNDS = {
 
 each = pytest.mark.parametrize("name", SCALES)
 rows = st.lists(st.floats(-60, 60), min_size=3, max_size=3).map(lambda u: np.array([u]))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, np.float32(np.inf)])
+@pytest.mark.parametrize(
+    ("kind", "parameter"),
+    [
+        (kind, field.name)
+        for kind in scales.SCALES.values()
+        for field in fields(kind)
+        if isinstance(field.default, float)
+    ],
+)
+def test_a_parameter_is_finite(kind: type[scales.Scale], parameter: str, value: float) -> None:
+    """NaN and infinity are refused for each parameter of each scale function."""
+    with pytest.raises(ConfigError, match="out of range"):
+        kind(**{parameter: value})
 
 
 def test_every_public_scale_is_in_the_table() -> None:

@@ -457,6 +457,7 @@ def test_a_missing_table_gives_one_line(model: Path) -> None:
         ([], "-o model.pt"),
         (["-o", "m.pt", "--scale", "tan"], "'tan' is not a scale function"),
         (["-o", "m.pt", "--scale", "tanh:wide"], "'tanh:wide' is not a scale function"),
+        (["-o", "m.pt", "--scale", "tanh:inf"], "'tanh:inf' is not a scale function"),
         (["-o", "m.pt", "--hidden", "64,x"], "not a list of widths"),
         (["-o", "m.pt", "--columns", "a,,b"], "not a list of different names"),
         (["-o", "m.pt", "--columns", "a,a"], "not a list of different names"),

@@ -4,7 +4,9 @@ import dataclasses
 import itertools
 import logging
 import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils import prune
 
 import rnvp_deploy
 from rnvp_deploy import RNVP, RNVPConfig, TrainingOptions, fit, scales
@@ -197,14 +200,30 @@ def test_an_interrupt_in_the_first_epoch_is_raised() -> None:
         fit(flow, banana(), options=SHORT)
 
 
-def test_a_complete_training_is_resumed_only_for_more_epochs() -> None:
-    """It is refused with the same options, and continues with more epochs."""
+@pytest.mark.parametrize("asked", [1, 6])
+def test_a_complete_training_is_resumed_only_for_more_epochs(asked: int) -> None:
+    """The error says how many epochs it has and were asked for; with more, it continues."""
     flow = new_flow()
-    done = fit(flow, banana(), options=SHORT)
-    with pytest.raises(TrainingError, match="complete: 6 of 6 epochs"):
-        fit(flow, banana(), resume=done.record)
+    done = fit(flow, banana(), options=TrainingOptions(6, 64, patience=6))
+    fewer = TrainingOptions(asked, 64, patience=6)
+    with pytest.raises(TrainingError, match=f"has 6 epochs.* more than 6 epochs, and not {asked}$"):
+        fit(flow, banana(), options=fewer, resume=done.record)
     more = fit(flow, banana(), options=TrainingOptions(8, batch_size=64), resume=done.record)
     assert len(more.epochs) == 8
+
+
+def test_a_training_without_progress_is_resumed_only_for_more_patience() -> None:
+    """The error asks for patience alone; with more than the epochs without progress, it goes on."""
+    flow = new_flow()
+    bad = TrainingOptions(60, 64, learning_rate=0.3, patience=2)
+    done = fit(flow, banana(), options=bad)
+    assert done.stopped == "patience"
+    for patience in (1, 2):
+        said = f"ask for a patience of more than 2, and not {patience}$"
+        with pytest.raises(TrainingError, match=said):
+            fit(flow, banana(), options=replace(bad, patience=patience), resume=done.record)
+    more = fit(flow, banana(), options=replace(bad, patience=3), resume=done.record)
+    assert len(more.epochs) > len(done.epochs)
 
 
 @pytest.mark.parametrize("missing", ["options", "rows", "optimizer", "averages"])
@@ -452,6 +471,75 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(TrainingError, match=f"{name} is {value}"):
         TrainingOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {name: value}
+        for name in ("epochs", "batch_size", "patience", "warmup", "keep_rows", "seed")
+        for value in (2.5, 32.0, "3", True)
+    ]
+    + [{"learning_rate": "fast"}, {"clip": None}, {"held_out": True}, {"max_seconds": "1"}]
+    + [{"seed": 2**64}, {"seed": -(2**63) - 1}],
+)
+def test_options_of_another_type_are_refused(options: dict[str, Any]) -> None:
+    """An integer must be one; the option, its value and what is expected are named."""
+    ((name, value),) = options.items()
+    with pytest.raises(TrainingError, match=rf"^{name} is {re.escape(repr(value))}; expected"):
+        TrainingOptions(**options)
+
+
+@pytest.mark.parametrize("options", [{}, {"epochs": 3}, 3, TrainingOptions])
+def test_options_are_training_options(options: Any) -> None:
+    """A dict or a number gives an error that says what is expected."""
+    with pytest.raises(TrainingError, match=r"options is .*; expected TrainingOptions\("):
+        fit(new_flow(), banana(), options=options)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda flow: flow.half(), "is torch.float16; expected all float32 or all float64"),
+        (lambda flow: flow.bfloat16(), "is torch.bfloat16; expected"),
+        (lambda flow: flow.transforms[2].double(), "is torch.float32 and .* is torch.float64"),
+        (lambda flow: flow.to("meta"), "has no values"),
+        (lambda flow: flow.requires_grad_(False), "none of the flow's weights is trainable"),
+    ],
+)
+def test_a_flow_that_cannot_be_trained_is_refused(change: Callable[..., Any], said: str) -> None:
+    """The error says what to do, and is raised before the rows are read."""
+    flow = new_flow()
+    change(flow)
+    with pytest.raises(TrainingError, match=said):
+        fit(flow, None)
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_nothing_is_trained_without_gradients(off: Callable[[], Any]) -> None:
+    """fit inside no_grad or inference_mode, or a flow from there, gives an error."""
+    with off(), pytest.raises(TrainingError, match="gradients are off"):
+        fit(new_flow(), banana())
+    with torch.inference_mode():
+        made = new_flow()
+    with pytest.raises(TrainingError, match=r"was made in torch\.inference_mode"):
+        fit(made, banana())
+
+
+def test_something_else_is_not_trained() -> None:
+    """Another module is named by its class."""
+    with pytest.raises(TrainingError, match="of class Linear; expected an RNVP"):
+        fit(torch.nn.Linear(2, 2), banana())
+
+
+def test_a_flow_that_cannot_be_saved_is_named_before_training(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A flow with pruned weights is trained, after a warning that save would refuse it."""
+    flow = new_flow()
+    prune.l1_unstructured(flow.transforms[1].joint_net.layers[0], "weight", 0.5)
+    fit(flow, banana(), options=TrainingOptions(1))
+    assert "not saved: its module transforms.1.joint_net.layers.0 has a forward" in caplog.text
 
 
 def test_a_training_that_diverged_at_once_is_an_error() -> None:

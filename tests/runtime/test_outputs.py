@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnvp_runtime import OutputError
-from rnvp_runtime.outputs import check_output
+from rnvp_runtime.outputs import FileKind, check_output
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".npy", ".npz", ".PT", ".onnx"])
@@ -29,6 +29,14 @@ def test_other_names_are_free(name: str, tmp_path: Path) -> None:
     """A name without a suffix or with an unknown one suits every kind of output."""
     check_output(tmp_path / name, "checkpoint")
     check_output(tmp_path / name, "bundle")
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "bundle", "table", "web page"])
+@pytest.mark.parametrize("output", ["-", Path("-")])
+def test_standard_output_is_not_a_file(output: str | Path, kind: FileKind) -> None:
+    """``-`` is refused with an example of a name, also with force."""
+    with pytest.raises(OutputError, match=f"a {kind} cannot be written to standard output"):
+        check_output(output, kind, force=True)
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])

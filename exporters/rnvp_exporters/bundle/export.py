@@ -14,6 +14,7 @@ import torch
 
 from rnvp_deploy import RNVP
 from rnvp_deploy import checkpoint as checkpoints
+from rnvp_deploy.changes import find_change, unwrapped
 from rnvp_exporters import report
 from rnvp_exporters.bundle import card as model_card
 from rnvp_exporters.bundle import signing
@@ -64,7 +65,8 @@ def export(
     ``native_refusal`` says why.
 
     Args:
-        source: the flow, or the path of its checkpoint.
+        source: the flow, or the path of its checkpoint. A flow of ``torch.compile`` or
+            ``DataParallel`` is unwrapped.
         target: the path of the bundle, such as ``model.rnvp``.
         formats: ``onnx`` (always written, since the runtime runs it), ``torchscript``, ``pt2``.
         dtype: of the graphs, ``float32`` or ``float64``; by default that of the flow.
@@ -88,10 +90,12 @@ def export(
         OutputError: the target exists and ``force`` is false, is also an input, or has the suffix
             of another kind of file.
         ExportError: the target exists and is not a bundle, an option's value is not supported, the
-            key is not one, the card cannot be read, or a weight is NaN or infinite.
+            key is not one, the card cannot be read, a weight is NaN or infinite, or the modules
+            of the flow are not what its ``spec`` builds.
     """
     target = Path(os.path.realpath(target))  # through a link, what it points to is replaced
     tell = progress or (lambda _: None)
+    source = _flow_or_path(source)
     inputs = () if isinstance(source, RNVP) else (source,)
     check_output(target, "bundle", inputs=inputs, force=force, how="force=True")
     check_folder_target(target, force=force, is_ours=_is_bundle, kind="bundle", error=ExportError)
@@ -105,6 +109,7 @@ def export(
         flow, training, checkpoint_sha = checkpoint.flow, checkpoint.training, checkpoint.sha256
     else:
         flow = copy.deepcopy(source).eval()
+        flow.columns, flow.context_columns = tuple(flow.columns), tuple(flow.context_columns)
     options = _Options(
         tuple(dict.fromkeys(("onnx", *formats))),
         dtype or str(flow.dtype).removeprefix("torch."),
@@ -152,6 +157,17 @@ class _Origin:
     sha256: str | None  # of the checkpoint
     training: Mapping[str, Any]  # the record in it; empty for a flow in memory
     reference: bundle.Reference | None
+
+
+def _flow_or_path(source: Any) -> RNVP | str | os.PathLike[str]:
+    """The flow itself, or a path. ExportError for anything else, before any work."""
+    if isinstance(source, str | os.PathLike):
+        return source
+    flow = unwrapped(source)
+    if (change := find_change(flow)) is not None:
+        raise ExportError(f"this flow cannot be exported: {change}")
+    assert isinstance(flow, RNVP)
+    return flow
 
 
 def _is_bundle(folder: Path) -> bool:
