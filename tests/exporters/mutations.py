@@ -160,8 +160,9 @@ def _is_found(
         manifest.files[name], sha256=hashlib.sha256(changed).hexdigest(), bytes=len(changed)
     )
     altered = replace(manifest, files={**manifest.files, name: record})
-    checks = check_vectors({**contents, name: changed}, altered, ENGINES["onnxruntime"])
-    return any(not check.passed for check in checks if check.name.startswith(graph))
+    contents = {**contents, name: changed}
+    checks = check_vectors(contents, altered, ENGINES["onnxruntime"], graphs=[graph])
+    return any(not check.passed for check in checks)
 
 
 def _movement(
