@@ -216,7 +216,7 @@ def test_files_of_the_user_are_not_replaced(place: Path) -> None:
     """The command never replaces its inputs, and replaces other files only with --force."""
     weights(place)
     (place / "model.pt").write_text("something else")
-    before = {path: path.read_bytes() for path in place.iterdir()}
+    before = {path: path.read_bytes() for path in place.iterdir() if path.is_file()}
     for output, message in {
         "flow.pt": "flow.pt is also an input",
         "mymodule.py": "mymodule.py is also an input",
@@ -228,7 +228,7 @@ def test_files_of_the_user_are_not_replaced(place: Path) -> None:
         assert result.exit_code == 1
         assert message in result.stderr
         assert "Running" not in result.stderr
-    assert {path: path.read_bytes() for path in place.iterdir()} == before
+    assert {path: path.read_bytes() for path in place.iterdir() if path.is_file()} == before
     assert run("mymodule.py:make_flow", "-o", "model.pt", "--force").exit_code == 0
 
 
