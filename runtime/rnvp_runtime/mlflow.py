@@ -93,7 +93,7 @@ def flow_model() -> Any:
         # Without types: MLflow takes them for the schema, which the signature states already.
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             """log_prob of the rows of a data frame, (n,), in nats."""
-            return self._flow.log_prob(model_input)
+            return np.asarray(self._flow.log_prob(model_input))
 
     return FlowModel()
 

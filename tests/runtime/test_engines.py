@@ -50,6 +50,25 @@ def test_a_flow_runs_on_any_engine(engine: str, bundle: Path) -> None:
     np.testing.assert_allclose(flow.inverse(x), reference.inverse(x), rtol=1e-4, atol=1e-6)
 
 
+def test_ctrl_c_is_an_interrupt_after_a_flow_was_released(engine: str, bundle: Path) -> None:
+    """No engine leaves anything behind that ends the process at the next SIGINT."""
+    code = f"""
+import signal, rnvp_runtime
+flow = rnvp_runtime.load({str(bundle)!r}, engine={engine!r}, threads=2)
+flow.log_prob([[0.5, 1.0]] * 20_000)
+flow.close()
+del flow
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == "interrupted\n"
+
+
 def test_samples_never_come_from_a_sampler_that_is_known_to_be_wrong(
     bundle: Path, affine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

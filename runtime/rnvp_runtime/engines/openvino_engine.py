@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from threading import local
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnvp_runtime.bundle.pruning import pruned
 from rnvp_runtime.engines.engine import (
@@ -58,7 +59,7 @@ class OpenVino:
     ) -> Run:
         """See `rnvp_runtime.engines.Engine.open`."""
         refuse_providers("openvino", options.providers)
-        core = import_extra("openvino").Core()
+        core = _core()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # the default is bfloat16 where the CPU has it
             "INFERENCE_NUM_THREADS": 1,
@@ -77,3 +78,13 @@ class OpenVino:
             return [results[name] for name in outputs]
 
         return run
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for the process, which is never released.
+
+    Its CPU plugin sets a stack for signal handlers, and frees it when the core is released: the
+    next Ctrl-C then ended the process with a segmentation fault.
+    """
+    return import_extra("openvino").Core()
