@@ -13,17 +13,13 @@ from torch import Tensor, nn
 
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.flow import RNVP
+from rnvp_deploy.wrappers import WRAPPERS
 
 __all__ = ["find_change", "find_unusable_dtype", "same_outputs", "unwrapped"]
 
 _ROWS = 8
 _TOLERANCE = 1e-6  # relative, in float64: two runs of equal modules may add in another order
 
-_WRAPPERS = (
-    nn.DataParallel,
-    nn.parallel.DistributedDataParallel,
-    torch.optim.swa_utils.AveragedModel,
-)
 _OWN = frozenset(("__doc__", "__init__", "__module__", "__repr__", "__str__", "extra_repr"))
 """Names that a subclass may define, because no number depends on them."""
 
@@ -35,10 +31,11 @@ _RESTORE = "restore it, or describe the flow by another FlowSpec"
 def unwrapped(flow: Any) -> Any:
     """The flow inside ``torch.compile``, ``DataParallel`` and their like; else ``flow`` itself."""
     while isinstance(flow, nn.Module) and not isinstance(flow, RNVP):
-        compiled = getattr(flow, "_orig_mod", None)
-        if compiled is None and not isinstance(flow, _WRAPPERS):
+        kinds = (f"{k.__module__.partition('.')[0]}.{k.__name__}" for k in type(flow).__mro__)
+        inner = next((WRAPPERS[kind] for kind in kinds if kind in WRAPPERS), None)
+        if inner is None:
             break
-        flow = flow.module if compiled is None else compiled
+        flow = getattr(flow, inner)
     return flow
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rnvp_deploy.conversion.float64 import WRAPPERS
 from rnvp_deploy.conversion.readers import READERS
 from rnvp_deploy.conversion.refusal import LayerError, refusal, type_names
 from rnvp_deploy.conversion.source import Reader
 from rnvp_deploy.flow import RNVP
+from rnvp_deploy.wrappers import WRAPPERS
 
 __all__ = ["FoundFlow", "find_flow", "parts_of", "unwrap"]
 

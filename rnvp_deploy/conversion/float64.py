@@ -11,16 +11,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from rnvp_deploy.conversion.refusal import type_names
+from rnvp_deploy.wrappers import WRAPPERS
 
-__all__ = ["WRAPPERS", "float64_copy", "in_float64"]
-
-WRAPPERS = {
-    "torch.AveragedModel": "module",
-    "torch.DataParallel": "module",
-    "torch.DistributedDataParallel": "module",
-    "torch.OptimizedModule": "_orig_mod",  # what torch.compile returns
-}
-"""Modules that compute what the module inside them computes, and its attribute."""
+__all__ = ["float64_copy", "in_float64"]
 
 
 class _WidenArguments(TorchFunctionMode):

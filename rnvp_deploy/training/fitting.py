@@ -67,8 +67,8 @@ def fit(
 
     Raises:
         TrainingError: The flow, the rows or the options cannot be used, or gradients are off, and
-            the flow is unchanged; or training
-            diverged, and the flow holds the best weights before that.
+            the flow is unchanged; or training diverged, and the flow holds the best weights before
+            that.
         InputError: ``x`` or ``context`` does not fit the flow, and the flow is unchanged.
         KeyboardInterrupt: Ctrl-C before the first epoch was complete.
     """

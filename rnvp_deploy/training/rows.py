@@ -152,8 +152,7 @@ def _refuse_lost_precision(values: NDArray[np.float64], columns: Sequence[str]) 
             raise TrainingError(
                 f"column {name!r} has mean {column.mean():.6g} and standard deviation "
                 f"{column.std():.3g}, in which float32 has only {steps:.2g} steps: "
-                f"{_IN_FLOAT64}, or subtract an offset "
-                "from it"
+                f"{_IN_FLOAT64}, or subtract an offset from it"
             )
 
 

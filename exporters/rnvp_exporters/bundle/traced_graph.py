@@ -14,6 +14,7 @@ from rnvp_exporters.graphs import FORMATS, INTEGERS, Format, GraphDefinition, tr
 from rnvp_exporters.lowering import Lowered
 from rnvp_exporters.proof.running import GraphFunction, open_graph
 from rnvp_runtime.bundle import manifest as bundle
+from rnvp_runtime.bundle.graph_file import graph_labels
 from rnvp_runtime.bundle.tensors import TensorSpec
 
 __all__ = ["Progress", "TracedGraph", "identify", "trace_graph"]
@@ -86,14 +87,7 @@ def _labelled(
 ) -> tuple[bytes, int]:
     """The ONNX file with its identity in its metadata, for when it is copied out of its folder."""
     model = onnx.load_from_string(content)
-    labels = {
-        "rnvp.bundle": bundle_id,
-        "rnvp.graph": graph.name,
-        "rnvp.dim": str(flow.dim),
-        "rnvp.context_dim": str(flow.context_dim),
-        "rnvp.columns": json.dumps(flow.columns, ensure_ascii=False),
-        "rnvp.context_columns": json.dumps(flow.context_columns, ensure_ascii=False),
-    }
+    labels = graph_labels(bundle_id, graph.name, flow.columns, flow.context_columns)
     onnx.helper.set_model_props(model, labels)
     return model.SerializeToString(deterministic=True), len(model.graph.node)
 

@@ -167,5 +167,5 @@ def _draw(
     inputs = {name: np.array(value) for name, value in scalars.items()}
     if "context" in probe.inputs:
         contexts = probe.inputs["context"][:DATA_ROWS]
-        inputs["context"] = np.roll(contexts, -(start % len(contexts)), axis=0)[:count]
+        inputs["context"] = contexts[np.arange(start, start + count) % len(contexts)]
     return measure(flow, probe.graph, inputs, probe.dtype, probe.scale)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rnvp_runtime.bundle.limits import MAX_FILE_BYTES
@@ -10,7 +11,7 @@ from rnvp_runtime.bundle.sources import FileFault, Source
 from rnvp_runtime.bundle.tensors import TensorSpec
 from rnvp_runtime.errors import BundleError
 
-__all__ = ["check_structure", "graph_file", "read_file", "read_graph"]
+__all__ = ["check_structure", "graph_file", "graph_labels", "read_file", "read_graph"]
 
 
 def graph_file(manifest: Manifest, graph: str, format: str) -> str:
@@ -61,6 +62,20 @@ def read_file(source: Source, manifest: Manifest, file: str) -> bytes:
     return content
 
 
+def graph_labels(
+    bundle: str, graph: str, columns: Sequence[str], context_columns: Sequence[str]
+) -> dict[str, str]:
+    """The metadata of an ONNX file, which says what it is when it is copied out of its folder."""
+    return {
+        "rnvp.bundle": bundle,
+        "rnvp.graph": graph,
+        "rnvp.dim": str(len(columns)),
+        "rnvp.context_dim": str(len(context_columns)),
+        "rnvp.columns": json.dumps(columns, ensure_ascii=False),
+        "rnvp.context_columns": json.dumps(context_columns, ensure_ascii=False),
+    }
+
+
 def check_structure(content: bytes, manifest: Manifest, graph: str) -> None:
     """Check that the ONNX file ``content`` is the ``graph`` that ``manifest`` describes.
 
@@ -75,14 +90,7 @@ def check_structure(content: bytes, manifest: Manifest, graph: str) -> None:
         found = read_structure(content)
     except ValueError as error:
         raise BundleError(f"{file} is refused: {error}. Export the bundle again") from None
-    said = {
-        "rnvp.bundle": manifest.id,
-        "rnvp.graph": graph,
-        "rnvp.dim": str(manifest.dim),
-        "rnvp.context_dim": str(manifest.context_dim),
-        "rnvp.columns": json.dumps(manifest.columns, ensure_ascii=False),
-        "rnvp.context_columns": json.dumps(manifest.context_columns, ensure_ascii=False),
-    }
+    said = graph_labels(manifest.id, graph, manifest.columns, manifest.context_columns)
     pairs: list[tuple[str, int | str | tuple[TensorSpec, ...], Any]] = [
         ("IR version", found.ir_version, manifest.ir_version),
         ("opset", found.opset, manifest.opset),

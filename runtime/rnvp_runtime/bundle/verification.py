@@ -65,11 +65,12 @@ def verify(path: BundlePath, engine: str | None = None, *, key: Path | None = No
     text = read_text(source)
     manifest = Manifest.from_bytes(text, source.name)
     names = serving_engines(manifest) if engine is None else (engine,)
+    formats = {find_engine(name).format for name in names}
     graphs = {
-        graph.files[find_engine(name).format]
-        for name in names
+        file
         for graph in manifest.graphs.values()
-        if find_engine(name).format in graph.files
+        for format, file in graph.files.items()
+        if format in formats
     }
     vectors = {file for file in manifest.files if _VECTOR.fullmatch(file)}
     kept = manifest.files.keys() if key else graphs | vectors
