@@ -2,7 +2,8 @@
 
 import importlib
 import numbers
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from types import NoneType
 from typing import Any
@@ -12,7 +13,18 @@ from numpy.typing import NDArray
 
 from rnvp_runtime.errors import InputError, TableError
 
-__all__ = ["frame_column", "with_index_of"]
+__all__ = ["frame_column", "panics_as_errors", "with_index_of"]
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """A panic of a library in Rust is a ValueError. polars raises it outside of ``Exception``."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from None
 
 
 def frame_column(series: Any, name: str, column: str) -> NDArray[Any]:
@@ -52,7 +64,8 @@ def frame_column(series: Any, name: str, column: str) -> NDArray[Any]:
 def _array(series: Any) -> NDArray[Any]:
     """A column of pandas or polars as an array; of objects, if numpy has no such type."""
     try:
-        array = np.asarray(series.to_numpy())
+        with panics_as_errors():
+            array = np.asarray(series.to_numpy())
     except Exception:  # such as polars' own for Int128
         array = np.fromiter(series, object, len(series))
     if array.dtype.kind == "O" and getattr(series.dtype, "kind", "O") in "fiub":  # pandas and NA

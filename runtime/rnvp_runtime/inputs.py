@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rnvp_runtime.column_names import explain_missing, repeated_names
 from rnvp_runtime.errors import InputError
-from rnvp_runtime.frame_columns import frame_column
+from rnvp_runtime.frame_columns import frame_column, panics_as_errors
 
 __all__ = ["Rows", "is_frame", "rows_of", "shape_of"]
 
@@ -91,7 +91,8 @@ def rows_of(values: Any, name: str, columns: Sequence[str], dtype: DTypeLike) ->
 def shape_of(values: Any) -> tuple[int, ...] | None:
     """The shape of an array-like; None if it has none, which `rows_of` reports."""
     try:
-        return np.asarray(values).shape
+        with panics_as_errors():
+            return np.asarray(values).shape
     except Exception:  # as `rows_of` catches it
         return None
 
@@ -100,7 +101,8 @@ def _array(values: Any, name: str) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiub":
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     try:
-        return np.asarray(values)
+        with panics_as_errors():
+            return np.asarray(values)
     except MemoryError:
         raise
     except Exception as error:  # ragged lists; tensors of autograd; what other libraries raise
