@@ -78,6 +78,19 @@ def test_a_page_is_its_files_the_runtime_and_the_bundle(bundle, tmp_path, monkey
     assert (tmp_path / "site").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_page_of_a_zip_file_is_that_of_its_folder(bundle, tmp_path) -> None:
+    """Nothing of a zip file is extracted but what the page holds."""
+    shutil.make_archive(str(tmp_path / "small.rnvp"), "zip", bundle)
+    pages = [tmp_path / "of-folder", tmp_path / "of-zip"]
+    for path, page in zip((bundle, tmp_path / "small.rnvp.zip"), pages, strict=True):
+        write_page(path, page)
+    folder, zipped = (
+        {path.relative_to(page): path.read_bytes() for path in page.rglob("*") if path.is_file()}
+        for page in pages
+    )
+    assert folder == zipped
+
+
 def without_native(bundle: Path) -> None:
     """Change the manifest to that of a bundle without the native engine."""
     manifest = json.loads((bundle / "manifest.json").read_text())

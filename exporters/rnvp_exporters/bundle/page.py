@@ -21,9 +21,10 @@ from os import PathLike
 from pathlib import Path
 
 from rnvp_exporters.errors import ExportError
-from rnvp_runtime.bundle.manifest import Manifest
-from rnvp_runtime.bundle.signature import SIGNATURE_FILE
-from rnvp_runtime.bundle.verification import check_files
+from rnvp_runtime.bundle.manifest import Manifest, read_text
+from rnvp_runtime.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_FILE
+from rnvp_runtime.bundle.sources import open_source
+from rnvp_runtime.bundle.verification import read_files
 from rnvp_runtime.outputs import check_output
 from rnvp_runtime.publishing import check_folder_target, publish_folder
 from rnvp_runtime.terminal.printable import printable
@@ -69,6 +70,7 @@ def write_page(
     """Write the folder ``target``: a page that draws from the bundle at ``bundle``.
 
     Args:
+        bundle: a folder or a zip file.
         force: replace a page that is there already.
         engine: what the page computes with, ``native`` or ``onnxruntime``; by default ``native``
             where the bundle has it.
@@ -88,9 +90,7 @@ def write_page(
             is older than the bundle needs.
     """
     bundle, target = Path(bundle), Path(target)
-    manifest = Manifest.read(bundle)
-    if faults := [check for check in check_files(bundle, manifest) if not check.passed]:
-        raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
+    manifest, files = _read(bundle)
     check_target(target, force=force, inputs=[bundle])
     needed = _needs_onnxruntime(manifest, engine) or onnxruntime_web is not None
     minimum = manifest.min_onnxruntime
@@ -100,7 +100,7 @@ def write_page(
         target, force=force, is_ours=_is_page, kind="page", error=ExportError
     ) as work:
         _copy(page, work)
-        name = bundle.resolve().name.removesuffix(".rnvp")
+        name = bundle.resolve().name.removesuffix(".zip").removesuffix(".rnvp")
         _set(work / "index.html", {"flow": printable(name), "engine": engine or ""})
         _copy(runtime, work / "rnvp-runtime" / "src")
         if package:
@@ -109,19 +109,23 @@ def write_page(
                 shutil.copyfile(
                     package / "dist" / source, work / "onnxruntime-web" / "dist" / served
                 )
-        signature = [SIGNATURE_FILE] if (bundle / SIGNATURE_FILE).is_file() else []
-        for name in ("manifest.json", *signature, *manifest.files):
+        for name, content in files.items():
             (work / BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle / name, work / BUNDLE / name)
-        _check_copy(work / BUNDLE, manifest, bundle)
+            (work / BUNDLE / name).write_bytes(content)
     return _listed(target)
 
 
-def _check_copy(copied: Path, manifest: Manifest, bundle: Path) -> None:
-    """Check the copy of a bundle: the bundle may have been replaced since it was checked."""
-    same = Manifest.read(copied) == manifest
-    if not same or not all(check.passed for check in check_files(copied, manifest)):
-        raise ExportError(f"{bundle} was replaced while it was copied: write the page again")
+def _read(bundle: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and all files of a bundle. Each is read once: what is checked is written."""
+    source = open_source(bundle)
+    text = read_text(source)
+    manifest = Manifest.from_bytes(text, source.name)
+    checks, contents = read_files(source, manifest, manifest.files)
+    if faults := [check for check in checks if not check.passed]:
+        raise ExportError(f"{bundle / faults[0].name} {faults[0].detail}: export the bundle again")
+    if SIGNATURE_FILE in source.files():
+        contents[SIGNATURE_FILE] = source.read(SIGNATURE_FILE, None, MAX_SIGNATURE_BYTES)
+    return manifest, {"manifest.json": text, **contents}
 
 
 def check_target(

@@ -27,7 +27,7 @@ from rnvp_runtime.engines import Engine, OpenOptions, Provider, Run, Signature, 
 from rnvp_runtime.engines.default import serving_engines
 from rnvp_runtime.errors import BundleError, MissingExtraError, RnvpError
 
-__all__ = ["Check", "check_files", "check_vectors", "read_files", "read_vectors", "verify"]
+__all__ = ["Check", "check_vectors", "read_files", "read_vectors", "verify"]
 
 Array = NDArray[Any]
 
@@ -131,15 +131,10 @@ def _check_structures(contents: Mapping[str, bytes], manifest: Manifest) -> list
     return failed
 
 
-def check_files(path: BundlePath, manifest: Manifest) -> list[Check]:
-    """One failed check for each file that is missing, altered or unexpected; or one passed."""
-    return read_files(open_source(path), manifest, ())[0]
-
-
 def read_files(
     source: Source, manifest: Manifest, kept: Container[str], *, strict: bool = False
 ) -> tuple[list[Check], dict[str, bytes]]:
-    """Check all files, as `check_files` does, and return the content of the ``kept`` ones.
+    """Check all files of a bundle, and return the content of the ``kept`` ones.
 
     Args:
         source: the bundle.
@@ -148,7 +143,8 @@ def read_files(
         strict: whether files that a system adds fail too, as a signature asks.
 
     Returns:
-        The checks, and name -> content of each file in ``kept`` that is as exported.
+        One failed check for each file that is missing, altered or unexpected, or else one passed;
+        and name -> content of each file in ``kept`` that is as exported.
     """
     failed, contents = [], {}
     for name in manifest.files:
