@@ -1,7 +1,7 @@
 """The flow: a stack of transforms to a standard normal."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -58,6 +58,9 @@ class RNVP(nn.Module):
         if self.spec.standardise_context:
             scaling = DiagonalAffineSpec(self.context_dim, from_data=True, trainable=False)
             self.context_scaling = DiagonalAffine(scaling)
+        if not any(tensor.is_floating_point() for tensor in self._tensors()):
+            # A flow of permutations has no weights, and becomes float64 by double() all the same.
+            self.register_buffer("_dtype_holder", torch.zeros(()), persistent=False)
 
     @property
     def dim(self) -> int:
@@ -77,10 +80,12 @@ class RNVP(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the weights."""
-        tensors = (*self.parameters(), *self.buffers())
-        floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
-        return next(floating, torch.get_default_dtype())
+        """The dtype of the weights, or the one that a flow without weights was converted to."""
+        return next(tensor.dtype for tensor in self._tensors() if tensor.is_floating_point())
+
+    def _tensors(self) -> Iterator[Tensor]:
+        yield from self.parameters()
+        yield from self.buffers()
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """x (n, d), context (n, c) → z (n, d), log p_Z(z) (n,), log |det dz/dx| (n,), in nats.

@@ -14,6 +14,14 @@ import torch
 import rnvp_deploy
 import rnvp_exporters
 import rnvp_runtime
+from rnvp_deploy import RNVP
+from rnvp_deploy.spec import FlowSpec
+from rnvp_deploy.transforms import (
+    DiagonalAffineSpec,
+    LinearSpec,
+    PermutationSpec,
+    TransformSpec,
+)
 from rnvp_exporters import graphs
 from rnvp_exporters.bundle import traced_graph
 from rnvp_exporters.errors import ExportError, ParityError
@@ -217,6 +225,22 @@ def test_a_flow_with_a_broken_weight_is_refused_by_its_name(tmp_path: Path) -> N
         ExportError, match=r"transforms\.2\.joint_net\.layers\.0\.bias contains NaN"
     ):
         rnvp_exporters.export(flow, tmp_path / "m.rnvp")
+
+
+@pytest.mark.parametrize(
+    ("dim", "context_dim", "transform"),
+    [(1, 0, DiagonalAffineSpec(1)), (2, 1, PermutationSpec((1, 0))), (2, 0, LinearSpec(2))],
+    ids=["identity", "permutation", "linear"],
+)
+def test_a_flow_without_couplings_is_exported(
+    tmp_path: Path, dim: int, context_dim: int, transform: TransformSpec
+) -> None:
+    """Such a flow is a baseline. It may have no weights, and may ignore its context."""
+    spec = FlowSpec(dim=dim, context_dim=context_dim, transforms=(transform,))
+    rnvp_exporters.export(RNVP(spec), tmp_path / "model.rnvp", formats=("onnx",))
+    x, context = np.ones((1, dim)), np.ones((1, context_dim)) if context_dim else None
+    got = rnvp_runtime.load(tmp_path / "model.rnvp").log_prob(x, context)
+    np.testing.assert_allclose(got, -0.5 * dim * (1 + np.log(2 * np.pi)), rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -12,7 +12,8 @@ from torch import Tensor
 from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_deploy.errors import ConfigError
 from rnvp_deploy.networks import ACTIVATIONS
-from rnvp_deploy.transforms import DiagonalAffine
+from rnvp_deploy.spec import FlowSpec
+from rnvp_deploy.transforms import DiagonalAffine, PermutationSpec
 from rnvp_runtime.errors import InputError
 
 configs = st.builds(
@@ -127,6 +128,14 @@ def test_a_flow_keeps_its_dtype(dtype: torch.dtype) -> None:
     sample = flow.sample(3, seed=1, context=torch.zeros(3, 1, dtype=dtype))
     assert {t.dtype for t in (z, log_pz, log_jacob, flow.inverse(z, context), sample)} == {dtype}
     assert flow.dtype == dtype
+
+
+def test_a_flow_without_weights_keeps_its_dtype() -> None:
+    """double() makes a flow of permutations one of float64, as it does other flows."""
+    flow = RNVP(FlowSpec(dim=2, transforms=(PermutationSpec((1, 0)),)))
+    assert flow.dtype == torch.float32
+    assert flow.double().sample(1, seed=1).dtype == torch.float64
+    assert not flow.state_dict()
 
 
 @pytest.mark.parametrize("actnorm", [False, True])

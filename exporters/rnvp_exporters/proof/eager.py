@@ -36,8 +36,17 @@ SUM, ADD = torch.ops.aten.sum.dim_IntList, torch.ops.aten.add.Tensor
 
 
 @torch.no_grad()
-def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
-    """The outputs of a graph by the eager ``flow``, in the flow's dtype, as float64 arrays."""
+def eager(
+    flow: RNVP,
+    graph: GraphDefinition,
+    inputs: Arrays,
+    round_off: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
+) -> Arrays:
+    """The outputs of a graph by the eager ``flow``, in the flow's dtype, as float64 arrays.
+
+    Args:
+        round_off: changes the roundings of the sampler's noise, which PyTorch does not compute.
+    """
     tensors = {name: torch.from_numpy(value).to(flow.dtype) for name, value in inputs.items()}
     context = tensors.get("context")
     if graph.name == "density":
@@ -49,7 +58,7 @@ def eager(flow: RNVP, graph: GraphDefinition, inputs: Arrays) -> Arrays:
         real = np.float64 if flow.dtype == torch.float64 else np.float32
         count = int(inputs["count"])
         noise = normals(int(inputs["seed"]), int(inputs["start"]), count, flow.dim, real)
-        tensors["z"] = torch.from_numpy(noise) * tensors["temperature"]
+        tensors["z"] = round_off(torch.from_numpy(noise)) * tensors["temperature"]
     x, log_prob = _inverse(flow, tensors["z"], context)
     return {"x": x.double().numpy(), "log_prob": log_prob.double().numpy()}
 
@@ -62,8 +71,8 @@ def rounded_runs(
     own, double = copy.deepcopy(flow).to(dtype), copy.deepcopy(flow).double()
     runs = [eager(own, graph, inputs)]
     for seed in range(RUNS):
-        with EngineRoundings(seed, dtype):
-            runs.append(eager(own, graph, inputs))
+        with EngineRoundings(seed, dtype) as engine:
+            runs.append(eager(own, graph, inputs, engine.round_off))
     return runs + [perturbed(double, graph, inputs, seed, dtype) for seed in range(RUNS)]
 
 
@@ -136,7 +145,11 @@ class EngineRoundings(TorchDispatchMode):  # type: ignore[no-untyped-call]
         moved = func in ELEMENTARY or (
             func is ADD and value.dim() == 1 and self.dtype == torch.float64
         )
-        return _rounded(value, self.draw, self.dtype) if moved else value
+        return self.round_off(value) if moved else value
+
+    def round_off(self, values: torch.Tensor) -> torch.Tensor:
+        """``values``, each one rounding up or down."""
+        return _rounded(values, self.draw, self.dtype)
 
     def _reordered(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments of ``func`` with the terms of each of its sums in another order."""

@@ -96,6 +96,12 @@ class Probe:
         with np.errstate(over="ignore"):
             return np.array(value, kind, order="C")  # ascontiguousarray would lift a scalar
 
+    def steps(self, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+        """(n,): the largest step of the dtype at the numbers of each row, in the output's unit."""
+        own = self.cast(name, values)
+        steps = np.abs(np.spacing(np.where(np.isfinite(own), own, own.dtype.type(0))))
+        return np.asarray((steps.reshape(len(own), -1) / self.scale[name]).max(1, initial=0.0))
+
 
 @torch.no_grad()
 def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool) -> Probe:
@@ -127,7 +133,8 @@ def probe(flow: RNVP, graph: GraphDefinition, dtype: torch.dtype, *, exact: bool
             worst=max(run.worst for run in runs),
         )
         finite = _columns(true)[:DATA_ROWS][usable[:DATA_ROWS]] / scale[name]
-        floor[name] = float(rounding * np.sqrt(np.mean(finite**2)))
+        size = np.sqrt(np.mean(finite**2))  # 0 for the gradient of a context that is ignored
+        floor[name] = float(max(rounding * size, np.finfo(np.float64).tiny))
         like_data = measured.runs[name].max(0)[:DATA_ROWS][usable[:DATA_ROWS]]
         typical[name] = max(spread(like_data).p99, floor[name])
     calm, non_finite = _calm(measured.rows, typical), None

@@ -65,17 +65,10 @@ def choose_vectors(flow: RNVP, probe: Probe) -> Vectors:
         rows = np.concatenate([part.rows[name] for part in measured])
         # The draws of the sampler are fixed, so eager's error on one may be larger than that.
         largest = rows[np.isfinite(rows)].max(initial=probe.typical[name])
-        step = max(_step(probe, name, truth[name]) for _, truth in sets)
+        step = max(probe.steps(name, truth[name]).max(initial=0.0) for _, truth in sets)
         steps = max(STEPS, SUM_STEPS * flow.dim**0.5) if name == "log_prob" else STEPS
         tolerance[name] = float(max(MARGIN * largest, steps * step))
     return Vectors(probe, tuple(sets), tolerance)
-
-
-def _step(probe: Probe, name: str, values: NDArray[np.float64]) -> float:
-    """The largest step of the dtype at ``values``, in the output's unit."""
-    own = probe.cast(name, values)
-    steps = np.abs(np.spacing(np.where(np.isfinite(own), own, own.dtype.type(0))))
-    return float((steps.reshape(len(own), -1) / probe.scale[name]).max(initial=0.0))
 
 
 def write_vectors(folder: Path, vectors: Vectors) -> None:
@@ -125,11 +118,15 @@ def _chosen(probe: Probe) -> list[Measured]:
 
 
 def _rows(measured: Measured, rows: NDArray[np.intp]) -> Measured:
-    def take(arrays: Arrays) -> Arrays:
-        return {name: value[rows] for name, value in arrays.items()}
+    """Some rows of what was measured; for a sampler, they must be consecutive."""
 
-    runs = {name: run[:, rows] for name, run in measured.runs.items()}
-    return Measured(take(measured.inputs), take(measured.truth), runs, take(measured.rows))
+    def take(arrays: Arrays) -> Arrays:
+        return {name: value[rows] if value.ndim else value for name, value in arrays.items()}
+
+    inputs, runs = take(measured.inputs), {k: run[:, rows] for k, run in measured.runs.items()}
+    if "count" in inputs:
+        inputs |= {"start": np.array(inputs["start"] + rows[0]), "count": np.array(len(rows))}
+    return Measured(inputs, take(measured.truth), runs, take(measured.rows))
 
 
 def _draws(flow: RNVP, probe: Probe) -> list[Measured]:
@@ -139,33 +136,23 @@ def _draws(flow: RNVP, probe: Probe) -> list[Measured]:
     may be inactive on most of it.
     """
     return [
-        _calmest_draw(flow, probe, DRAWN, 7, 0, 1.0),
-        _calmest_draw(flow, probe, DRAWN, 0x0123_4567_89AB_CDEF, 0x9_8765_4321, 1.5),
-        _calmest_draw(flow, probe, DRAWN, -1, 2**40, 0.5),
+        _calmest_draw(flow, probe, 7, 0, 1.0),
+        _calmest_draw(flow, probe, 0x0123_4567_89AB_CDEF, 0x9_8765_4321, 1.5),
+        _calmest_draw(flow, probe, -1, 2**40, 0.5),
     ]
 
 
-def _calmest_draw(
-    flow: RNVP, probe: Probe, count: int, seed: int, start: int, temperature: float
-) -> Measured:
+def _calmest_draw(flow: RNVP, probe: Probe, seed: int, start: int, temperature: float) -> Measured:
     """Of the first draws from ``start`` on, that whose rows roundings change least.
 
     A draw with an integer that depends on a rounding is taken only if there is no other.
     """
-
-    def worst(drawn: Measured) -> float:
-        return max(float(rows.max()) / probe.typical[name] for name, rows in drawn.rows.items())
-
-    starts = range(start, start + ATTEMPTS * count, count)
-    return min((_draw(flow, probe, count, seed, at, temperature) for at in starts), key=worst)
-
-
-def _draw(
-    flow: RNVP, probe: Probe, count: int, seed: int, start: int, temperature: float
-) -> Measured:
-    scalars = {"seed": seed, "start": start, "count": count, "temperature": temperature}
+    scalars = {"seed": seed, "start": start, "count": ATTEMPTS * DRAWN, "temperature": temperature}
     inputs = {name: np.array(value) for name, value in scalars.items()}
     if "context" in probe.inputs:
         contexts = probe.inputs["context"][:DATA_ROWS]
-        inputs["context"] = contexts[np.arange(start, start + count) % len(contexts)]
-    return measure(flow, probe.graph, inputs, probe.dtype, probe.scale)
+        inputs["context"] = contexts[np.arange(start, start + ATTEMPTS * DRAWN) % len(contexts)]
+    drawn = measure(flow, probe.graph, inputs, probe.dtype, probe.scale)
+    worst = np.max([rows / probe.typical[name] for name, rows in drawn.rows.items()], axis=0)
+    calmest = int(np.argmin(worst.reshape(ATTEMPTS, DRAWN).max(1)))
+    return _rows(drawn, np.arange(calmest * DRAWN, (calmest + 1) * DRAWN))
