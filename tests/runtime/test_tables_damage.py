@@ -56,6 +56,17 @@ def read_all(path: Path) -> None:
         batch.numeric(names[:1] if batch.columns() else names)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npy.gz"])
+def test_a_second_array_in_a_file_is_not_left_out_in_silence(tmp_path: Path, suffix: str) -> None:
+    """np.save may write several arrays into one file, of which np.load reads the first."""
+    path = tmp_path / f"t{suffix}"
+    with gzip.open(path, "wb") if suffix.endswith("gz") else path.open("wb") as file:
+        _npy(file)
+        _npy(file)
+    with pytest.raises(TableError, match="more bytes after its first array: write one array"):
+        open_table(path)
+
+
 @pytest.mark.parametrize("suffix", WRITERS)
 @given(data=st.data())
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

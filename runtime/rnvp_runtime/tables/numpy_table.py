@@ -43,10 +43,18 @@ def open_npy(source: Source, options: ReadOptions) -> "MatrixTable":
     """The matrix in a ``.npy`` file, read from disk as it is used."""
     with refusing_damage(source.name, ".npy"):
         if source.path is not None:
-            matrix: NDArray[Any] = np.lib.format.open_memmap(source.path, mode="r")
+            mapped = np.lib.format.open_memmap(source.path, mode="r")
+            more = source.path.stat().st_size > mapped.offset + mapped.nbytes
+            matrix: NDArray[Any] = mapped
         else:
             with source.open() as stream:
                 matrix = _mapped(stream, source.name)
+                more = bool(stream.read(1))
+    if more:  # np.save may be called several times on one open file; np.load reads the first only
+        raise TableError(
+            f"{source.name} has more bytes after its first array: write one array, such as "
+            "np.concatenate of all"
+        )
     return MatrixTable(source.name, matrix, options)
 
 
