@@ -46,7 +46,7 @@ test-oldest: $(VENV)/.dev $(OLDEST)/.oldest ## The runtime with the oldest versi
 	RNVP_BUNDLES=$(OLDEST)/bundles $(OLDEST)/bin/python -m pytest tests/runtime tests/versions
 
 test-slow: $(VENV)/.dev $(VENV)/.js ## The slow ones, which CI runs too
-	$(PYTEST) -m "slow and not matrix" $(PYTEST_FLAGS)
+	$(PYTEST) -m "slow and not matrix" --durations 25 $(PYTEST_FLAGS)
 
 test-matrix: $(VENV)/.dev $(VENV)/.js test-clusters ## Every combination that the slow tests try one of each kind of
 	$(PYTEST) -m matrix $(PYTEST_FLAGS)
