@@ -103,6 +103,7 @@ DIALECTS: dict[str, tuple[str, str | bytes]] = {
     "a .zip of one table": ("t.zip", _zip("t.csv")),
     "a .zip of two": ("t.zip", _zip("t.csv", "u.csv")),
     ".npy": ("t.npy", _bytes(np.save, np.array([[1.0, 2.0]]))),
+    "a .npy of two arrays": ("t.npy", _bytes(np.save, np.array([[1.0, 2.0]])) * 2),
     ".npz": ("t.npz", _bytes(np.savez, a=np.ones(1), b=np.full(1, 2.0))),
     "a damaged .npz": ("t.npz", b"PK\x03\x04damaged"),
 }

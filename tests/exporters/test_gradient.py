@@ -65,7 +65,7 @@ def test_it_is_the_derivative_of_scales_that_a_graph_writes_differently(name: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixing", ["swap", "permute"])
+@pytest.mark.parametrize("mixing", ["swap", pytest.param("permute", marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("name", SCALES)
 def test_it_is_the_derivative_of_every_scale(name: str, mixing: Mixing) -> None:
     """The gradient needs no code for any scale function."""

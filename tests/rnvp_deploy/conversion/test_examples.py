@@ -9,11 +9,7 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("from_*.py"))
 
-IN_CI = (
-    "from_freia",
-    "from_glasflow",
-    "from_tutorial",
-)  # each export of a deep flow takes a minute
+IN_CI = ("from_freia", "from_tutorial")  # each export of a deep flow takes a minute
 
 
 def marked(example: Path) -> object:

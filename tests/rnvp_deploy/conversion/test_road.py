@@ -67,9 +67,9 @@ def test_rnvp_score_agrees_with_the_library(
 
 
 EXPORTED = [
-    # One model in four is exported by `make test-slow`, the others by `make test-matrix`.
+    # One model in eight is exported by `make test-slow`, the others by `make test-matrix`.
     pytest.param(
-        library, name, id=f"{library.name}: {name}", marks=[pytest.mark.matrix] if i % 4 else []
+        library, name, id=f"{library.name}: {name}", marks=[pytest.mark.matrix] if i % 8 else []
     )
     for library in LIBRARIES
     for i, name in enumerate(library.supported)
