@@ -126,11 +126,11 @@ def export(flow: RNVP, folder: Path) -> Path:
 
 
 def tally(folder: Path, most: int | None = None) -> dict[str, Tally]:
-    """Try every mutation at every place of density and inverse, or at ``most`` places."""
+    """Try every mutation at every place of every graph, or at ``most`` places."""
     manifest = Manifest.read(folder)
     contents = {name: (folder / name).read_bytes() for name in manifest.files}
     counts = {name: Tally() for name in MUTATIONS}
-    for graph in ("density", "inverse"):
+    for graph in manifest.graphs:
         for kind, changed in _mutants(contents[f"{graph}.onnx"], most):
             found = _is_found(contents, manifest, graph, changed)
             count = counts[kind]
