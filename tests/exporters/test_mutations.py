@@ -6,6 +6,7 @@ import pytest
 
 from tests.exporters.mutations import FLOWS, SMALL, export, tally
 from tests.flows import lively
+from tests.matrix import in_ci
 
 
 def test_every_visible_change_of_a_graph_is_found(tmp_path: Path) -> None:
@@ -20,10 +21,7 @@ IN_CI = ("conditional", "linear", "exp scale")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in IN_CI else pytest.mark.matrix) for name in FLOWS],
-)
+@pytest.mark.parametrize("name", in_ci(FLOWS, IN_CI))
 def test_every_visible_change_is_found_in_bundles_of_every_kind(name: str, tmp_path: Path) -> None:
     """This tries four places of each kind; `python -m tests.exporters.mutations` tries all."""
     counts = tally(export(lively(FLOWS[name], spread=0.04), tmp_path / "model.rnvp"), most=4)

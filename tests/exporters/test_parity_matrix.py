@@ -6,9 +6,6 @@
 on NaN and infinities, and raises unless every error is within its published factor.
 """
 
-from collections.abc import Container, Iterable
-from typing import Any
-
 import pytest
 import torch
 
@@ -22,6 +19,7 @@ from rnvp_exporters.proof.probes import probe
 from rnvp_exporters.proof.running import open_graph
 from rnvp_exporters.proof.vectors import choose_vectors
 from tests.flows import CONFIGS, SCALES, lively
+from tests.matrix import in_ci
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +28,6 @@ FLOAT64 = pytest.param(torch.float64, id="float64", marks=pytest.mark.matrix)
 
 # One flow of each way in which a graph is built.
 KINDS = {"two coordinates", "odd", "linear", "gated", "one coordinate, given", "wide"}
-
-
-def in_ci(names: Iterable[str], chosen: Container[str]) -> list[Any]:
-    """All names, those that are not chosen with the mark ``matrix``."""
-    return [pytest.param(n, marks=() if n in chosen else pytest.mark.matrix) for n in names]
 
 
 def hold_to_parity(flow: RNVP, dtype: torch.dtype, formats: tuple[Format, ...]) -> None:
@@ -65,10 +58,7 @@ def test_every_scale_function(name: str, mixing: Mixing, dtype: torch.dtype) -> 
     hold_to_parity(lively(config, spread=0.04 if name == "exp" else 0.08), dtype, ("onnx",))
 
 
-@pytest.mark.parametrize(
-    "opset",
-    [18, *(pytest.param(opset, marks=pytest.mark.matrix) for opset in (19, 20, 21, 22)), 23],
-)
+@pytest.mark.parametrize("opset", in_ci(range(18, 24), (18, 23)))
 def test_every_opset(opset: int) -> None:
     """Parity holds with every opset that --opset offers."""
     flow = lively(CONFIGS["gated"])

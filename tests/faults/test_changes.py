@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import rnvp_runtime
-from rnvp_exporters.bundle.page import WASM_BUILD, write_page
+from rnvp_exporters.bundle.page import write_page
 from rnvp_runtime import BundleError, Manifest
+from tests.js.onnxruntime_web import stand_in
 from tests.runtime.conftest import seal
 
 Make = Callable[..., Path]
@@ -91,15 +92,7 @@ def test_a_page_of_a_bundle_that_is_replaced_meanwhile_holds_what_was_checked(
         copyfile(source, to)
 
     monkeypatch.setattr(shutil, "copyfile", replace_first)
-    write_page(path, tmp_path / "page", onnxruntime_web=stand_in(tmp_path / "onnxruntime-web"))
+    engine = stand_in(tmp_path / "onnxruntime-web", version="99.0.0")
+    write_page(path, tmp_path / "page", onnxruntime_web=engine)
     assert (path / "density.onnx").read_bytes() == b"another file"
     assert (tmp_path / "page" / "model.rnvp" / "density.onnx").read_bytes() == density
-
-
-def stand_in(folder: Path) -> Path:
-    """A folder with the names of onnxruntime-web's files, which are not run here."""
-    (folder / "dist").mkdir(parents=True)
-    for name in WASM_BUILD:
-        (folder / "dist" / name).write_bytes(b"")
-    (folder / "package.json").write_text('{"version": "99.0.0"}')
-    return folder

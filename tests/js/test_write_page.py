@@ -14,13 +14,13 @@ from rnvp_deploy import RNVP, RNVPConfig
 from rnvp_exporters.bundle.page import (
     ONNXRUNTIME_WEB,
     SERVED_AS,
-    WASM_BUILD,
     find_onnxruntime_web,
     write_page,
 )
 from rnvp_exporters.commands import export as command
 from rnvp_exporters.errors import ExportError
 from rnvp_runtime import BundleError, OutputError
+from tests.js.onnxruntime_web import stand_in
 
 PACKAGE = Path(__file__).parents[2] / "runtime" / "js" / "package.json"
 
@@ -47,15 +47,7 @@ def ort(tmp_path, monkeypatch) -> Path:
     monkeypatch.delenv("RNVP_ONNXRUNTIME_WEB", raising=False)
     (tmp_path / "deeper").mkdir()
     monkeypatch.chdir(tmp_path / "deeper")
-    return engine(tmp_path / "node_modules" / "onnxruntime-web")
-
-
-def engine(folder: Path, version: str = ONNXRUNTIME_WEB) -> Path:
-    (folder / "dist").mkdir(parents=True)
-    (folder / "package.json").write_text(json.dumps({"version": version}))
-    for name in (*WASM_BUILD, "ort.webgpu.min.mjs"):
-        (folder / "dist" / name).write_text(name)
-    return folder
+    return stand_in(tmp_path / "node_modules" / "onnxruntime-web")
 
 
 def test_a_page_is_its_files_the_runtime_and_the_bundle(bundle, tmp_path, monkeypatch) -> None:
@@ -182,7 +174,7 @@ def test_a_failure_leaves_nothing_behind(bundle, ort, tmp_path, monkeypatch) -> 
 def test_onnxruntime_web_is_named_or_found_as_node_finds_it(ort, tmp_path, monkeypatch) -> None:
     """The argument comes before RNVP_ONNXRUNTIME_WEB, which comes before node_modules."""
     assert find_onnxruntime_web() == ort
-    other = engine(tmp_path / "other")
+    other = stand_in(tmp_path / "other")
     monkeypatch.setenv("RNVP_ONNXRUNTIME_WEB", str(other))
     assert find_onnxruntime_web() == other
     assert find_onnxruntime_web(ort) == ort
